@@ -1,0 +1,1 @@
+"""Triangles of parcels and their strain rates."""

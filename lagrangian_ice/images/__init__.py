@@ -1,0 +1,1 @@
+"""Scenes on the map grid: geocoding, incidence trend, land."""

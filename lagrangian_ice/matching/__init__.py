@@ -1,0 +1,1 @@
+"""From two images to displacement vectors: first guess, refinement, quality."""

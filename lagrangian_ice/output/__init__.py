@@ -1,0 +1,1 @@
+"""Product writers, readers and exports."""

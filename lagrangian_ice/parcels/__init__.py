@@ -1,0 +1,1 @@
+"""The population of parcels, its transitions and its store."""

@@ -1,0 +1,71 @@
+"""The parcels: ids, fate, and where each was last seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagrangian_ice.grid import Float
+
+
+class State(IntEnum):
+    """Life of a parcel. A pending parcel waits for the pass that it is born in."""
+
+    PENDING = 0
+    ALIVE = 1
+    DORMANT = 2
+    ENDED = 3
+
+
+class EndReason(IntEnum):
+    """Why a parcel ended."""
+
+    NOT_ENDED = 0
+    LOST = 1
+    LAND = 2
+    OUT_OF_ICE = 3
+    MERGED = 4
+
+
+@dataclass(frozen=True)
+class Parcels:
+    """N parcels, joined with everything else by ``parcel_id`` only.
+
+    Attributes
+    ----------
+    parcel_id : (N,) int64
+        For life, unique over all streams.
+    stream : (N,) int32
+        Which seeding they come from: 0 is stream a.
+    seed_row, seed_col : (N,) int32
+        Indices on the seed grid; position = index times spacing.
+    state : (N,) int8
+        :class:`State`.
+    end_reason : (N,) int8
+        :class:`EndReason`.
+    xy : (N, 2) float64
+        Where last seen, EPSG:3413 metres.
+    time : (N,) float64
+        When last seen, seconds since 1970.
+    pass_index : (N,) int32
+        In which pass last seen.
+    covariance : (N, 2, 2) float64
+        Tracking error accumulated since birth, m2.
+    """
+
+    parcel_id: NDArray[np.int64]
+    stream: NDArray[np.int32]
+    seed_row: NDArray[np.int32]
+    seed_col: NDArray[np.int32]
+    state: NDArray[np.int8]
+    end_reason: NDArray[np.int8]
+    xy: Float
+    time: Float
+    pass_index: NDArray[np.int32]
+    covariance: Float
+
+    def __len__(self) -> int:
+        return len(self.parcel_id)

@@ -1,0 +1,1 @@
+"""Scenes as they come from disk: readers, catalogue, passes."""

@@ -1,0 +1,227 @@
+"""Settings of every stage: one frozen pydantic model each, unknown keys rejected.
+
+``load`` reads a TOML file with one table per stage; ``as_toml`` writes the defaults with
+their descriptions as comments. Numeric kernels never see the whole of it: they get the
+model of their own stage.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lagrangian_ice.errors import SettingsError
+
+Polarisation = Literal["HH", "HV", "VV", "VH"]
+
+
+class Stage(BaseModel):
+    """Base of the models: frozen, and a key that nobody declared is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ImageSettings(Stage):
+    """Geocoding to the map grid."""
+
+    pixel: float = Field(
+        100.0,
+        ge=10,
+        le=2000,
+        description="map pixel, m; scenes of coarser pixels are tracked at their own",
+    )
+    remove_incidence_trend: bool = Field(
+        True, description="subtract the mean change of backscatter across the swath"
+    )
+
+
+class FeatureSettings(Stage):
+    """Keypoint scores and descriptors (SuperLIM)."""
+
+    weights: str = Field("default", description="name from `weights list`, or a file")
+    tile: int = Field(
+        768,
+        ge=128,
+        le=8192,
+        multiple_of=8,
+        description="side of the tiles that the network sees, px",
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the network runs")
+
+
+class FirstGuessSettings(Stage):
+    """Matching of descriptors and the motion field from the matches."""
+
+    max_speed: float = Field(
+        0.6,
+        gt=0,
+        le=5,
+        description="fastest ice, m s-1; times the time apart it is the search window",
+    )
+    consensus_neighbours: int = Field(
+        20, ge=4, le=200, description="nearest matches that a match is judged by"
+    )
+    consensus_share: float = Field(
+        0.4, gt=0, le=1, description="share of them that must move alike"
+    )
+    fit_neighbours: int = Field(
+        40, ge=8, le=400, description="matches that the local affine motion is fitted to"
+    )
+    max_error: float = Field(
+        16.0,
+        gt=0,
+        le=64,
+        description="predictions less certain than this (standard error, px) are not used",
+    )
+
+
+class MccSettings(Stage):
+    """Refinement by maximum cross-correlation and the sub-pixel fit."""
+
+    half_width: int = Field(
+        16, ge=6, le=64, description="half the template's side, px: 16 is a template of 33 x 33"
+    )
+    search_radius: int = Field(
+        16, ge=2, le=64, description="px around the first guess; larger where its error asks for it"
+    )
+    rotations: tuple[float, ...] = Field(
+        (-6.0, -3.0, 0.0, 3.0, 6.0),
+        min_length=1,
+        max_length=121,
+        description="degrees added to the rotation of the first guess",
+    )
+    min_valid: float = Field(
+        0.6, gt=0, le=1, description="least share of template pixels with data at both ends"
+    )
+    min_correlation: float = Field(
+        0.25, ge=0, le=1, description="least correlation of a tracked vector"
+    )
+    max_peak_ratio: float = Field(
+        0.95, gt=0, le=1, description="second peak over first; above it the match is ambiguous"
+    )
+
+
+class ParcelSettings(Stage):
+    """Seeding and life of the parcels."""
+
+    spacing: float = Field(10000.0, ge=500, le=200000, description="of the seed grid, m")
+    window_days: float = Field(
+        3.0, gt=0, le=30, description="passes within these days of the seed date are seeded"
+    )
+    min_interval_hours: float = Field(
+        12.0, ge=0, le=240, description="least time between the two passes of a pair, h"
+    )
+    max_gap_days: float = Field(
+        4.0, gt=0, le=60, description="a parcel unseen for longer ends, days"
+    )
+    merge_distance: float = Field(
+        2000.0, ge=0, le=100000, description="of two parcels closer than this the younger ends, m"
+    )
+    reseed: bool = Field(True, description="seed 10 km cells that have become empty at each pass")
+
+
+class DeformationSettings(Stage):
+    """Triangles of neighbouring parcels."""
+
+    max_side: float = Field(25000.0, gt=0, le=1e6, description="longest side of a triangle, m")
+    min_angle: float = Field(10.0, ge=0, lt=60, description="smaller angles are flagged, degrees")
+    nominal_days: float = Field(
+        3.0,
+        gt=0,
+        le=30,
+        description="time between the two passes of a deformation pair aimed at, days",
+    )
+    geolocation_error: float = Field(
+        20.0,
+        ge=0,
+        le=10000,
+        description="standard error of a scene's position, shared by its parcels, m",
+    )
+
+
+class ProductSettings(Stage):
+    """Who answers for the product; goes into the files' attributes."""
+
+    creator_name: str = Field("", description="person or group; left out of the files while empty")
+    creator_email: str = Field("", description="left out while empty")
+    institution: str = Field("", description="left out while empty")
+    product_license: str = Field("", description="licence of the data, left out while empty")
+    compression: int = Field(4, ge=0, le=9, description="zlib level of the NetCDF variables")
+
+
+class Settings(Stage):
+    """All settings. Every stage can be left out of the file: its defaults hold."""
+
+    images: ImageSettings = ImageSettings()
+    features: FeatureSettings = FeatureSettings()
+    first_guess: FirstGuessSettings = FirstGuessSettings()
+    mcc: MccSettings = MccSettings()
+    parcels: ParcelSettings = ParcelSettings()
+    deformation: DeformationSettings = DeformationSettings()
+    product: ProductSettings = ProductSettings()
+
+    def as_json(self) -> str:
+        """One line for product attributes and the state."""
+        return self.model_dump_json()
+
+
+def load(path: Path) -> Settings:
+    """Read settings from a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+        File with one table per stage.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, is not TOML, has an unknown key or a value out of range.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    return validate(table, str(path))
+
+
+def validate(table: dict[str, object], origin: str) -> Settings:
+    """Settings from nested dictionaries; ``origin`` is named in the error.
+
+    Raises
+    ------
+    SettingsError
+        With every unknown key and wrong value in one line.
+    """
+    try:
+        return Settings.model_validate(table)
+    except ValidationError as error:
+        faults = "; ".join(_describe(fault) for fault in error.errors())
+        raise SettingsError(f"{origin}: {faults} (see `lagrangian-ice config`)") from None
+
+
+def _describe(fault: object) -> str:
+    assert isinstance(fault, dict)
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"unknown setting {name}"
+    return f"{name} = {fault['input']!r}: {fault['msg'].lower()}"
+
+
+def as_toml(settings: Settings) -> str:
+    """TOML text of the settings, each with its description as a comment."""
+    lines: list[str] = []
+    for stage_name in type(settings).model_fields:
+        stage = getattr(settings, stage_name)
+        lines += [f"# {type(stage).__doc__}", f"[{stage_name}]"]
+        for name, field in type(stage).model_fields.items():
+            value = json.dumps(getattr(stage, name))
+            lines += [f"# {field.description}", f"{name} = {value}"]
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Sea ice of known motion, seen by a simulated Sentinel-1."""

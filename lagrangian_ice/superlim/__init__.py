@@ -1,0 +1,1 @@
+"""SuperLIM: the network that scores keypoints and describes ice."""

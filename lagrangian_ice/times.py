@@ -1,0 +1,65 @@
+"""UTC times: ``datetime`` at the edges, float64 seconds since 1970-01-01 in arrays."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+SECONDS_PER_DAY = 86400.0
+
+
+def parse_utc(text: str) -> datetime:
+    """Parse an ISO 8601 date or time; a time without zone is UTC.
+
+    Parameters
+    ----------
+    text : str
+        For example ``2021-01-01``, ``2021-01-01T12:30:00Z`` or ``20210101T123000``.
+
+    Returns
+    -------
+    datetime
+        Timezone-aware, in UTC.
+
+    Raises
+    ------
+    ValueError
+        If the text is not an ISO 8601 date or time.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(
+            f"time {text!r} is not ISO 8601; write for example 2021-01-01T12:00:00"
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def day_start(day: date) -> datetime:
+    """Midnight UTC at the start of a day."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def to_seconds(moment: datetime) -> float:
+    """Seconds since 1970-01-01T00:00:00 UTC."""
+    return moment.timestamp()
+
+
+def from_seconds(seconds: float) -> datetime:
+    """Inverse of :func:`to_seconds`."""
+    return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def iso(seconds: float) -> str:
+    """ISO 8601 with milliseconds and a final Z, for files that people read."""
+    text = from_seconds(round(seconds, 3)).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def to_datetime64(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    """Array of seconds to ``datetime64[ns]``; NaN becomes NaT."""
+    milliseconds = np.where(np.isfinite(seconds), np.rint(seconds * 1e3), 0).astype("int64")
+    moments = milliseconds.astype("datetime64[ms]").astype("datetime64[ns]")
+    return np.where(np.isfinite(seconds), moments, np.datetime64("NaT", "ns"))
