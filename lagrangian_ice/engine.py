@@ -1,0 +1,142 @@
+"""Where independent tasks run: here and now, or in worker processes.
+
+Everything is a :class:`concurrent.futures.Executor`; results do not depend on which.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from lagrangian_ice.errors import LagrangianIceError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class SerialExecutor(Executor):
+    """Runs every task at once, in the calling process."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call ``fn`` now; its own error is kept for ``result()``."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except LagrangianIceError as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def executor(workers: int) -> Iterator[Executor]:
+    """Run serially for one worker, else in a pool of processes with one thread each.
+
+    Parameters
+    ----------
+    workers : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If ``workers`` is less than 1.
+    """
+    if workers < 1:
+        raise ValueError(f"workers {workers} is not allowed; use 1 or more")
+    if workers == 1:
+        yield SerialExecutor()
+        return
+    pool = ProcessPoolExecutor(
+        workers,
+        # Spawned, because a fork of a process that has run torch's threads can hang.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(
+    pool: Executor, function: Callable[[Any], T], items: Iterable[Any], ahead: int
+) -> Iterator[Future[T]]:
+    """Futures of ``function(item)`` in the order of the items, at most ``ahead`` submitted early.
+
+    With ``ahead`` 0 a task is submitted only when its turn has come.
+    """
+    waiting: deque[Future[T]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    while waiting:
+        yield waiting.popleft()
+
+
+def limit_threads(count: int) -> None:
+    """Let numeric libraries use ``count`` threads; to be called before they are loaded.
+
+    Raises
+    ------
+    ValueError
+        If ``count`` is less than 1.
+    """
+    if count < 1:
+        raise ValueError(f"threads {count} is not allowed; use 1 or more")
+    for name in _THREAD_VARIABLES:
+        os.environ[name] = str(count)
+    for library, setter in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
+        if library in sys.modules:
+            getattr(sys.modules[library], setter)(count)
+
+
+def _start_worker() -> None:
+    limit_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Exit when the parent is gone: a worker would wait for its next task for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+class Stopwatch:
+    """Wall seconds of named stages, added up over their uses."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what is done inside under ``name``."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+
+    def report(self) -> dict[str, object]:
+        """Seconds of each stage, their total and the process's peak memory in MiB."""
+        # Linux counts ru_maxrss in KiB, macOS in bytes.
+        unit = 1024.0**2 if sys.platform == "darwin" else 1024.0
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        return {
+            "seconds": dict(self.seconds),
+            "total_seconds": sum(self.seconds.values()),
+            "peak_memory_mib": peak,
+        }

@@ -1,0 +1,232 @@
+"""Points of one pair in, its vectors out: the tables that ``track`` reads and writes."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from pyproj import CRS
+
+from lagrangian_ice import __version__
+from lagrangian_ice.errors import ProductError, SceneError
+from lagrangian_ice.grid import MAP_CRS, Float, lonlat_to_xy
+from lagrangian_ice.matching.vectors import Status, Vectors
+from lagrangian_ice.settings import Settings
+from lagrangian_ice.times import iso
+
+COLUMNS = (
+    *("x0", "y0", "x1", "y1", "sigma_x", "sigma_y", "cov_xy"),
+    *("mcc", "peak_ratio", "rotation", "status", "time0", "time1"),
+)
+_POSITION_COLUMNS = (("x", "y"), ("x0", "y0"), ("lon", "lat"))
+
+
+def read_points(path: Path) -> Float:
+    """Positions (N, 2) in EPSG:3413 metres from a CSV file.
+
+    Parameters
+    ----------
+    path : Path
+        With a header row and columns ``x,y`` (or ``x0,y0``) in EPSG:3413 metres or
+        ``lon,lat`` in degrees; other columns are left alone.
+
+    Raises
+    ------
+    ProductError
+        If the file cannot be read, lacks the columns, has no rows, or a value is not a
+        finite number (the row is named; the header is row 1).
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            names = _position_columns(path, reader.fieldnames or ())
+            rows = list(_positions(path, reader, names))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ProductError(f"{path}: cannot be read as CSV ({reason})") from None
+    if not rows:
+        raise ProductError(f"{path}: holds no points, only the header")
+    values = np.array(rows, dtype=np.float64)
+    return lonlat_to_xy(values) if names == ("lon", "lat") else values
+
+
+def _position_columns(path: Path, found: object) -> tuple[str, str]:
+    columns = [str(name).strip() for name in list(found)] if isinstance(found, list | tuple) else []
+    for names in _POSITION_COLUMNS:
+        if set(names) <= set(columns):
+            return names
+    raise ProductError(
+        f"{path}: columns {', '.join(columns) or 'none'}; points need x,y (EPSG:3413 metres) "
+        "or lon,lat"
+    )
+
+
+def _positions(
+    path: Path, reader: csv.DictReader[str], names: tuple[str, str]
+) -> Iterator[tuple[float, float]]:
+    for row in reader:
+        named = {str(key).strip(): value for key, value in row.items()}
+        first, second = (_number(path, reader.line_num, name, named[name]) for name in names)
+        if names == ("lon", "lat") and not -90 <= second <= 90:
+            raise ProductError(
+                f"{path}: row {reader.line_num}: lat {second} is not between -90 and 90"
+            )
+        if names == ("lon", "lat") and second <= 0:
+            raise ProductError(f"{path}: row {reader.line_num}: lat {second} is not in the north")
+        yield first, second
+
+
+def _number(path: Path, row: int, name: str, text: object) -> float:
+    try:
+        value = float(str(text))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ProductError(f"{path}: row {row}: {name} = {str(text)!r} is not a finite number")
+    return value
+
+
+def grid_points(bounds: tuple[float, float, float, float], spacing: float) -> Float:
+    """Positions (N, 2) at whole multiples of ``spacing`` inside the bounds, row by row.
+
+    Raises
+    ------
+    ValueError
+        If the spacing is not positive or gives more than ten million points.
+    SceneError
+        If no point lies inside.
+    """
+    if not spacing > 0:
+        raise ValueError(f"spacing {spacing} m is not positive")
+    xmin, ymin, xmax, ymax = bounds
+    cols = np.arange(math.ceil(xmin / spacing), math.floor(xmax / spacing) + 1)
+    rows = np.arange(math.ceil(ymin / spacing), math.floor(ymax / spacing) + 1)
+    if len(cols) * len(rows) > 10_000_000:
+        raise ValueError(f"spacing {spacing} m gives {len(cols) * len(rows)} points; use a wider")
+    if not (len(cols) and len(rows)):
+        raise SceneError(f"spacing {spacing:g} m: no grid point lies inside both scenes")
+    x, y = np.meshgrid(cols * spacing, rows * spacing)
+    return np.stack([x.ravel(), y.ravel()], axis=-1).astype(np.float64)
+
+
+def write_vectors_csv(path: Path, vectors: Vectors) -> None:
+    """Write one row for each vector, in order; what is not known is empty.
+
+    Raises
+    ------
+    ProductError
+        If the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(_row(vectors, i) for i in range(len(vectors)))
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def write_vectors_nc(
+    path: Path, vectors: Vectors, settings: Settings, scene_ids: Sequence[str]
+) -> None:
+    """Write the same columns as CF NetCDF, with the settings and scenes as attributes.
+
+    Raises
+    ------
+    ProductError
+        If the file cannot be written.
+    """
+    tracked = vectors.tracked
+    sigma = np.sqrt(np.diagonal(vectors.covariance, axis1=1, axis2=2))
+    columns = {
+        "x0": vectors.xy0[:, 0],
+        "y0": vectors.xy0[:, 1],
+        "x1": np.where(tracked, vectors.xy1[:, 0], np.nan),
+        "y1": np.where(tracked, vectors.xy1[:, 1], np.nan),
+        "sigma_x": np.where(tracked, sigma[:, 0], np.nan),
+        "sigma_y": np.where(tracked, sigma[:, 1], np.nan),
+        "cov_xy": np.where(tracked, vectors.covariance[:, 0, 1], np.nan),
+        "mcc": vectors.mcc,
+        "peak_ratio": vectors.peak_ratio,
+        "rotation": np.where(tracked, vectors.rotation, np.nan),
+        "status": vectors.status,
+        "time0": vectors.time0,
+        "time1": np.where(tracked, vectors.time1, np.nan),
+    }
+    dataset = xr.Dataset(
+        {name: ("point", values, _NC_ATTRIBUTES[name]) for name, values in columns.items()},
+        attrs={
+            "Conventions": "CF-1.11",
+            "title": "Sea-ice displacement between two scenes",
+            "scene_ids": ",".join(scene_ids),
+            "settings": settings.as_json(),
+            "software_version": __version__,
+        },
+    )
+    crs = {**CRS.from_user_input(MAP_CRS).to_cf(), "long_name": "map projection"}
+    dataset["crs"] = ((), np.int32(0), crs)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        dataset.to_netcdf(temporary, engine="netcdf4")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ProductError(f"{path}: cannot be written ({error})") from None
+
+
+def _attributes(long_name: str, units: str, **more: object) -> dict[str, object]:
+    return {"long_name": long_name, "units": units, **more}
+
+
+_MAPPED = {"grid_mapping": "crs"}
+_TIME = {"calendar": "standard", "units_metadata": "leap_seconds: none", "standard_name": "time"}
+_EPOCH = "seconds since 1970-01-01 00:00:00"
+_NC_ATTRIBUTES: dict[str, dict[str, object]] = {
+    "x0": _attributes("x at the start", "m", **_MAPPED),
+    "y0": _attributes("y at the start", "m", **_MAPPED),
+    "x1": _attributes("x at the end", "m", **_MAPPED),
+    "y1": _attributes("y at the end", "m", **_MAPPED),
+    "sigma_x": _attributes("standard error of the displacement along x", "m"),
+    "sigma_y": _attributes("standard error of the displacement along y", "m"),
+    "cov_xy": _attributes("covariance of the displacement's errors", "m2"),
+    "mcc": _attributes("maximum cross-correlation", "1"),
+    "peak_ratio": _attributes("second highest correlation peak over the highest", "1"),
+    "rotation": _attributes("counter-clockwise rotation of the ice", "degree"),
+    "status": {
+        "long_name": "why the vector is there or is not",
+        "standard_name": "status_flag",
+        "flag_values": np.array([int(status) for status in Status], dtype=np.int8),
+        "flag_meanings": " ".join(status.name.lower() for status in Status),
+    },
+    "time0": _attributes("time at the start", _EPOCH, **_TIME),
+    "time1": _attributes("time at the end", _EPOCH, **_TIME),
+}
+
+
+def _row(vectors: Vectors, i: int) -> list[str]:
+    x0, y0 = vectors.xy0[i]
+    tracked = bool(vectors.tracked[i])
+    x1, y1 = vectors.xy1[i] if tracked else (math.nan, math.nan)
+    covariance = vectors.covariance[i] if tracked else np.full((2, 2), np.nan)
+    sigma_x, sigma_y = np.sqrt(np.diagonal(covariance))
+    measured = [x1, y1, sigma_x, sigma_y, covariance[0, 1]]
+    quality = [vectors.mcc[i], vectors.peak_ratio[i], vectors.rotation[i]]
+    if not tracked:
+        quality[-1] = math.nan
+    times = [vectors.time0[i], vectors.time1[i] if tracked else math.nan]
+    return [
+        *(_text(value) for value in (x0, y0, *measured, *quality)),
+        Status(int(vectors.status[i])).name.lower(),
+        *(iso(float(value)) if math.isfinite(value) else "" for value in times),
+    ]
+
+
+def _text(value: float) -> str:
+    return repr(float(value)) if math.isfinite(value) else ""
