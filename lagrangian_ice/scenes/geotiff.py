@@ -1,0 +1,420 @@
+"""GeoTIFF scenes: what they tell of themselves, and their pixels.
+
+Metadata are found as the interfaces' paragraph on GeoTIFF scenes says; the pixels are read in
+blocks of rows, with every kind of no data as NaN.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from pyproj import CRS
+from pyproj.exceptions import ProjError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from lagrangian_ice.errors import SceneError
+from lagrangian_ice.grid import MAP_CRS, transform
+from lagrangian_ice.scenes.georeference import (
+    AffineGeoreference,
+    GcpGeoreference,
+    Georeference,
+    footprint,
+    mean_pixel,
+    usable_control_points,
+)
+from lagrangian_ice.scenes.names import (
+    NameFacts,
+    find_platform,
+    find_polarisation,
+    is_measurement_name,
+    read_name,
+)
+from lagrangian_ice.scenes.scene import Scene, Units
+from lagrangian_ice.times import parse_utc
+
+Pixels = NDArray[np.float32]
+
+SUPPORTED_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+_MIN_CONTROL_POINTS = 6
+_SAMPLE_ROWS = 9
+_SAMPLE_SIDE = 64
+_SCAN_ROWS = 512
+_DB_MEDIAN = -1.0
+"""A median below this is dB: linear sigma nought less its noise is at most slightly negative."""
+_GREY_LEVEL = 20.0
+"""No sigma nought is that large for one pixel in a hundred; display levels are."""
+
+
+@dataclass(frozen=True)
+class _Bands:
+    """Bands with backscatter (1-based) and their polarisations."""
+
+    indexes: tuple[int, ...]
+    polarisations: tuple[str, ...]
+
+
+def open_geotiff(path: Path, time: datetime | None = None) -> Scene:
+    """Metadata of a GeoTIFF scene; of its pixels only a sample is read.
+
+    Parameters
+    ----------
+    path : Path
+        File.
+    time : datetime, optional
+        Acquisition time (UTC), used where neither tags nor name tell it.
+
+    Raises
+    ------
+    SceneError
+        If the file cannot be read or lacks what tracking needs.
+    """
+    facts = read_name(path.name)
+    with _opened(path) as dataset:
+        _check_pixels(path, dataset)
+        bands = _find_bands(path, dataset, facts)
+        georeference = _georeference(path, dataset)
+        outline = footprint(georeference)
+        if outline.is_empty or not outline.area > 0:
+            raise SceneError(f"{path}: its georeference does not lie on the north polar map")
+        start, stop = _times(path, dataset, facts, time)
+        units = _units(path, dataset, bands)
+        platform = facts.platform or _platform(dataset)
+        orbit = facts.orbit if facts.orbit >= 0 else _orbit(dataset)
+        return Scene(
+            id=path.stem,
+            path=path,
+            kind="geotiff",
+            start=start,
+            stop=stop,
+            pass_id=_pass_id(dataset, facts, platform, start),
+            platform=platform,
+            orbit=orbit,
+            polarisations=bands.polarisations,
+            units=units,
+            shape=(dataset.height, dataset.width),
+            pixel=mean_pixel(georeference),
+            footprint=outline,
+        )
+
+
+def geotiff_georeference(path: Path) -> Georeference:
+    """Georeference of a GeoTIFF (SceneError where it has none)."""
+    with _opened(path) as dataset:
+        return _georeference(path, dataset)
+
+
+def geotiff_rows(path: Path, polarisation: str, step: int) -> Iterator[tuple[int, Pixels]]:
+    """Pixels as stored, in blocks of ``step`` rows from the top; NaN is no data.
+
+    Yields
+    ------
+    int, (rows, cols) float32
+        First row of the block, and the block.
+    """
+    with _opened(path) as dataset:
+        bands = _find_bands(path, dataset, read_name(path.name))
+        if polarisation not in bands.polarisations:
+            raise ValueError(
+                f"polarisation {polarisation!r} is not in {path}; "
+                f"it has {', '.join(bands.polarisations)}"
+            )
+        index = bands.indexes[bands.polarisations.index(polarisation)]
+        for row in range(0, dataset.height, step):
+            rows = min(step, dataset.height - row)
+            yield row, _read(path, dataset, index, Window(0, row, dataset.width, rows))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[DatasetReader]:
+    try:
+        with warnings.catch_warnings():
+            # scenes with control points have no transform; what is missing is told below
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path, driver="GTiff")
+    except RasterioIOError as error:
+        raise SceneError(_unreadable(path, error)) from None
+    with dataset:
+        yield dataset
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    if not path.exists():
+        return f"{path}: no such file"
+    if path.is_dir():
+        return f"{path}: a folder, not a GeoTIFF file"
+    reason = " ".join(str(error).split())
+    return f"{path}: not a readable GeoTIFF ({reason}); get or make the file again"
+
+
+def _check_pixels(path: Path, dataset: DatasetReader) -> None:
+    kinds = sorted(set(dataset.dtypes))
+    wrong = [kind for kind in kinds if kind not in SUPPORTED_TYPES]
+    if wrong:
+        raise SceneError(
+            f"{path}: pixels of type {wrong[0]}; "
+            "give sigma nought (linear or dB, float32) or grey levels (uint8)"
+        )
+    if is_measurement_name(path.name):
+        raise SceneError(
+            f"{path}: uncalibrated digital numbers of a SAFE product; "
+            "give sigma nought (linear or dB) instead"
+        )
+
+
+def _find_bands(path: Path, dataset: DatasetReader, facts: NameFacts) -> _Bands:
+    indexes = tuple(
+        index
+        for index, colour in zip(dataset.indexes, dataset.colorinterp, strict=True)
+        if colour != ColorInterp.alpha
+    )
+    if not 1 <= len(indexes) <= 2:
+        raise SceneError(f"{path}: {len(indexes)} bands; give one or two (HH, HV, VV, VH)")
+    named = tuple(_band_polarisation(dataset, index) for index in indexes)
+    if all(named):
+        found = named
+    elif len(indexes) == 2:
+        found = facts.product
+    else:
+        found = (_file_polarisation(dataset, facts),)
+    if len(found) != len(indexes) or not all(found):
+        raise SceneError(
+            f"{path}: polarisation unknown; name its {len(indexes)} band(s) HH, HV, VV or VH, "
+            "or put it in the file name (for example _HH_)"
+        )
+    if len(set(found)) != len(found):
+        raise SceneError(f"{path}: both bands are {found[0]}; name them differently")
+    return _Bands(indexes, found)
+
+
+def _band_polarisation(dataset: DatasetReader, index: int) -> str:
+    description = dataset.descriptions[index - 1] or ""
+    tags = _lower(dataset.tags(index))
+    texts = [description, *(tags.get(key, "") for key in ("polarization", "polarisation", "name"))]
+    return next((found for found in map(find_polarisation, texts) if found), "")
+
+
+def _file_polarisation(dataset: DatasetReader, facts: NameFacts) -> str:
+    tags = _lower(dataset.tags())
+    for key in ("polarization", "polarisation", "polarizations", "polarisations"):
+        found = find_polarisation(tags.get(key, ""))
+        if found:
+            return found
+    if facts.polarisation:
+        return facts.polarisation
+    return facts.product[0] if len(facts.product) == 1 else ""
+
+
+def _lower(tags: dict[str, str]) -> dict[str, str]:
+    return {key.lower(): value for key, value in tags.items()}
+
+
+def _georeference(path: Path, dataset: DatasetReader) -> Georeference:
+    points, _ = dataset.gcps
+    if points and not (dataset.crs and not dataset.transform.is_identity):
+        return _from_control_points(path, dataset)
+    if dataset.transform.is_identity and not dataset.crs:
+        raise SceneError(
+            f"{path}: no georeference (neither a transform nor control points); "
+            "give a GeoTIFF with its CRS"
+        )
+    if not dataset.crs:
+        raise SceneError(f"{path}: no CRS; set it, for example with `rio edit-info --crs`")
+    if dataset.transform.is_identity or dataset.transform.is_degenerate:
+        raise SceneError(f"{path}: no usable transform from pixels to its CRS; set it")
+    wkt = _known_crs(path, dataset.crs.to_wkt())
+    a = dataset.transform
+    return AffineGeoreference(
+        crs=wkt,
+        matrix=np.array([[a.a, a.b, a.c], [a.d, a.e, a.f]], dtype=np.float64),
+        shape=(dataset.height, dataset.width),
+        geographic=bool(dataset.crs.is_geographic),
+    )
+
+
+def _from_control_points(path: Path, dataset: DatasetReader) -> GcpGeoreference:
+    points, crs = dataset.gcps
+    if not crs:
+        raise SceneError(f"{path}: control points without a CRS; set it")
+    table = np.array([(p.row, p.col, p.x, p.y, p.z or 0.0) for p in points], dtype=np.float64)
+    if not np.all(np.isfinite(table)):
+        raise SceneError(f"{path}: control points that are not finite; get the file again")
+    table = table[usable_control_points(table[:, 4])]
+    # averaging repeated points keeps the fit solvable
+    rowcol, first = np.unique(table[:, :2], axis=0, return_index=True)
+    if len(rowcol) < _MIN_CONTROL_POINTS or np.linalg.matrix_rank(_quadratic(rowcol)) < 6:
+        raise SceneError(
+            f"{path}: {len(rowcol)} control points that do not span the image; "
+            f"at least {_MIN_CONTROL_POINTS} over all of it are needed"
+        )
+    positions = transform(table[first, 2:4], _known_crs(path, crs.to_wkt()), MAP_CRS)
+    if not np.all(np.isfinite(positions)):
+        raise SceneError(f"{path}: control points off the north polar map")
+    # files count from the corner of the first pixel
+    return GcpGeoreference(rowcol - 0.5, positions, (dataset.height, dataset.width))
+
+
+def _quadratic(rowcol: NDArray[np.float64]) -> NDArray[np.float64]:
+    spread = np.ptp(rowcol, axis=0)
+    r, c = ((rowcol - rowcol.min(axis=0)) / np.where(spread > 0, spread, 1)).T
+    return np.column_stack([np.ones_like(r), r, c, r * r, r * c, c * c])
+
+
+def _known_crs(path: Path, wkt: str) -> str:
+    try:
+        CRS.from_wkt(wkt)
+        transform(np.zeros((1, 2)), wkt, MAP_CRS)
+    except ProjError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SceneError(f"{path}: its CRS is not usable ({reason}); set a known one") from None
+    return wkt
+
+
+def _times(
+    path: Path, dataset: DatasetReader, facts: NameFacts, given: datetime | None
+) -> tuple[datetime, datetime]:
+    tags = _lower(dataset.tags())
+    start = _tag_time(tags.get("time_coverage_start", ""))
+    if start:
+        stop = _tag_time(tags.get("time_coverage_end", ""))
+        return start, stop if stop and stop >= start else start
+    moment = _tag_time(tags.get("tifftag_datetime", ""))
+    if moment:
+        return moment, moment
+    if facts.start:
+        return facts.start, facts.stop or facts.start
+    if given:
+        moment = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+        return moment, moment
+    raise SceneError(
+        f"{path}: no acquisition time in its tags (time_coverage_start, TIFFTAG_DATETIME) or name; "
+        "give it with --times"
+    )
+
+
+def _tag_time(text: str) -> datetime | None:
+    exif = re.fullmatch(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)\s*", text.strip("\0 "))
+    if exif:
+        text = f"{exif[1]}-{exif[2]}-{exif[3]}T{exif[4]}"
+    try:
+        return parse_utc(text)
+    except ValueError:
+        return None
+
+
+def _platform(dataset: DatasetReader) -> str:
+    tags = _lower(dataset.tags())
+    texts = (tags.get(key, "") for key in ("platform", "entry_title", "mission"))
+    return next((found for found in map(find_platform, texts) if found), "")
+
+
+def _orbit(dataset: DatasetReader) -> int:
+    text = _lower(dataset.tags()).get("orbit", "")
+    return int(text) if text.isdigit() else -1
+
+
+def _pass_id(dataset: DatasetReader, facts: NameFacts, platform: str, start: datetime) -> str:
+    if facts.datatake:
+        return f"{platform or 'S1'}_{facts.orbit:06d}_{facts.datatake}"
+    tagged = _lower(dataset.tags()).get("lagrangian_ice_pass", "").strip()
+    return tagged or f"{platform or 'S1'}_{start:%Y%m%dT%H%M%S}"
+
+
+def _units(path: Path, dataset: DatasetReader, bands: _Bands) -> Units:
+    told = {_told_units(dataset, index) for index in bands.indexes} - {None}
+    samples = [_sample(path, dataset, index) for index in bands.indexes]
+    if len(told) == 1:
+        return told.pop() or "grey"
+    judged = {_judge(dataset, index, s) for index, s in zip(bands.indexes, samples, strict=True)}
+    if len(judged) > 1 or len(told) > 1:
+        raise SceneError(f"{path}: its bands have different units; give both linear or both in dB")
+    return judged.pop()
+
+
+def _told_units(dataset: DatasetReader, index: int) -> Units | None:
+    tags = _lower(dataset.tags(index))
+    texts = (
+        dataset.units[index - 1] or "",
+        tags.get("units", ""),
+        dataset.descriptions[index - 1] or "",
+    )
+    words = {word for text in texts for word in re.split(r"[^a-z]+", text.lower())}
+    return "db" if words & {"db", "decibel", "decibels"} else None
+
+
+def _judge(dataset: DatasetReader, index: int, sample: Pixels) -> Units:
+    low, median, high = np.percentile(sample, [1, 50, 99])
+    is_integer = np.issubdtype(np.dtype(dataset.dtypes[index - 1]), np.integer)
+    if median < _DB_MEDIAN:
+        return "db"
+    if high > _GREY_LEVEL or (is_integer and dataset.scales[index - 1] == 1.0 and low >= 0):
+        return "grey"
+    return "linear"
+
+
+def _sample(path: Path, dataset: DatasetReader, index: int) -> Pixels:
+    """Read valid pixels at a few places; the last row is among them, so a cut file is noticed."""
+    rows = np.unique(np.linspace(0, dataset.height - 1, _SAMPLE_ROWS).astype(int))
+    found = [_sample_row(path, dataset, index, int(row)) for row in rows]
+    sample = np.concatenate(found)
+    if sample.size == 0:
+        sample = _first_valid(path, dataset, index)
+    return sample
+
+
+def _sample_row(path: Path, dataset: DatasetReader, index: int, row: int) -> Pixels:
+    side = min(_SAMPLE_SIDE, dataset.width)
+    starts = np.unique(np.linspace(0, dataset.width - side, _SAMPLE_ROWS).astype(int))
+    blocks = [_read(path, dataset, index, Window(int(col), row, side, 1)) for col in starts]
+    values = np.concatenate([block.ravel() for block in blocks])
+    valid: Pixels = values[np.isfinite(values)]
+    return valid
+
+
+def _first_valid(path: Path, dataset: DatasetReader, index: int) -> Pixels:
+    for row in range(0, dataset.height, _SCAN_ROWS):
+        rows = min(_SCAN_ROWS, dataset.height - row)
+        block = _read(path, dataset, index, Window(0, row, dataset.width, rows))
+        values = block[np.isfinite(block)]
+        if values.size:
+            return values
+    raise SceneError(f"{path}: band {index} has no valid pixel (all 0, NaN or nodata)")
+
+
+def _read(path: Path, dataset: DatasetReader, index: int, window: Window) -> Pixels:
+    try:
+        stored = dataset.read(index, window=window)
+        masked = _masked(dataset, index, window)
+    except RasterioError as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise SceneError(
+            f"{path}: pixels cannot be read, the file is cut or damaged ({reason}); get it again"
+        ) from None
+    # 0 is no data whatever the type; testing it before the conversion keeps it exact
+    missing = stored == 0
+    if masked is not None:
+        missing |= masked
+    pixels: Pixels = stored.astype(np.float32)
+    scale, offset = dataset.scales[index - 1], dataset.offsets[index - 1]
+    if (scale, offset) != (1.0, 0.0):
+        pixels = pixels * np.float32(scale) + np.float32(offset)
+    pixels[missing | ~np.isfinite(pixels)] = np.nan
+    return pixels
+
+
+def _masked(dataset: DatasetReader, index: int, window: Window) -> NDArray[np.bool_] | None:
+    if MaskFlags.all_valid in dataset.mask_flag_enums[index - 1]:
+        return None
+    return np.asarray(dataset.read_masks(index, window=window) == 0)

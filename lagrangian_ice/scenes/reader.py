@@ -1,0 +1,111 @@
+"""Opening of scenes: which kind a path is, and its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from lagrangian_ice.errors import SceneError
+from lagrangian_ice.scenes.georeference import Georeference
+from lagrangian_ice.scenes.geotiff import (
+    Pixels,
+    geotiff_georeference,
+    geotiff_rows,
+    open_geotiff,
+)
+from lagrangian_ice.scenes.names import is_sentinel1_name
+from lagrangian_ice.scenes.scene import Kind, Scene
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+_ROWS = 512
+
+
+def scene_kind(path: Path) -> Kind | None:
+    """Kind of scene that a path is by its name, or None."""
+    suffix = path.suffix.lower()
+    if suffix in TIFF_SUFFIXES:
+        return "geotiff"
+    if suffix == ".safe" or (suffix == ".zip" and is_sentinel1_name(path.name)):
+        return "safe"
+    return None
+
+
+def open_scene(path: Path, time: datetime | None = None) -> Scene:
+    """Metadata of a scene; its pixels are not read (but for a small sample).
+
+    Parameters
+    ----------
+    path : Path
+        GeoTIFF file.
+    time : datetime, optional
+        Acquisition time for a scene that does not tell its own (UTC where it has no zone).
+
+    Returns
+    -------
+    Scene
+
+    Raises
+    ------
+    SceneError
+        One line: the file, what is wrong with it, the remedy.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SceneError(f"{path}: no such file")
+    kind = scene_kind(path)
+    if kind == "safe":
+        raise SceneError(f"{path}: SAFE products are not read yet; give sigma nought as a GeoTIFF")
+    if kind is None:
+        raise SceneError(f"{path}: not a scene; known are GeoTIFF files (.tif, .tiff)")
+    return open_geotiff(path, time)
+
+
+def read_georeference(scene: Scene) -> Georeference:
+    """Positions of the scene's pixels on the map, and back."""
+    return geotiff_georeference(scene.path)
+
+
+def read_rows(scene: Scene, polarisation: str, step: int = _ROWS) -> Iterator[tuple[int, Pixels]]:
+    """Pixels in blocks of rows, so that a whole scene need not be in memory.
+
+    Parameters
+    ----------
+    scene : Scene
+        Opened scene.
+    polarisation : str
+        One of the scene's.
+    step : int
+        Rows of a block (the last one may have fewer).
+
+    Yields
+    ------
+    int, (rows, cols) float32
+        First row, and pixels in the scene's units; NaN is no data.
+
+    Raises
+    ------
+    ValueError
+        If the scene does not have the polarisation.
+    SceneError
+        If the pixels cannot be read.
+    """
+    return geotiff_rows(scene.path, polarisation, step)
+
+
+def read_band(scene: Scene, polarisation: str) -> Pixels:
+    """All pixels (rows, cols) float32 of one polarisation, in the scene's units; NaN is no data.
+
+    Raises
+    ------
+    ValueError
+        If the scene does not have the polarisation.
+    SceneError
+        If the pixels cannot be read.
+    """
+    pixels = np.empty(scene.shape, dtype=np.float32)
+    for row, block in read_rows(scene, polarisation):
+        pixels[row : row + len(block)] = block
+    return pixels
