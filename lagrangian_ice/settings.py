@@ -135,6 +135,15 @@ class DeformationSettings(Stage):
         le=30,
         description="time between the two passes of a deformation pair aimed at, days",
     )
+    smoothing_steps: int = Field(
+        3, ge=0, le=20, description="edges crossed at most by the smoothed fields; 0 smooths not"
+    )
+    smoothing_threshold: float = Field(
+        0.02,
+        ge=0,
+        le=10,
+        description="total deformation from which a triangle counts as deforming, per day",
+    )
     geolocation_error: float = Field(
         20.0,
         ge=0,
@@ -150,6 +159,9 @@ class ProductSettings(Stage):
     creator_email: str = Field("", description="left out while empty")
     institution: str = Field("", description="left out while empty")
     product_license: str = Field("", description="licence of the data, left out while empty")
+    acknowledgement: str = Field(
+        "", description="for example of the scenes' source and year; left out while empty"
+    )
     compression: int = Field(4, ge=0, le=9, description="zlib level of the NetCDF variables")
 
 

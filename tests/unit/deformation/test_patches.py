@@ -1,0 +1,161 @@
+"""Choice of pass pairs and the patches of deformation made from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lagrangian_ice.deformation.pairs import (
+    Sightings,
+    choose_pairs,
+    deform,
+    displacement_covariance,
+    make_patch,
+)
+from lagrangian_ice.settings import DeformationSettings
+
+DAY = 86400.0
+SETTINGS = DeformationSettings()
+OPENING = np.array([[0.02, 0.03], [-0.01, 0.01]]) / DAY
+
+
+def season(days=(0, 1, 2, 3, 4), side=6, gradient=OPENING, variance=100.0, seen=None):
+    """Daily sightings of a lattice in a linear velocity field."""
+    row, col = (index.ravel() for index in np.mgrid[:side, :side])
+    start = np.stack([col, row], axis=1) * 10e3 + [100e3, -800e3]
+    velocity = 0.1 + (start - start.mean(axis=0)) @ gradient.T
+    count = len(start)
+    parts = []
+    for index, day in enumerate(days):
+        time = day * DAY + row * 1.5
+        rows = np.ones(count, bool) if seen is None else seen(index, row, col)
+        sighting = Sightings(
+            np.arange(count) + 1000,
+            np.full(count, index),
+            np.stack([row, col], axis=1),
+            start + velocity * time[:, None],
+            time,
+            np.tile(np.eye(2) * variance * index, (count, 1, 1)),
+        )
+        parts.append(sighting[rows])
+    names = Sightings.__dataclass_fields__
+    joined = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+    return Sightings(*joined), np.array(days) * DAY
+
+
+def chosen_passes(sightings, times, nominal=3 * DAY):
+    return [
+        (int(sightings.pass_index[source[0]]), int(sightings.pass_index[target[0]]), len(source))
+        for source, target in choose_pairs(sightings, times, nominal)
+    ]
+
+
+def test_nominal_interval_is_chosen():
+    sightings, times = season()
+    assert chosen_passes(sightings, times) == [(0, 2, 36), (0, 3, 36), (1, 4, 36)]
+
+
+def test_order_of_rows_does_not_matter():
+    sightings, times = season()
+    order = np.random.default_rng(0).permutation(len(sightings))
+    assert chosen_passes(sightings[order], times) == chosen_passes(sightings, times)
+
+
+def test_many_shared_parcels_win_over_a_closer_interval():
+    def seen(index, row, col):
+        return np.ones(len(row), bool) if index != 0 else row == 0
+
+    sightings, times = season(days=(0, 0.5, 3), seen=seen)
+    assert chosen_passes(sightings, times)[0] == (1, 2, 36)
+
+
+def test_parcels_left_over_choose_another_source():
+    def seen(index, row, col):
+        return {0: row < 4, 1: row >= 3, 2: np.ones(len(row), bool)}[index]
+
+    sightings, times = season(days=(0, 0.2, 3), seen=seen)
+    assert chosen_passes(sightings, times) == [(0, 2, 24), (1, 2, 12)]
+
+
+def test_no_pair_outside_the_allowed_interval():
+    sightings, times = season(days=(0, 1, 6))
+    assert chosen_passes(sightings, times) == []
+
+
+def test_nothing_seen():
+    sightings, times = season()
+    empty = sightings[np.zeros(0, np.int64)]
+    assert list(deform(empty, times, SETTINGS)) == []
+
+
+def test_patch_has_the_gradient_of_the_field():
+    sightings, times = season()
+    patches = list(deform(sightings, times, SETTINGS))
+    assert [(patch.source_pass, patch.target_pass) for patch in patches][-1] == (1, 4)
+    first = patches[0]
+    assert len(first.vertices) == 50
+    np.testing.assert_allclose(first.gradients, np.tile(OPENING, (50, 1, 1)), atol=1e-10)
+    np.testing.assert_allclose(first.smoothed, first.gradients, atol=1e-15)
+
+
+def test_immobile_ice_is_counted():
+    """Known fault: ice at rest was dropped from the deformation."""
+    sightings, times = season(gradient=np.zeros((2, 2)))
+    still = Sightings(
+        sightings.parcel_id,
+        sightings.pass_index,
+        sightings.seed_rowcol,
+        sightings.xy[sightings.parcel_id - 1000],
+        sightings.time,
+        sightings.covariance,
+    )
+    patches = list(deform(still, times, SETTINGS))
+    assert [len(patch.vertices) for patch in patches] == [50, 50, 50]
+    assert all(np.all(patch.invariants.total_deformation == 0.0) for patch in patches)
+    assert all(np.all(patch.errors.divergence > 0) for patch in patches)
+
+
+def test_errors_come_from_the_interval_only():
+    """A parcel's old error does not make its new strain rates less certain."""
+    sightings, times = season(days=(0, 3, 6))
+    early, late = deform(sightings, times, SETTINGS)
+    np.testing.assert_allclose(late.covariance, early.covariance)
+    np.testing.assert_allclose(late.covariance[0], 100.0 * np.eye(2))
+
+
+def test_difference_that_is_not_positive_is_missing_never_negative():
+    source = np.array([np.diag([50.0, 50.0]), np.diag([10.0, 10.0]), np.full((2, 2), np.nan)])
+    target = np.array([np.diag([60.0, 40.0]), np.diag([20.0, 30.0]), np.eye(2)])
+    found = displacement_covariance(source, target)
+    assert np.isnan(found[[0, 2]]).all()
+    np.testing.assert_array_equal(found[1], np.diag([10.0, 20.0]))
+
+
+def test_different_parcels_are_refused():
+    sightings, _ = season()
+    with pytest.raises(ValueError, match="same parcels"):
+        make_patch(sightings[np.arange(10)], sightings[np.arange(36, 46)[::-1]], SETTINGS)
+
+
+def test_smoothing_averages_along_a_crack_and_not_beside_it():
+    """Noise goes down on both sides; the crack's opening stays in its triangles."""
+    rng = np.random.default_rng(2)
+    side = 12
+    row, col = (index.ravel() for index in np.mgrid[:side, :side])
+    start = np.stack([col, row], axis=1) * 10e3 + [0.0, -900e3]
+    moved = start + rng.normal(0, 20, start.shape)
+    moved[:, 0] += np.where(col >= 6, 2500.0, 0.0)
+    covariance = np.tile(np.eye(2) * 400.0, (len(start), 1, 1))
+    cells = np.stack([row, col], axis=1)
+    ids = np.arange(len(start))
+    when = np.zeros(len(start))
+    source = Sightings(ids, np.zeros_like(ids), cells, start, when, covariance * 0)
+    target = Sightings(ids, np.ones_like(ids), cells, moved, when + 3 * DAY, covariance)
+    patch = make_patch(source, target, SETTINGS)
+    centre = start[patch.vertices].mean(axis=1)
+    crack = np.abs(centre[:, 0] - 55e3) < 5e3
+    raw = patch.invariants.divergence * DAY
+    smooth = (patch.smoothed[:, 0, 0] + patch.smoothed[:, 1, 1]) * DAY
+    assert np.nanstd(smooth[~crack]) < 0.5 * np.nanstd(raw[~crack])
+    assert np.nanmean(smooth[crack]) == pytest.approx(2500 / 10e3 / 3, rel=0.02)
+    assert np.abs(np.nanmax(smooth[~crack])) < 0.01
