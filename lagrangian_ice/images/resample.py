@@ -1,0 +1,177 @@
+"""Resampling without aliasing and without rounding: block means, smoothing, cubic splines.
+
+Everything here averages the values it is given; the caller gives linear intensity. NaN is no
+data: it never takes part in a mean, and never spreads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from lagrangian_ice.grid import Float
+
+Pixels = NDArray[np.float32]
+
+_FILL_SIGMA = 1.5
+_REACH = 12
+"""Source pixels around a window: the filters and the spline's prefilter have died out there."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A scene's band, reduced by whole factors.
+
+    Attributes
+    ----------
+    pixels : (rows, cols) float32
+        Means over ``factors`` pixels of the stored image.
+    factors : tuple of int
+        Stored rows and columns in one pixel.
+    sigma : tuple of float
+        Standard deviation (px, rows and columns) of the smoothing that is still to be done.
+    """
+
+    pixels: Pixels
+    factors: tuple[int, int]
+    sigma: tuple[float, float]
+
+    def positions(self, row: Float, col: Float) -> tuple[Float, Float]:
+        """Positions in ``pixels`` of positions in the stored image.
+
+        A pixel of k stored ones has its centre at their mean, (k - 1) / 2 after the first.
+        """
+        fr, fc = self.factors
+        return (row - 0.5 * (fr - 1)) / fr, (col - 0.5 * (fc - 1)) / fc
+
+
+def reduction(scale: tuple[float, float]) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Whole factors of the block mean, and the smoothing that is left after it.
+
+    Parameters
+    ----------
+    scale : tuple of float
+        Source pixels that an output pixel spans along rows and columns.
+
+    Returns
+    -------
+    factors : tuple of int
+        At least 1 each.
+    sigma : tuple of float
+        Gaussian (reduced px) that makes of a pixel's response one half an output pixel wide:
+        ``0.5 sqrt(ratio^2 - 1)``, 0 where the output is not coarser.
+    """
+    factors = (max(1, int(scale[0])), max(1, int(scale[1])))
+    ratios = (scale[0] / factors[0], scale[1] / factors[1])
+    sigma = tuple(0.5 * float(np.sqrt(max(ratio**2 - 1.0, 0.0))) for ratio in ratios)
+    return factors, (sigma[0], sigma[1])
+
+
+def block_mean(pixels: Pixels, factors: tuple[int, int]) -> Pixels:
+    """Mean of the valid pixels of each block; NaN where fewer than half are valid.
+
+    Parameters
+    ----------
+    pixels : (rows, cols) float32
+        NaN is no data. The last blocks may be incomplete.
+    factors : tuple of int
+        Rows and columns of a block.
+    """
+    if factors == (1, 1):
+        return pixels
+    fr, fc = factors
+    rows, cols = -(-pixels.shape[0] // fr), -(-pixels.shape[1] // fc)
+    padded = np.full((rows * fr, cols * fc), np.nan, dtype=np.float32)
+    padded[: pixels.shape[0], : pixels.shape[1]] = pixels
+    blocks = padded.reshape(rows, fr, cols, fc)
+    valid = np.isfinite(blocks)
+    count = valid.sum(axis=(1, 3), dtype=np.int32)
+    total = np.where(valid, blocks, np.float32(0)).sum(axis=(1, 3))
+    enough = 2 * count >= fr * fc
+    mean = np.full((rows, cols), np.nan, dtype=np.float32)
+    np.divide(total, count, out=mean, where=enough)
+    return mean
+
+
+def reduce_rows(
+    blocks: Iterable[tuple[int, Pixels]], shape: tuple[int, int], factors: tuple[int, int]
+) -> Pixels:
+    """Block mean of an image that comes in blocks of rows.
+
+    Parameters
+    ----------
+    blocks : iterable of (int, (rows, cols) float32)
+        First row, a multiple of ``factors[0]``, and pixels.
+    shape : tuple of int
+        Rows, columns of the whole image.
+    factors : tuple of int
+        Rows and columns of a block of the mean.
+    """
+    fr, fc = factors
+    reduced = np.full((-(-shape[0] // fr), -(-shape[1] // fc)), np.nan, dtype=np.float32)
+    for row, pixels in blocks:
+        mean = block_mean(pixels, factors)
+        reduced[row // fr : row // fr + len(mean)] = mean
+    return reduced
+
+
+def sample(source: Source, row: Float, col: Float) -> Pixels:
+    """Values of an image at fractional positions.
+
+    Missing pixels are first filled with the weighted mean of the valid ones near them, so that
+    nothing of them gets into their neighbours; then the image is smoothed as far as the output
+    asks for and read by a cubic B-spline. Where less than half of the weight around a position
+    is valid, or outside of the outermost pixels' edges, the value is NaN.
+
+    Parameters
+    ----------
+    source : Source
+        Image.
+    row, col : (h, w) float64
+        Positions in the stored image; those that are not finite give NaN.
+
+    Returns
+    -------
+    (h, w) float32
+    """
+    result = np.full(row.shape, np.nan, dtype=np.float32)
+    at_row, at_col = source.positions(row, col)
+    rows, cols = source.pixels.shape
+    with np.errstate(invalid="ignore"):
+        inside = (at_row >= -0.5) & (at_row <= rows - 0.5)
+        inside &= (at_col >= -0.5) & (at_col <= cols - 0.5)
+    if not inside.any():
+        return result
+    at = np.stack([at_row[inside], at_col[inside]])
+    low = np.maximum(np.floor(at.min(axis=1)).astype(int) - _REACH, 0)
+    high = np.ceil(at.max(axis=1)).astype(int) + _REACH + 1
+    window = source.pixels[low[0] : high[0], low[1] : high[1]]
+    valid = np.isfinite(window)
+    if not valid.any():
+        return result
+    at -= low[:, None]
+    smooth = window if valid.all() else _filled(window, valid)
+    if max(source.sigma) > 0:
+        smooth = gaussian_filter(smooth, source.sigma, mode="nearest", truncate=4.0)
+    values = map_coordinates(smooth, at, order=3, mode="nearest", output=np.float32)
+    if not valid.all():
+        weight = map_coordinates(
+            valid.astype(np.float32), at, order=1, mode="nearest", output=np.float32
+        )
+        values[weight < 0.5] = np.nan
+    result[inside] = values
+    return result
+
+
+def _filled(window: Pixels, valid: NDArray[np.bool_]) -> Pixels:
+    known = np.where(valid, window, np.float32(0))
+    weight = gaussian_filter(valid.astype(np.float32), _FILL_SIGMA, mode="nearest")
+    near = gaussian_filter(known, _FILL_SIGMA, mode="nearest")
+    far = np.float32(window[valid].mean())
+    mean = np.full_like(window, far)
+    np.divide(near, weight, out=mean, where=weight > 1e-3)
+    return np.where(valid, window, mean)

@@ -1,0 +1,89 @@
+"""The mean change of backscatter across a swath.
+
+GeoTIFFs tell no incidence angle, but in the geometry of the acquisition it is a function of the
+column alone. The medians of the columns therefore show the trend; a polynomial of low order
+through them is taken out, its mean left in. Order and least width are such that the ice's own
+contrast survives: a line from 100 km on, a parabola from 250 km on (a full EW swath is 400 km wide
+and falls by about 6 dB at HH), nothing for narrower scenes, where the trend of at most 1.5 dB
+cannot be told from ice. Scenes already on a map have lost the geometry: they are left as they are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from lagrangian_ice.grid import Float
+
+LINE_WIDTH = 100e3
+PARABOLA_WIDTH = 250e3
+
+_MIN_COLUMNS = 16
+_MIN_SHARE = 0.05
+_ROUNDS = 5
+
+
+def trend_order(width: float) -> int:
+    """Order of the polynomial for a swath of this width in metres; 0 is none."""
+    if width < LINE_WIDTH:
+        return 0
+    return 1 if width < PARABOLA_WIDTH else 2
+
+
+def fit_trend(pixels: NDArray[np.float32], ice: NDArray[np.bool_], order: int) -> Float:
+    """Trend across the columns as Legendre coefficients without the constant.
+
+    Parameters
+    ----------
+    pixels : (rows, cols) float32
+        In dB or grey levels; NaN is no data.
+    ice : (rows, cols) bool
+        Pixels to judge by (not land).
+    order : int
+        Of the polynomial, over the columns mapped to -1 to 1.
+
+    Returns
+    -------
+    (order + 1,) float64
+        The first is 0. All are 0 where too few columns have data.
+    """
+    none = np.zeros(order + 1)
+    usable = np.where(ice, pixels, np.float32(np.nan))
+    count = np.isfinite(usable).sum(axis=0)
+    columns = np.flatnonzero(count >= max(8, _MIN_SHARE * pixels.shape[0]))
+    if order < 1 or columns.size < _MIN_COLUMNS * (order + 1):
+        return none
+    position = unit_column(columns.astype(np.float64), pixels.shape[1])
+    # a polynomial through one side of the swath says nothing of the other
+    if np.ptp(position) < 1.0:
+        return none
+    medians = np.nanmedian(usable[:, columns], axis=0).astype(np.float64)
+    coefficients = _robust_fit(position, medians, np.sqrt(count[columns]), order)
+    coefficients[0] = 0.0
+    return coefficients
+
+
+def trend_at(coefficients: Float, column: Float, columns: int) -> Float:
+    """Trend at stored columns (any shape) of an image of so many columns; its mean is zero."""
+    position = np.clip(unit_column(column, columns), -1.0, 1.0)
+    return np.asarray(legendre.legval(position, coefficients))
+
+
+def unit_column(column: Float, columns: int) -> Float:
+    """Columns mapped to -1 (first) to 1 (last)."""
+    return np.asarray(2.0 * column / max(columns - 1, 1) - 1.0)
+
+
+def _robust_fit(position: Float, medians: Float, weight: Float, order: int) -> Float:
+    """Least squares with Tukey's biweight: columns full of open water or land lose their say."""
+    robust = np.ones_like(weight)
+    coefficients: Float = np.zeros(order + 1)
+    for _ in range(_ROUNDS):
+        coefficients = legendre.legfit(position, medians, order, w=weight * np.sqrt(robust))
+        residual = medians - legendre.legval(position, coefficients)
+        spread = 1.4826 * np.median(np.abs(residual))
+        if not spread > 0:
+            break
+        robust = np.clip(1.0 - (residual / (4.7 * spread)) ** 2, 0.0, None) ** 2
+    return np.asarray(coefficients)

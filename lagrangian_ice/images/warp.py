@@ -1,0 +1,84 @@
+"""Source pixel positions of every pixel of the map grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.interpolate import RectBivariateSpline
+
+from lagrangian_ice.grid import Float, Grid
+from lagrangian_ice.scenes.georeference import AffineGeoreference, Georeference
+
+LATTICE_STEP = 16
+"""Map pixels between the nodes at which positions are computed exactly."""
+
+_MARGIN = 3
+
+
+@dataclass(frozen=True)
+class PixelMap:
+    """Positions in a scene's pixels of the pixels of a map grid.
+
+    They are computed at every 16th pixel, and interpolated between by a bicubic spline, which
+    for maps and satellite swaths is right to better than 0.01 px. Longitude and latitude
+    grids are singular at the pole: their positions are computed at every pixel.
+
+    Attributes
+    ----------
+    grid : Grid
+        Map grid.
+    georeference : Georeference
+        Of the scene.
+    """
+
+    grid: Grid
+    georeference: Georeference
+
+    def rowcol(self, rows: slice, cols: slice) -> tuple[Float, Float]:
+        """Source row and col (h, w) of a block of map pixels; not finite where there is none."""
+        row, col = np.arange(rows.start, rows.stop), np.arange(cols.start, cols.stop)
+        if self._splines is None:
+            exact = self._exact(row.astype(np.float64), col.astype(np.float64))
+            return exact[..., 0], exact[..., 1]
+        row_spline, col_spline = self._splines
+        return row_spline(row, col), col_spline(row, col)
+
+    def scale(self) -> tuple[float, float]:
+        """Source pixels that one map pixel spans along the source's rows and columns (medians)."""
+        size = self.georeference.shape
+        row, col = (np.linspace(0, n - 1, 9) for n in size)
+        centre = np.stack(np.meshgrid(row, col, indexing="ij"), axis=-1).reshape(-1, 2)
+        xy = self.georeference.xy(centre)
+        step = 0.5 * self.grid.pixel
+        across = [
+            self.georeference.rowcol(xy + shift) - self.georeference.rowcol(xy - shift)
+            for shift in ([step, 0.0], [0.0, step])
+        ]
+        spans = np.hypot(across[0], across[1])
+        spans = spans[np.all(np.isfinite(spans), axis=1)]
+        row_span, col_span = np.median(spans, axis=0)
+        return float(row_span), float(col_span)
+
+    @cached_property
+    def _splines(self) -> tuple[RectBivariateSpline, RectBivariateSpline] | None:
+        if isinstance(self.georeference, AffineGeoreference) and self.georeference.geographic:
+            return None
+        row, col = (_nodes(size) for size in self.grid.shape)
+        there = self._exact(row, col)
+        if not np.all(np.isfinite(there)):
+            return None
+        return (
+            RectBivariateSpline(row, col, there[..., 0]),
+            RectBivariateSpline(row, col, there[..., 1]),
+        )
+
+    def _exact(self, row: Float, col: Float) -> Float:
+        nodes = np.stack(np.meshgrid(row, col, indexing="ij"), axis=-1)
+        return self.georeference.rowcol(self.grid.xy(nodes))
+
+
+def _nodes(size: int) -> Float:
+    count = (size - 1) // LATTICE_STEP + 2 + 2 * _MARGIN
+    return np.asarray((np.arange(count) - _MARGIN) * float(LATTICE_STEP))
