@@ -176,6 +176,8 @@ def _place(
 def _trend(frame: _Frame, source: Source) -> Float:
     scene = frame.scene
     order = trend_order(scene.shape[1] * scene.pixel) if frame.georeference.is_swath else 0
+    if order == 0:
+        return np.zeros(1)
     steps = [max(1, size // _TREND_SIDE) for size in source.pixels.shape]
     thin = source.pixels[:: steps[0], :: steps[1]]
     rows, cols = (np.arange(0, n, s) for n, s in zip(source.pixels.shape, steps, strict=True))

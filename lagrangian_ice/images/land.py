@@ -15,7 +15,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from lagrangian_ice.grid import Float, Grid, xy_to_lonlat
 
-LATTICE = 400.0
+LATTICE = 500.0
 """Metres between the points that decide where a grid is looked at pixel by pixel."""
 
 _CHUNK = 1_000_000
@@ -44,15 +44,14 @@ def is_land(xy: ArrayLike) -> Mask:
 def land_mask(grid: Grid) -> Mask:
     """Land (rows, cols) on a map grid.
 
-    A lattice of 400 m decides where the pixels are looked at one by one: near a coast. An islet
+    A lattice of 500 m decides where the pixels are looked at one by one: near a coast. An islet
     between four of its points can be missed.
     """
-    step = max(1, int(LATTICE / grid.pixel))
+    step = max(1, round(LATTICE / grid.pixel))
     if step == 1:
         return _land_at(grid, np.arange(grid.shape[0]), np.arange(grid.shape[1]))
     rows, cols = (np.arange(-(-size // step) + 1) * step for size in grid.shape)
     coarse = _land_at(grid, rows, cols)
-    # by the size of the structure: nodes whose eight neighbours are not all alike
     mixed = maximum_filter(coarse, 3) != minimum_filter(coarse, 3)
     mask = _enlarged(coarse, step, grid.shape)
     row, col = np.nonzero(_enlarged(mixed, step, grid.shape))

@@ -5,7 +5,9 @@ column alone. The medians of the columns therefore show the trend; a polynomial 
 through them is taken out, its mean left in. Order and least width are such that the ice's own
 contrast survives: a line from 100 km on, a parabola from 250 km on (a full EW swath is 400 km wide
 and falls by about 6 dB at HH), nothing for narrower scenes, where the trend of at most 1.5 dB
-cannot be told from ice. Scenes already on a map have lost the geometry: they are left as they are.
+cannot be told from ice. Scenes already on a north-up map have lost the geometry: they are left as
+they are. An image with a rotated transform is taken to be in that of its acquisition; where its
+columns are only roughly those of the sensor, so is the trend.
 """
 
 from __future__ import annotations
@@ -80,10 +82,11 @@ def _robust_fit(position: Float, medians: Float, weight: Float, order: int) -> F
     robust = np.ones_like(weight)
     coefficients: Float = np.zeros(order + 1)
     for _ in range(_ROUNDS):
-        coefficients = legendre.legfit(position, medians, order, w=weight * np.sqrt(robust))
+        fitted = legendre.legfit(position, medians, order, w=weight * np.sqrt(robust))
+        coefficients = np.asarray(fitted, dtype=np.float64)
         residual = medians - legendre.legval(position, coefficients)
         spread = 1.4826 * np.median(np.abs(residual))
         if not spread > 0:
             break
         robust = np.clip(1.0 - (residual / (4.7 * spread)) ** 2, 0.0, None) ** 2
-    return np.asarray(coefficients)
+    return coefficients
