@@ -12,6 +12,9 @@ Image = NDArray[np.float32]
 EW_LOOKS = 11.0
 """Equivalent number of looks of a 40 m EW GRDM pixel."""
 
+EW_PIXEL = 40.0
+"""Its pixel, metres."""
+
 EW_RESOLUTION = 90.0
 """Resolution of EW GRDM in range and azimuth, metres."""
 
@@ -57,16 +60,39 @@ def speckle(
     return gamma_from_normal(field, looks)
 
 
-def resolution_correlation(pixel: float, resolution: float = EW_RESOLUTION) -> float:
-    """Width (standard deviation, pixels) of a Gaussian response with this width at half power.
+def response_width(pixel: float, resolution: float = EW_RESOLUTION) -> float:
+    """Width (standard deviation, pixels) of the response of pixels averaged to a size.
+
+    Parameters
+    ----------
+    pixel : float
+        Side of the pixels, metres.
+    resolution : float
+        Full width at half power of the instrument's response, metres.
+    """
+    # Autocorrelating the response doubles its variance and the pixel's: both stay in step.
+    return float(np.hypot(resolution / 2.3548, pixel / np.sqrt(12.0)) / pixel)
+
+
+def effective_looks(pixel: float, resolution: float = EW_RESOLUTION) -> float:
+    """Equivalent looks of EW GRDM averaged from its own to larger pixels.
+
+    Neighbouring 40 m pixels share their speckle, so that averaging gains less than their number.
 
     Parameters
     ----------
     pixel, resolution : float
         Metres.
     """
-    # Speckle amplitude is the response itself, intensity its square: hence the root of two.
-    return float(resolution / pixel / 2.3548 / np.sqrt(2.0))
+    gain = _mean_correlation(EW_PIXEL, resolution) / _mean_correlation(pixel, resolution)
+    return float(EW_LOOKS * max(gain, 1.0) ** 2)
+
+
+def _mean_correlation(pixel: float, resolution: float) -> float:
+    """Mean correlation of speckle between two points of a pixel, along one axis."""
+    lag = (np.arange(400) + 0.5) / 400
+    correlation = np.exp(-((lag * pixel) ** 2) / (4 * (resolution / 2.3548) ** 2))
+    return float(2 * ((1 - lag) * correlation).mean())
 
 
 def gamma_from_normal(field: Image, looks: float) -> Image:

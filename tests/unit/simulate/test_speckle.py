@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lagrangian_ice.simulate.speckle import resolution_correlation, speckle
+from lagrangian_ice.simulate.speckle import effective_looks, response_width, speckle
 
 
 @pytest.mark.parametrize(("looks", "correlation"), [(1.0, 0.0), (11.0, 0.0), (11.0, 0.9)])
@@ -24,8 +24,16 @@ def test_neighbours_correlate_as_the_response_says() -> None:
         assert measured == pytest.approx(np.exp(-(lag**2) / (4 * width**2)), abs=0.03)
 
 
-def test_width_of_the_resolution_cell() -> None:
-    assert resolution_correlation(40.0) == pytest.approx(90 / 40 / 2.3548 / 2**0.5)
+def test_width_of_the_response() -> None:
+    assert response_width(40.0) == pytest.approx(((90 / 2.3548) ** 2 + 40**2 / 12) ** 0.5 / 40)
+
+
+def test_averaging_gains_fewer_looks_than_pixels() -> None:
+    assert effective_looks(40.0) == 11.0
+    assert 11.0 < effective_looks(100.0) < 11.0 * (100 / 40) ** 2
+    fine = speckle((1000, 1000), np.random.default_rng(0), 11.0, response_width(40.0))
+    coarse = fine.reshape(200, 5, 200, 5).mean(axis=(1, 3))
+    assert 1 / coarse.var() == pytest.approx(effective_looks(200.0), rel=0.12)
 
 
 @pytest.mark.parametrize(("looks", "correlation"), [(0.2, 0.0), (11.0, -1.0), (float("nan"), 0.0)])
