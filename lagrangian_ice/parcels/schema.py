@@ -1,0 +1,206 @@
+"""The state's database: tables, connections, and the lock on a workspace.
+
+Rows are only ever added (``take_back`` of the store removes the newest): what a parcel is at
+any time follows from its births, observations, misses and end, so going back in time is
+deleting rows.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from lagrangian_ice.errors import WorkspaceError
+
+DATABASE = "lagrangian_ice.sqlite"
+LOCK = ".lagrangian_ice.lock"
+VERSION = 1
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE streams (
+    stream INTEGER PRIMARY KEY, date REAL NOT NULL, window_end REAL NOT NULL,
+    spacing REAL NOT NULL
+);
+CREATE TABLE scenes (
+    id TEXT PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, start REAL NOT NULL,
+    stop REAL NOT NULL, pass_id TEXT NOT NULL, platform TEXT NOT NULL, orbit INTEGER NOT NULL,
+    polarisations TEXT NOT NULL, units TEXT NOT NULL, rows INTEGER NOT NULL,
+    cols INTEGER NOT NULL, pixel REAL NOT NULL, footprint BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE unreadable (path TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE passes (
+    pass_index INTEGER PRIMARY KEY, pass_id TEXT NOT NULL UNIQUE, time REAL, start REAL NOT NULL,
+    stop REAL NOT NULL, platform TEXT NOT NULL, orbit INTEGER NOT NULL,
+    polarisations TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE TABLE pass_scenes (
+    scene_id TEXT PRIMARY KEY REFERENCES scenes, pass_index INTEGER NOT NULL REFERENCES passes,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE parcels (
+    parcel_id INTEGER PRIMARY KEY, stream INTEGER NOT NULL REFERENCES streams,
+    seed_row INTEGER NOT NULL, seed_col INTEGER NOT NULL,
+    origin_pass INTEGER REFERENCES passes
+);
+CREATE TABLE observations (
+    pass_index INTEGER NOT NULL REFERENCES passes, parcel_id INTEGER NOT NULL REFERENCES parcels,
+    time REAL NOT NULL, x REAL NOT NULL, y REAL NOT NULL, var_x REAL, var_y REAL, cov_xy REAL,
+    mcc REAL, peak_ratio REAL, rotation REAL, q_flag INTEGER NOT NULL,
+    source_pass INTEGER REFERENCES passes,
+    PRIMARY KEY (pass_index, parcel_id)
+) WITHOUT ROWID;
+CREATE TABLE missed (
+    pass_index INTEGER NOT NULL REFERENCES passes, parcel_id INTEGER NOT NULL REFERENCES parcels,
+    PRIMARY KEY (pass_index, parcel_id)
+) WITHOUT ROWID;
+CREATE TABLE ends (
+    parcel_id INTEGER PRIMARY KEY REFERENCES parcels, reason INTEGER NOT NULL,
+    time REAL NOT NULL, pass_index INTEGER REFERENCES passes
+);
+CREATE TABLE pairs (
+    pair_index INTEGER PRIMARY KEY, source_pass INTEGER NOT NULL REFERENCES passes,
+    target_pass INTEGER NOT NULL REFERENCES passes
+);
+CREATE TABLE vectors (
+    pair_index INTEGER NOT NULL REFERENCES pairs, parcel_id INTEGER NOT NULL REFERENCES parcels,
+    x0 REAL NOT NULL, y0 REAL NOT NULL, x1 REAL, y1 REAL, var_x REAL, var_y REAL, cov_xy REAL,
+    first_guess_x REAL, first_guess_y REAL, first_guess_error REAL, mcc REAL, peak_ratio REAL,
+    rotation REAL, strain_xx REAL, strain_yy REAL, strain_xy REAL, status INTEGER NOT NULL,
+    time0 REAL, time1 REAL,
+    PRIMARY KEY (pair_index, parcel_id)
+) WITHOUT ROWID;
+"""
+
+
+def connect(workspace: Path, *, writable: bool, create: bool = False) -> sqlite3.Connection:
+    """Open the database of a workspace.
+
+    Parameters
+    ----------
+    workspace : Path
+        Folder.
+    writable : bool
+        Whether rows will be added.
+    create : bool
+        Make folder and database where missing.
+
+    Raises
+    ------
+    WorkspaceError
+        If the folder or database is missing, cannot be written, or is not one of ours.
+    """
+    path = workspace / DATABASE
+    if workspace.exists() and not workspace.is_dir():
+        raise WorkspaceError(f"{workspace}: is a file; a workspace is a folder")
+    if not path.exists() and not create:
+        raise WorkspaceError(
+            f"{workspace}: no workspace here ({DATABASE} is missing); "
+            "start one with `lagrangian-ice seed` or `lagrangian-ice scenes add`"
+        )
+    with told(path):
+        connection = _opened(path, writable)
+    try:
+        with told(path):
+            _check_version(connection, path, writable)
+    except WorkspaceError:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn what SQLite complains about into one line that names the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise WorkspaceError(f"{path}: {error}") from None
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All inside happens or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def locked(workspace: Path, *, create: bool = False) -> Iterator[None]:
+    """Hold the workspace for one writer; ends with the process, however it ends.
+
+    Raises
+    ------
+    WorkspaceError
+        If another process holds it, or the folder is missing or cannot be written.
+    """
+    if workspace.exists() and not workspace.is_dir():
+        raise WorkspaceError(f"{workspace}: is a file; a workspace is a folder")
+    if not workspace.exists() and not create:
+        raise WorkspaceError(f"{workspace}: no such folder")
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        handle = os.open(workspace / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise WorkspaceError(f"{workspace}: cannot be written ({error.strerror})") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WorkspaceError(
+                f"{workspace}: another lagrangian-ice is writing here; wait until it is done"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _opened(path: Path, writable: bool) -> sqlite3.Connection:
+    # Transactions are begun explicitly, so the module must not begin its own.
+    if writable:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # With WAL a killed process loses nothing and a power cut at most the last passes,
+        # whole ones: advancing again makes them again.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        # WAL wants to write beside the database even to read; not on a read-only disk.
+        address = f"{path.absolute().as_uri()}?immutable=1"
+        return sqlite3.connect(address, uri=True)
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path, writable: bool) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if version == 0 and tables == 0 and writable:
+        _create(connection)
+    elif version != VERSION:
+        raise WorkspaceError(
+            f"{path}: is no state of this version (its schema is {version}, {VERSION} is known)"
+        )
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        with closing(connection.cursor()) as cursor:
+            for statement in TABLES.split(";"):
+                if statement.strip():
+                    cursor.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")

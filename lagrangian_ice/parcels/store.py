@@ -1,0 +1,555 @@
+"""The state of a workspace: what is known of scenes, passes and parcels, kept in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+from shapely import Polygon
+
+from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.vectors import Vectors
+from lagrangian_ice.parcels import schema, transitions
+from lagrangian_ice.parcels.fold import Ends, Fold, Observations, Stream
+from lagrangian_ice.parcels.population import EndReason, Parcels, State
+from lagrangian_ice.scenes.scene import Scene
+from lagrangian_ice.times import from_seconds, to_seconds
+
+CHUNK_ROWS = 500_000
+"""Observations or vectors that are held in memory at a time when a product is written."""
+
+_LAST_SEEN = (
+    "SELECT parcel_id, time, x, y, var_x, var_y, cov_xy FROM observations WHERE pass_index = ?"
+)
+_OBSERVATION_FLOATS = (
+    *("time", "x", "y", "var_x", "var_y", "cov_xy"),
+    *("mcc", "peak_ratio", "rotation"),
+)
+_VECTOR_FLOATS = (
+    *("x0", "y0", "x1", "y1", "var_x", "var_y", "cov_xy"),
+    *("first_guess_x", "first_guess_y", "first_guess_error", "mcc", "peak_ratio", "rotation"),
+    *("strain_xx", "strain_yy", "strain_xy", "time0", "time1"),
+)
+_NEWER = "(SELECT parcel_id FROM parcels WHERE origin_pass >= :first)"
+_TAKE_BACK = (
+    "DELETE FROM vectors WHERE pair_index IN (SELECT pair_index FROM pairs "
+    "WHERE target_pass >= :first)",
+    "DELETE FROM pairs WHERE target_pass >= :first",
+    "DELETE FROM missed WHERE pass_index >= :first",
+    "DELETE FROM observations WHERE pass_index >= :first",
+    # An end without a pass came with the clock alone.
+    "DELETE FROM ends WHERE pass_index >= :first OR (pass_index IS NULL AND time >= :moment)",
+    f"DELETE FROM ends WHERE parcel_id IN {_NEWER}",  # noqa: S608
+    "DELETE FROM parcels WHERE origin_pass >= :first",
+    "DELETE FROM pass_scenes WHERE pass_index >= :first",
+    "DELETE FROM passes WHERE pass_index >= :first",
+)
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """A pass as it is kept.
+
+    Attributes
+    ----------
+    pass_index : int
+        Counted up in the order of processing.
+    pass_id : str
+        The datatake.
+    time : float
+        Mean acquisition time, seconds since 1970; NaN where the pass failed.
+    start, stop : float
+        Seconds since 1970.
+    platform : str
+    orbit : int
+    polarisations : str
+        Separated by commas.
+    scene_ids : tuple of str
+        Frames that are in its image.
+    failed : dict of str to str
+        Frames that could not be read, and why.
+    """
+
+    pass_index: int
+    pass_id: str
+    time: float
+    start: float
+    stop: float
+    platform: str
+    orbit: int
+    polarisations: str
+    scene_ids: tuple[str, ...]
+    failed: dict[str, str]
+
+
+class Store:
+    """Connection to the state; use it in a ``with`` block.
+
+    Parameters
+    ----------
+    workspace : Path
+        Folder.
+    writable : bool
+        Whether rows will be added; hold ``schema.locked`` then.
+    create : bool
+        Make the database where it is missing.
+
+    Raises
+    ------
+    WorkspaceError
+        If it cannot be opened.
+    """
+
+    def __init__(self, workspace: Path, *, writable: bool = False, create: bool = False) -> None:
+        self.path = workspace / schema.DATABASE
+        self._db = schema.connect(workspace, writable=writable, create=create)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    # Scenes and settings
+
+    def add_scenes(self, scenes: Sequence[Scene], unreadable: dict[Path, str]) -> int:
+        """Catalogue scenes; one that is known by its id stays as it is.
+
+        Returns
+        -------
+        int
+            How many were new.
+        """
+        with self._transaction():
+            return self._insert_scenes(scenes, unreadable)
+
+    def _insert_scenes(self, scenes: Sequence[Scene], unreadable: dict[Path, str]) -> int:
+        before = self._db.total_changes
+        self._insert("INSERT OR IGNORE INTO scenes", [_scene_row(scene) for scene in scenes])
+        added = self._db.total_changes - before
+        rows = [(str(path), reason) for path, reason in unreadable.items()]
+        self._insert("INSERT OR REPLACE INTO unreadable", rows)
+        readable = [(str(scene.path),) for scene in scenes]
+        self._db.executemany("DELETE FROM unreadable WHERE path = ?", readable)
+        return added
+
+    def scenes(self) -> list[Scene]:
+        """Catalogued scenes in order of start, then id."""
+        return [_scene(row) for row in self._rows("SELECT * FROM scenes ORDER BY start, id")]
+
+    def unreadable(self) -> dict[Path, str]:
+        """Paths that could not be opened, and why."""
+        rows = self._rows("SELECT path, reason FROM unreadable ORDER BY path")
+        return {Path(path): reason for path, reason in rows}
+
+    def pass_scenes(self) -> dict[str, str]:
+        """Scenes that are in processed passes, and why they failed (empty: they did not)."""
+        return dict(self._rows("SELECT scene_id, reason FROM pass_scenes"))
+
+    def streams(self) -> list[Stream]:
+        """All seedings."""
+        return [Stream(*row) for row in self._rows("SELECT * FROM streams ORDER BY stream")]
+
+    @property
+    def clock(self) -> float | None:
+        """Until when all passes are processed, seconds since 1970; None before a seed."""
+        text = self._meta("clock")
+        return None if text is None else float(text)
+
+    @property
+    def settings(self) -> str | None:
+        """Settings as JSON, as last used; None before a seed."""
+        return self._meta("settings")
+
+    @property
+    def weights_sha256(self) -> str:
+        """Of the network that tracked last; empty before the first pass."""
+        return self._meta("weights_sha256") or ""
+
+    @property
+    def goal(self) -> float | None:
+        """Where the clock stood before a rebuild that has not come to its end."""
+        text = self._meta("goal")
+        return None if text is None else float(text)
+
+    def set_clock(self, seconds: float) -> None:
+        """Move the clock; a rebuild that it has caught up with is over."""
+        with self._transaction():
+            self._set_meta("clock", repr(seconds))
+            self._db.execute(
+                "DELETE FROM meta WHERE key = 'goal' AND CAST(value AS REAL) <= ?", (seconds,)
+            )
+
+    # Seeding and folding
+
+    def seed(
+        self,
+        stream: Stream,
+        seed_row: NDArray[np.int32],
+        seed_col: NDArray[np.int32],
+        settings: str,
+        scenes: Sequence[Scene],
+        unreadable: dict[Path, str],
+    ) -> None:
+        """Begin a stream with pending parcels at nodes, in one transaction with its scenes."""
+        with self._transaction():
+            self._insert_scenes(scenes, unreadable)
+            row = (stream.stream, stream.date, stream.window_end, stream.spacing)
+            self._insert("INSERT INTO streams", [row])
+            first = self._next("parcels", "parcel_id", 1)
+            nodes = zip(seed_row.tolist(), seed_col.tolist(), strict=True)
+            rows = [(first + i, stream.stream, r, c, None) for i, (r, c) in enumerate(nodes)]
+            self._insert("INSERT INTO parcels", rows)
+            self._set_meta("settings", settings)
+            if self.clock is None:
+                self._set_meta("clock", repr(stream.date))
+
+    def next_pass_index(self) -> int:
+        """Index that the next pass gets."""
+        return self._next("passes", "pass_index", 0)
+
+    def next_parcel_id(self) -> int:
+        """Id that the next parcel gets."""
+        return self._next("parcels", "parcel_id", 1)
+
+    def add_failed_pass(self, record: PassRecord, reason: str) -> None:
+        """Keep a pass of which no frame could be read."""
+        with self._transaction():
+            self._insert_pass(record, reason)
+
+    def add_fold(self, record: PassRecord, fold: Fold, settings: str, weights: str) -> None:
+        """Keep all that a pass changes, in one transaction."""
+        index = record.pass_index
+        with self._transaction():
+            self._insert_pass(record, "")
+            self._insert("INSERT INTO parcels", _parcel_rows(fold.seeded, index))
+            self._insert("INSERT INTO observations", _observation_rows(fold.observations, index))
+            self._insert("INSERT INTO missed", [(index, i) for i in fold.missed.tolist()])
+            self._insert("INSERT INTO ends", _end_rows(fold.ends, index))
+            for pair in fold.pairs:
+                number = self._next("pairs", "pair_index", 0)
+                self._insert("INSERT INTO pairs", [(number, pair.source_pass, index)])
+                rows = _vector_rows(number, pair.parcel_id, pair.vectors)
+                self._insert("INSERT INTO vectors", rows)
+            self._set_meta("settings", settings)
+            self._set_meta("weights_sha256", weights)
+
+    def add_lost(self, ends: Ends) -> None:
+        """Keep parcels that ended while no pass came."""
+        with self._transaction():
+            self._insert("INSERT INTO ends", _end_rows(ends, None))
+
+    def take_back(self, moment: float) -> int:
+        """Remove all passes that start at or after a moment, and what came of them.
+
+        Parcels that were seeded from ``seed`` stay and wait again. The clock goes back too.
+
+        Returns
+        -------
+        int
+            How many passes were removed.
+        """
+        rows = self._rows("SELECT min(pass_index) FROM passes WHERE start >= ?", (moment,))
+        first = rows[0][0]
+        first = self.next_pass_index() if first is None else int(first)
+        count = self.next_pass_index() - first
+        with schema.told(self.path):
+            # Each deleted parcel would be looked for in every table; checked as a whole below.
+            self._db.execute("PRAGMA foreign_keys = OFF")
+        try:
+            with self._transaction():
+                for statement in _TAKE_BACK:
+                    self._db.execute(statement, {"first": first, "moment": moment})
+                fault = self._db.execute("PRAGMA foreign_key_check").fetchone()
+                if fault is not None:
+                    raise WorkspaceError(f"{self.path}: damaged: {fault[0]} refers to {fault[2]}")
+                goal = max(self.goal or moment, self.clock or moment)
+                self._set_meta("goal", repr(goal))
+                self._set_meta("clock", repr(moment))
+        finally:
+            self._db.execute("PRAGMA foreign_keys = ON")
+        return count
+
+    # What there is
+
+    def living(self) -> Parcels:
+        """All parcels that have not ended, in order of id."""
+        rows = self._rows(
+            "SELECT p.parcel_id, p.stream, p.seed_row, p.seed_col, s.spacing, s.date "
+            "FROM parcels p JOIN streams s USING (stream) LEFT JOIN ends e USING (parcel_id) "
+            "WHERE e.parcel_id IS NULL ORDER BY p.parcel_id"
+        )
+        table = _matrix(rows, 6)
+        ids, stream, row, col = (table[:, i].astype(np.int64) for i in range(4))
+        population = transitions.planted(ids, 0, row, col, 1.0)
+        fields = dict(vars(population))
+        fields["stream"] = stream.astype(np.int32)
+        fields["xy"] = np.stack([col, row], axis=-1) * table[:, 4:5]
+        self._put_last_seen(fields, table[:, 5])
+        return Parcels(**fields)
+
+    def _put_last_seen(self, fields: dict[str, Any], begun: Float) -> None:
+        """Go back pass by pass until every parcel that can have been seen has been found."""
+        ids, open_ = fields["parcel_id"], np.ones(len(begun), dtype=np.bool_)
+        dormant = np.zeros(len(begun), dtype=np.bool_)
+        for index, start in self._rows("SELECT pass_index, start FROM passes ORDER BY 1 DESC"):
+            if not (open_ & (begun <= start)).any():
+                break
+            missed = self._rows("SELECT parcel_id FROM missed WHERE pass_index = ?", (index,))
+            dormant[_places(ids, _matrix(missed, 1))[0]] |= True
+            seen = _matrix(self._rows(_LAST_SEEN, (index,)), 7)
+            place, known = _places(ids, seen)
+            place, seen = place[open_[place]], seen[known][open_[place]]
+            open_[place] = False
+            fields["state"][place] = np.where(dormant[place], State.DORMANT, State.ALIVE)
+            fields["pass_index"][place] = index
+            fields["time"][place] = seen[:, 1]
+            fields["xy"][place] = seen[:, 2:4]
+            fields["covariance"][place] = _covariance(seen[:, 4:])
+
+    def passes(self) -> pd.DataFrame:
+        """All processed passes, in order; ``reason`` says why one failed."""
+        frame = self._frame(
+            "SELECT pass_index, pass_id, time, start, stop, platform, orbit, polarisations, "
+            "reason FROM passes ORDER BY pass_index"
+        )
+        rows = self._rows("SELECT pass_index, scene_id, reason FROM pass_scenes ORDER BY scene_id")
+        names: dict[int, list[str]] = {}
+        for index, scene_id, reason in rows:
+            if not reason:
+                names.setdefault(index, []).append(scene_id)
+        frame["scene_ids"] = [",".join(names.get(i, [])) for i in frame["pass_index"]]
+        return frame.astype({"time": np.float64})
+
+    def parcels(self) -> pd.DataFrame:
+        """All parcels ever, with births, ends and numbers of observations."""
+        frame = self._frame(
+            "SELECT p.parcel_id, p.stream, p.seed_row, p.seed_col, o.birth_time, "
+            "e.time AS death_time, ifnull(e.reason, 0) AS end_reason, ifnull(o.n, 0) AS n_obs "
+            "FROM parcels p LEFT JOIN ends e USING (parcel_id) LEFT JOIN "
+            "(SELECT parcel_id, min(time) AS birth_time, count(*) AS n FROM observations "
+            "GROUP BY parcel_id) o USING (parcel_id) ORDER BY p.parcel_id"
+        )
+        return frame.astype({"birth_time": np.float64, "death_time": np.float64})
+
+    def pairs(self) -> pd.DataFrame:
+        """All image pairs that were tracked."""
+        return self._frame(
+            "SELECT pair_index, source_pass AS source_pass_index, "
+            "target_pass AS target_pass_index FROM pairs ORDER BY pair_index"
+        )
+
+    def observation_chunks(self, stream: int | None = None) -> Iterator[pd.DataFrame]:
+        """Whole trajectories, in order of parcel and time, of one stream or of all."""
+        frame = self.parcels()
+        if stream is not None:
+            frame = frame[frame["stream"] == stream]
+        frame = frame[frame["n_obs"] > 0]
+        counts = frame["n_obs"].to_numpy().cumsum()
+        ids = frame["parcel_id"].to_numpy()
+        for part in np.unique(counts // CHUNK_ROWS):
+            chosen = ids[counts // CHUNK_ROWS == part]
+            yield self._observations(int(chosen[0]), int(chosen[-1]), stream)
+
+    def _observations(self, first: int, last: int, stream: int | None) -> pd.DataFrame:
+        condition = "" if stream is None else "AND q.stream = :stream "
+        frame = self._frame(
+            "SELECT o.parcel_id, o.pass_index, o.time, o.x, o.y, o.var_x, o.var_y, o.cov_xy, "  # noqa: S608
+            "o.mcc, o.peak_ratio, o.rotation, o.q_flag, ifnull(o.source_pass, -1) AS "
+            "source_pass_index FROM passes p CROSS JOIN observations o "
+            "ON o.pass_index = p.pass_index AND o.parcel_id BETWEEN :first AND :last "
+            f"JOIN parcels q ON q.parcel_id = o.parcel_id {condition}"
+            "ORDER BY o.parcel_id, o.pass_index",
+            {"first": first, "last": last, "stream": stream},
+        )
+        return _with_floats(frame, _OBSERVATION_FLOATS)
+
+    def vector_chunks(self, stream: int | None = None) -> Iterator[pd.DataFrame]:
+        """All vectors, in order of pair and parcel, of one stream or of all."""
+        counts = self._rows("SELECT pair_index, count(*) FROM vectors GROUP BY pair_index")
+        first, held = 0, 0
+        for pair, count in counts:
+            held += count
+            if held >= CHUNK_ROWS:
+                yield self._vectors(first, pair, stream)
+                first, held = pair + 1, 0
+        if held:
+            yield self._vectors(first, counts[-1][0], stream)
+
+    def _vectors(self, first: int, last: int, stream: int | None) -> pd.DataFrame:
+        condition = "" if stream is None else "AND p.stream = :stream "
+        frame = self._frame(
+            "SELECT v.* FROM vectors v JOIN parcels p USING (parcel_id) "  # noqa: S608
+            f"WHERE v.pair_index BETWEEN :first AND :last {condition}"
+            "ORDER BY v.pair_index, v.parcel_id",
+            {"first": first, "last": last, "stream": stream},
+        )
+        return _with_floats(frame, _VECTOR_FLOATS)
+
+    def end_reasons(self) -> list[tuple[int, int]]:
+        """How many parcels that were once seen ended for each reason."""
+        return self._rows(
+            "SELECT reason, count(*) FROM ends WHERE parcel_id IN "
+            "(SELECT parcel_id FROM observations) GROUP BY reason ORDER BY reason"
+        )
+
+    def damage(self) -> list[str]:
+        """List what SQLite's own integrity check finds; empty when all is well."""
+        found = [str(row[0]) for row in self._rows("PRAGMA integrity_check")]
+        broken = self._rows("PRAGMA foreign_key_check")
+        return [line for line in found if line != "ok"] + [
+            f"{row[0]} row {row[1]}" for row in broken
+        ]
+
+    # SQLite
+
+    def _transaction(self) -> AbstractContextManager[None]:
+        return _told_transaction(self._db, self.path)
+
+    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            marks = ",".join("?" * len(rows[0]))
+            self._db.executemany(f"{statement} VALUES ({marks})", rows)
+
+    def _insert_pass(self, record: PassRecord, reason: str) -> None:
+        time = None if np.isnan(record.time) else record.time
+        row = (record.pass_index, record.pass_id, time, record.start, record.stop)
+        row_more = (record.platform, record.orbit, record.polarisations, reason)
+        self._insert("INSERT INTO passes", [row + row_more])
+        frames = chain(((name, "") for name in record.scene_ids), record.failed.items())
+        rows = [(name, record.pass_index, why) for name, why in frames]
+        self._insert("INSERT INTO pass_scenes", rows)
+
+    def _meta(self, key: str) -> str | None:
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def _next(self, table: str, column: str, first: int) -> int:
+        query = f"SELECT ifnull(max({column}) + 1, ?) FROM {table}"  # noqa: S608
+        return int(self._rows(query, (first,))[0][0])
+
+    def _rows(self, query: str, values: Any = ()) -> list[tuple[Any, ...]]:
+        with schema.told(self.path):
+            return self._db.execute(query, values).fetchall()
+
+    def _frame(self, query: str, values: Any = ()) -> pd.DataFrame:
+        with schema.told(self.path):
+            cursor = self._db.execute(query, values)
+            names = [column[0] for column in cursor.description]
+            return pd.DataFrame.from_records(cursor.fetchall(), columns=names)
+
+
+@contextmanager
+def _told_transaction(db: sqlite3.Connection, path: Path) -> Iterator[None]:
+    with schema.told(path), schema.transaction(db):
+        yield
+
+
+def _scene_row(scene: Scene) -> tuple[object, ...]:
+    return (
+        *(scene.id, str(scene.path), scene.kind, to_seconds(scene.start), to_seconds(scene.stop)),
+        *(scene.pass_id, scene.platform, scene.orbit, ",".join(scene.polarisations), scene.units),
+        *(scene.shape[0], scene.shape[1], scene.pixel, shapely.to_wkb(scene.footprint)),
+    )
+
+
+def _scene(row: tuple[Any, ...]) -> Scene:
+    footprint = shapely.from_wkb(row[13])
+    if not isinstance(footprint, Polygon):
+        raise WorkspaceError(f"footprint of scene {row[0]} in the state is not a polygon")
+    return Scene(
+        id=row[0],
+        path=Path(row[1]),
+        kind=row[2],
+        start=from_seconds(row[3]),
+        stop=from_seconds(row[4]),
+        pass_id=row[5],
+        platform=row[6],
+        orbit=row[7],
+        polarisations=tuple(row[8].split(",")),
+        units=row[9],
+        shape=(row[10], row[11]),
+        pixel=row[12],
+        footprint=footprint,
+    )
+
+
+def _parcel_rows(parcels: Parcels, origin: int) -> list[tuple[object, ...]]:
+    columns = (parcels.parcel_id, parcels.stream, parcels.seed_row, parcels.seed_col)
+    return [(*row, origin) for row in _rowwise(*columns)]
+
+
+def _observation_rows(seen: Observations, index: int) -> list[tuple[object, ...]]:
+    c = seen.covariance
+    floats = (seen.time, *seen.xy.T, c[:, 0, 0], c[:, 1, 1], c[:, 0, 1])
+    quality = (seen.mcc, seen.peak_ratio, seen.rotation, seen.q_flag)
+    source = [None if i < 0 else i for i in seen.source_pass.tolist()]
+    rows = _rowwise(seen.parcel_id, *floats, *quality)
+    return [(index, *row, came) for row, came in zip(rows, source, strict=True)]
+
+
+def _vector_rows(number: int, ids: NDArray[np.int64], v: Vectors) -> list[tuple[object, ...]]:
+    c = v.covariance
+    columns = (
+        *(ids, *v.xy0.T, *v.xy1.T, c[:, 0, 0], c[:, 1, 1], c[:, 0, 1]),
+        *(*v.first_guess.T, v.first_guess_error, v.mcc, v.peak_ratio, v.rotation),
+        *(*v.strain.T, v.status, v.time0, v.time1),
+    )
+    return [(number, *row) for row in _rowwise(*columns)]
+
+
+def _end_rows(ends: Ends, index: int | None) -> list[tuple[object, ...]]:
+    """Rows of ends; one that is lost belongs to the clock, not to the pass that noticed."""
+    rows = _rowwise(ends.parcel_id, ends.reason, ends.time)
+    return [(*row, None if row[1] == EndReason.LOST else index) for row in rows]
+
+
+def _rowwise(*columns: NDArray[Any]) -> list[tuple[Any, ...]]:
+    # SQLite stores NaN as NULL by itself.
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _matrix(rows: Sequence[tuple[Any, ...]], columns: int) -> Float:
+    return np.array(rows, dtype=np.float64).reshape(-1, columns)
+
+
+def _places(ids: NDArray[np.int64], rows: Float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Find rows (first column: an id) among sorted ids: places, and which rows have one."""
+    if not len(ids):
+        return np.empty(0, dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(ids, rows[:, 0]), len(ids) - 1)
+    known = ids[place] == rows[:, 0]
+    return place[known], known
+
+
+def _covariance(columns: Float) -> Float:
+    """Matrices (N, 2, 2) from var_x, var_y, cov_xy (N, 3)."""
+    return columns[:, [0, 2, 2, 1]].reshape(-1, 2, 2)
+
+
+def _with_floats(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """All-missing columns come from SQLite as objects."""
+    return frame.astype(dict.fromkeys(names, np.float64))

@@ -1,0 +1,299 @@
+"""What can happen to parcels: pure functions from one population to the next.
+
+Rows are found by ``parcel_id``, never by their place in an array, so the result does not
+depend on the order of the rows. A parcel that has ended never changes again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from lagrangian_ice.grid import Float
+from lagrangian_ice.parcels.population import EndReason, Parcels, State
+
+Bool = NDArray[np.bool_]
+Ids = NDArray[np.int64]
+Index = NDArray[np.int32]
+S = TypeVar("S", bound=np.generic)
+
+NO_PASS = -1
+"""``pass_index`` of a parcel that no pass has seen."""
+
+
+def no_parcels() -> Parcels:
+    """Make a population of none."""
+    return planted([], 0, [], [], 1.0)
+
+
+def planted(
+    parcel_id: ArrayLike, stream: int, seed_row: ArrayLike, seed_col: ArrayLike, spacing: float
+) -> Parcels:
+    """Pending parcels at nodes of the seed grid.
+
+    Parameters
+    ----------
+    parcel_id, seed_row, seed_col : (N,) array_like of int
+        Ids and nodes; the position of a node is (seed_col, seed_row) times spacing.
+    stream : int
+        Seeding that they belong to.
+    spacing : float
+        Metres.
+    """
+    ids = np.asarray(parcel_id, dtype=np.int64)
+    count = len(ids)
+    rows, cols = (np.asarray(values, dtype=np.int32) for values in (seed_row, seed_col))
+    return Parcels(
+        parcel_id=ids,
+        stream=np.full(count, stream, dtype=np.int32),
+        seed_row=rows,
+        seed_col=cols,
+        state=np.full(count, State.PENDING, dtype=np.int8),
+        end_reason=np.full(count, EndReason.NOT_ENDED, dtype=np.int8),
+        xy=np.stack([cols, rows], axis=-1).astype(np.float64) * spacing,
+        time=np.full(count, np.nan),
+        pass_index=np.full(count, NO_PASS, dtype=np.int32),
+        covariance=np.zeros((count, 2, 2)),
+    )
+
+
+def taken(parcels: Parcels, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Parcels:
+    """Rows of a population, by mask or index."""
+    return Parcels(**{field.name: getattr(parcels, field.name)[rows] for field in fields(parcels)})
+
+
+def joined(first: Parcels, second: Parcels) -> Parcels:
+    """Put two populations together, in order of id.
+
+    Raises
+    ------
+    ValueError
+        If an id is in both.
+    """
+    both = Parcels(
+        **{
+            field.name: np.concatenate([getattr(first, field.name), getattr(second, field.name)])
+            for field in fields(first)
+        }
+    )
+    ordered = taken(both, np.argsort(both.parcel_id, kind="stable"))
+    repeated = ordered.parcel_id[1:][np.diff(ordered.parcel_id) == 0]
+    if len(repeated):
+        raise ValueError(f"parcel {repeated[0]} is in both populations")
+    return ordered
+
+
+def rows_of(parcels: Parcels, parcel_id: ArrayLike) -> NDArray[np.int64]:
+    """Rows (N,) at which ids (N,) stand.
+
+    Raises
+    ------
+    ValueError
+        If an id is asked for twice or is not there.
+    """
+    ids = np.asarray(parcel_id, dtype=np.int64)
+    if len(np.unique(ids)) != len(ids):
+        raise ValueError("a parcel is named twice in one transition")
+    order = np.argsort(parcels.parcel_id, kind="stable")
+    place = np.searchsorted(parcels.parcel_id, ids, sorter=order)
+    found = place < len(order)
+    found[found] = parcels.parcel_id[order[place[found]]] == ids[found]
+    if not found.all():
+        raise ValueError(f"parcel {ids[~found][0]} is not in the population")
+    return np.asarray(order[place], dtype=np.int64)
+
+
+def living(parcels: Parcels) -> Bool:
+    """Which parcels (N,) have not ended."""
+    return np.asarray(parcels.state != State.ENDED)
+
+
+def born(parcels: Parcels, parcel_id: ArrayLike, time: Float, pass_index: int) -> Parcels:
+    """Pending parcels are seen for the first time, at their nodes.
+
+    Raises
+    ------
+    ValueError
+        If one is not pending.
+    """
+    rows = _rows_in(parcels, parcel_id, (State.PENDING,), "born")
+    return replace(
+        parcels,
+        state=_put(parcels.state, rows, State.ALIVE),
+        time=_put(parcels.time, rows, time),
+        pass_index=_put(parcels.pass_index, rows, pass_index),
+        covariance=_put(parcels.covariance, rows, 0.0),
+    )
+
+
+def observed(
+    parcels: Parcels,
+    parcel_id: ArrayLike,
+    xy: Float,
+    time: Float,
+    covariance: Float,
+    pass_index: int,
+) -> Parcels:
+    """Parcels are found again.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population.
+    parcel_id : (N,) array_like of int
+        Who.
+    xy, time, covariance : (N, 2), (N,), (N, 2, 2) float64
+        Where, when, and the error of this step's displacement, m2, which adds to what has
+        accumulated since birth.
+    pass_index : int
+        The pass that sees them.
+
+    Raises
+    ------
+    ValueError
+        If one is pending or has ended.
+    """
+    rows = _rows_in(parcels, parcel_id, (State.ALIVE, State.DORMANT), "observed")
+    return replace(
+        parcels,
+        state=_put(parcels.state, rows, State.ALIVE),
+        xy=_put(parcels.xy, rows, xy),
+        time=_put(parcels.time, rows, time),
+        pass_index=_put(parcels.pass_index, rows, pass_index),
+        covariance=_put(parcels.covariance, rows, parcels.covariance[rows] + covariance),
+    )
+
+
+def missed(parcels: Parcels, parcel_id: ArrayLike) -> Parcels:
+    """Parcels are looked for in a pass that covers them and not found.
+
+    Raises
+    ------
+    ValueError
+        If one is pending or has ended.
+    """
+    rows = _rows_in(parcels, parcel_id, (State.ALIVE, State.DORMANT), "missed")
+    return replace(parcels, state=_put(parcels.state, rows, State.DORMANT))
+
+
+def ended(parcels: Parcels, parcel_id: ArrayLike, reason: EndReason) -> Parcels:
+    """Parcels end, for good.
+
+    Raises
+    ------
+    ValueError
+        If one has ended before, or the reason is none.
+    """
+    if reason == EndReason.NOT_ENDED:
+        raise ValueError("a parcel needs a reason to end")
+    rows = _rows_in(parcels, parcel_id, (State.PENDING, State.ALIVE, State.DORMANT), "ended")
+    return replace(
+        parcels,
+        state=_put(parcels.state, rows, State.ENDED),
+        end_reason=_put(parcels.end_reason, rows, reason),
+    )
+
+
+def due(parcels: Parcels, now: float, min_interval: float, max_gap: float) -> Bool:
+    """Which parcels (N,) a pass that starts at ``now`` looks for.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population.
+    now, min_interval, max_gap : float
+        Seconds.
+    """
+    seen = np.isin(parcels.state, (State.ALIVE, State.DORMANT))
+    age = now - parcels.time
+    return np.asarray(seen & (age >= min_interval) & (age <= max_gap))
+
+
+def expiry(parcels: Parcels, max_gap: float, window_end: dict[int, float]) -> Float:
+    """When (N,) each parcel ends if no pass sees it before, seconds since 1970.
+
+    A pending parcel waits until its stream's window closes.
+    """
+    closing = np.array([window_end.get(int(stream), np.nan) for stream in parcels.stream])
+    pending = parcels.state == State.PENDING
+    times = np.where(pending, closing if len(parcels) else parcels.time, parcels.time + max_gap)
+    return np.asarray(times, dtype=np.float64)
+
+
+def merging(parcel_id: Ids, stream: Index, xy: Float, distance: float) -> Ids:
+    """Parcels that end because an older one of their stream is closer than ``distance``.
+
+    Parameters
+    ----------
+    parcel_id, stream, xy : (N,) int64, (N,) int32, (N, 2) float64
+        Parcels seen at the same time.
+    distance : float
+        Metres.
+
+    Returns
+    -------
+    (M,) int64
+        The younger (higher id) of each close couple, unless its older neighbour has itself
+        ended here; in order of id.
+    """
+    if distance <= 0 or len(parcel_id) < 2:
+        return np.empty(0, dtype=np.int64)
+    couples = cKDTree(xy).query_pairs(distance, output_type="ndarray")
+    couples = couples[stream[couples[:, 0]] == stream[couples[:, 1]]]
+    couples = np.sort(parcel_id[couples], axis=1)
+    gone: set[int] = set()
+    for older, younger in couples[np.lexsort((couples[:, 1], couples[:, 0]))].tolist():
+        if older not in gone:
+            gone.add(younger)
+    return np.array(sorted(gone), dtype=np.int64)
+
+
+def nodes_within(bounds: tuple[float, float, float, float], spacing: float) -> tuple[Index, Index]:
+    """Row and column indices (N,), (N,) of the seed grid's nodes inside bounds, row by row.
+
+    Parameters
+    ----------
+    bounds : tuple of float
+        xmin, ymin, xmax, ymax, metres.
+    spacing : float
+        Metres; nodes lie at its whole multiples.
+    """
+    xmin, ymin, xmax, ymax = bounds
+    cols = np.arange(np.ceil(xmin / spacing), np.floor(xmax / spacing) + 1, dtype=np.int32)
+    rows = np.arange(np.ceil(ymin / spacing), np.floor(ymax / spacing) + 1, dtype=np.int32)
+    row, col = np.meshgrid(rows, cols, indexing="ij")
+    return row.ravel(), col.ravel()
+
+
+def vacant(parcels: Parcels, seed_row: Index, seed_col: Index, spacing: float) -> Bool:
+    """Which nodes (N,) have no living parcel within half a spacing along x and y."""
+    at = parcels.xy[living(parcels)]
+    held = _cell_number(np.floor(at[:, 1] / spacing + 0.5), np.floor(at[:, 0] / spacing + 0.5))
+    asked = _cell_number(seed_row.astype(np.float64), seed_col.astype(np.float64))
+    return np.asarray(~np.isin(asked, held))
+
+
+def _cell_number(row: Float, col: Float) -> NDArray[np.int64]:
+    return row.astype(np.int64) * 2**32 + col.astype(np.int64)
+
+
+def _rows_in(
+    parcels: Parcels, parcel_id: ArrayLike, allowed: tuple[State, ...], what: str
+) -> NDArray[np.int64]:
+    rows = rows_of(parcels, parcel_id)
+    wrong = ~np.isin(parcels.state[rows], allowed)
+    if wrong.any():
+        row = rows[wrong][0]
+        state = State(int(parcels.state[row])).name.lower()
+        raise ValueError(f"parcel {parcels.parcel_id[row]} is {state} and cannot be {what}")
+    return rows
+
+
+def _put(values: NDArray[S], rows: NDArray[np.int64], new: ArrayLike) -> NDArray[S]:
+    changed = values.copy()
+    changed[rows] = np.asarray(new, dtype=values.dtype)
+    return changed
