@@ -164,7 +164,7 @@ def _place(
     for rows, cols in _tiles(frame.pixel_map.grid.shape):
         there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
         free = np.isnan(band[there])
-        if not free.any():
+        if not (free.any() and frame.pixel_map.touches(rows, cols)):
             continue
         values = sample(source, *frame.pixel_map.rowcol(rows, cols))
         values = _from_linear(values, frame.scene.units)
@@ -199,7 +199,7 @@ def _subtract_trend(
             there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
             own = origin[there] == number
             if own.any():
-                column = frame.pixel_map.rowcol(rows, cols)[1]
+                column = frame.pixel_map.column(rows, cols)
                 trend = trend_at(coefficients, column[own], columns)
                 band[there][own] -= trend.astype(np.float32)
 

@@ -83,17 +83,16 @@ def block_mean(pixels: Pixels, factors: tuple[int, int]) -> Pixels:
     """
     if factors == (1, 1):
         return pixels
-    fr, fc = factors
-    rows, cols = -(-pixels.shape[0] // fr), -(-pixels.shape[1] // fc)
-    padded = np.full((rows * fr, cols * fc), np.nan, dtype=np.float32)
-    padded[: pixels.shape[0], : pixels.shape[1]] = pixels
-    blocks = padded.reshape(rows, fr, cols, fc)
-    valid = np.isfinite(blocks)
-    count = valid.sum(axis=(1, 3), dtype=np.int32)
-    total = np.where(valid, blocks, np.float32(0)).sum(axis=(1, 3))
-    enough = 2 * count >= fr * fc
+    rows, cols = (-(-size // factor) for size, factor in zip(pixels.shape, factors, strict=True))
+    total = np.zeros((rows, cols), dtype=np.float32)
+    count = np.zeros((rows, cols), dtype=np.int32)
+    for row, col in np.ndindex(factors):
+        part = pixels[row :: factors[0], col :: factors[1]]
+        valid = np.isfinite(part)
+        total[: part.shape[0], : part.shape[1]] += np.where(valid, part, np.float32(0))
+        count[: part.shape[0], : part.shape[1]] += valid
     mean = np.full((rows, cols), np.nan, dtype=np.float32)
-    np.divide(total, count, out=mean, where=enough)
+    np.divide(total, count, out=mean, where=2 * count >= factors[0] * factors[1])
     return mean
 
 

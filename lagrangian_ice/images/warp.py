@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
+from scipy.interpolate import BSpline, RectBivariateSpline
 
 from lagrangian_ice.grid import Float, Grid
 from lagrangian_ice.scenes.georeference import AffineGeoreference, Georeference
@@ -38,12 +38,33 @@ class PixelMap:
 
     def rowcol(self, rows: slice, cols: slice) -> tuple[Float, Float]:
         """Source row and col (h, w) of a block of map pixels; not finite where there is none."""
-        row, col = np.arange(rows.start, rows.stop), np.arange(cols.start, cols.stop)
+        row, col = _indices(rows), _indices(cols)
         if self._splines is None:
-            exact = self._exact(row.astype(np.float64), col.astype(np.float64))
+            exact = self._exact(row, col)
             return exact[..., 0], exact[..., 1]
         row_spline, col_spline = self._splines
-        return row_spline(row, col), col_spline(row, col)
+        return _on_grid(row_spline, row, col), _on_grid(col_spline, row, col)
+
+    def touches(self, rows: slice, cols: slice) -> bool:
+        """Whether a block of map pixels may see the scene; False is certain."""
+        if self._splines is None:
+            return True
+        row, col = (
+            np.append(_indices(part)[::LATTICE_STEP], part.stop - 1) for part in (rows, cols)
+        )
+        for spline, size in zip(self._splines, self.georeference.shape, strict=True):
+            there = _on_grid(spline, row, col)
+            # between two nodes a position is at most this far from theirs
+            slack = max(np.abs(np.diff(there, axis=axis)).max(initial=1.0) for axis in (0, 1))
+            if there.max() < -0.5 - slack or there.min() > size - 0.5 + slack:
+                return False
+        return True
+
+    def column(self, rows: slice, cols: slice) -> Float:
+        """Source col (h, w) of a block of map pixels."""
+        if self._splines is None:
+            return self.rowcol(rows, cols)[1]
+        return _on_grid(self._splines[1], _indices(rows), _indices(cols))
 
     def scale(self) -> tuple[float, float]:
         """Source pixels that one map pixel spans along the source's rows and columns (medians)."""
@@ -82,3 +103,16 @@ class PixelMap:
 def _nodes(size: int) -> Float:
     count = (size - 1) // LATTICE_STEP + 2 + 2 * _MARGIN
     return np.asarray((np.arange(count) - _MARGIN) * float(LATTICE_STEP))
+
+
+def _indices(part: slice) -> Float:
+    return np.arange(part.start, part.stop, dtype=np.float64)
+
+
+def _on_grid(spline: RectBivariateSpline, row: Float, col: Float) -> Float:
+    """Bicubic spline at all rows and columns: two sparse products, quicker than FITPACK."""
+    row_knots, col_knots = spline.get_knots()
+    along_rows = BSpline.design_matrix(row, row_knots, 3)
+    along_cols = BSpline.design_matrix(col, col_knots, 3)
+    coefficients = spline.get_coeffs().reshape(along_rows.shape[1], along_cols.shape[1])
+    return np.asarray((along_cols @ (along_rows @ coefficients).T).T)
