@@ -1,0 +1,225 @@
+"""Brute-force matching of descriptors, block by block inside a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lagrangian_ice.grid import Float
+from lagrangian_ice.superlim.features import Features, cell_to_rowcol, rowcol_to_cell
+
+BLOCK = 16
+"""Cells per side of the source blocks whose similarities are one matrix product."""
+SUBCELL_TEMPERATURE = 0.05
+"""Softmax temperature of the sub-cell position; the one that the network is trained with."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Matched cells, one row a match.
+
+    Attributes
+    ----------
+    xy0, xy1 : (M, 2) float64
+        Positions in source and target, EPSG:3413 metres.
+    similarity : (M,) float32
+        Cosine of the two descriptors.
+    """
+
+    xy0: Float
+    xy1: Float
+    similarity: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.xy0)
+
+    def __getitem__(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Matches:
+        return Matches(self.xy0[which], self.xy1[which], self.similarity[which])
+
+    @property
+    def displacement(self) -> Float:
+        """(M, 2) metres."""
+        return self.xy1 - self.xy0
+
+
+def match_cells(
+    source: Features, target: Features, displacement: Float, radius: float | Float
+) -> Matches:
+    """Mutual best matches between all valid cells of two images.
+
+    Parameters
+    ----------
+    source, target : Features
+        Of images with the same pixel size.
+    displacement : (bh, bw, 2) float64
+        Centre of the search window of each block of ``BLOCK`` x ``BLOCK`` source cells,
+        metres; NaN leaves the block out. See :func:`block_centres`.
+    radius : float or (bh, bw) float64
+        Of the search window, metres.
+
+    Returns
+    -------
+    Matches
+        Of each source cell its most similar target cell inside the window, where it is in
+        turn the most similar source cell that looked at that target cell. End positions are
+        fitted between cells.
+
+    Raises
+    ------
+    ValueError
+        If the pixel sizes differ.
+    """
+    if source.grid.pixel != target.grid.pixel:
+        raise ValueError(f"pixels of {source.grid.pixel} and {target.grid.pixel} m do not match")
+    search = _Search.prepare(source, target)
+    radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), displacement.shape[:2])
+    for block in np.argwhere(np.isfinite(displacement).all(axis=-1)):
+        at = (int(block[0]), int(block[1]))
+        search.look(at, displacement[at], float(radii[at]))
+    return search.mutual()
+
+
+def block_centres(features: Features) -> Float:
+    """Map position (bh, bw, 2) of the middle of each block of source cells."""
+    height, width = features.valid.shape
+    rows, cols = np.meshgrid(
+        np.arange(-(-height // BLOCK)) * BLOCK, np.arange(-(-width // BLOCK)) * BLOCK, indexing="ij"
+    )
+    middle = np.stack([rows, cols], axis=-1) + (BLOCK - 1) / 2
+    return features.grid.xy(cell_to_rowcol(middle))
+
+
+@dataclass
+class _Search:
+    """Running bests of a match in progress; cells are counted row by row."""
+
+    source: Features
+    target: Features
+    source_descriptors: Tensor
+    target_descriptors: Tensor
+    shift: Float
+    best_target: Tensor
+    best_value: Tensor
+    target_value: Tensor
+    target_source: Tensor
+
+    @classmethod
+    def prepare(cls, source: Features, target: Features) -> _Search:
+        count0, count1 = source.valid.size, target.valid.size
+        # Cell (0, 0) of the source expressed in the target's cells.
+        origin = source.grid.xy(cell_to_rowcol(np.zeros(2)))
+        return cls(
+            source,
+            target,
+            torch.from_numpy(source.descriptors).float(),
+            torch.from_numpy(target.descriptors).float(),
+            rowcol_to_cell(target.grid.rowcol(origin)),
+            torch.full((count0,), -1, dtype=torch.long),
+            torch.full((count0,), -2.0),
+            torch.full((count1,), -2.0),
+            torch.full((count1,), -1, dtype=torch.long),
+        )
+
+    def look(self, block: tuple[int, int], displacement: Float, radius: float) -> None:
+        """Compare one block of source cells with the target cells of its window."""
+        height, width = self.source.valid.shape
+        rows = np.arange(block[0] * BLOCK, min((block[0] + 1) * BLOCK, height))
+        cols = np.arange(block[1] * BLOCK, min((block[1] + 1) * BLOCK, width))
+        keep = self.source.valid[np.ix_(rows, cols)].ravel()
+        if not keep.any():
+            return
+        cell_size = 8 * self.source.grid.pixel
+        move = np.array([-displacement[1], displacement[0]]) / cell_size + self.shift
+        window = self._window(rows, cols, move, radius / cell_size)
+        target_rows, target_cols = window
+        if len(target_rows) == 0 or len(target_cols) == 0:
+            return
+        looked = self.target.valid[np.ix_(target_rows, target_cols)].ravel()
+        if not looked.any():
+            return
+        source_cells = _grid_points(rows, cols)[keep]
+        target_cells = _grid_points(target_rows, target_cols)[looked]
+        source_index = torch.from_numpy(source_cells @ np.array([width, 1]))
+        target_index = torch.from_numpy(target_cells @ np.array([self.target.valid.shape[1], 1]))
+        similarity = self._similarity(source_index, target_index)
+        far = _too_far(source_cells + move, target_cells, radius / cell_size)
+        similarity.masked_fill_(far, -2.0)
+        self._record(similarity, source_index, target_index)
+
+    def _window(
+        self, rows: NDArray[np.intp], cols: NDArray[np.intp], move: Float, radius: float
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        ranges = []
+        for axis, cells in enumerate((rows, cols)):
+            first = int(np.ceil(cells[0] + move[axis] - radius))
+            last = int(np.floor(cells[-1] + move[axis] + radius))
+            size = self.target.valid.shape[axis]
+            ranges.append(np.arange(max(first, 0), min(last + 1, size)))
+        return ranges[0], ranges[1]
+
+    def _similarity(self, source_index: Tensor, target_index: Tensor) -> Tensor:
+        size = self.source_descriptors.shape[-1]
+        left = self.source_descriptors.reshape(-1, size)[source_index]
+        right = self.target_descriptors.reshape(-1, size)[target_index]
+        return left @ right.T
+
+    def _record(self, similarity: Tensor, source_index: Tensor, target_index: Tensor) -> None:
+        value, which = similarity.max(dim=1)
+        self.best_value[source_index] = value
+        self.best_target[source_index] = target_index[which]
+        value, which = similarity.max(dim=0)
+        better = value > self.target_value[target_index]
+        self.target_value[target_index[better]] = value[better]
+        self.target_source[target_index[better]] = source_index[which[better]]
+
+    def mutual(self) -> Matches:
+        """Matches of which each end chose the other."""
+        index0 = torch.nonzero(self.best_value > -2.0)[:, 0]
+        index1 = self.best_target[index0]
+        both = self.target_source[index1] == index0
+        index0, index1 = index0[both], index1[both]
+        width0, width1 = self.source.valid.shape[1], self.target.valid.shape[1]
+        cells0 = torch.stack([index0 // width0, index0 % width0], dim=1).numpy()
+        cells1 = torch.stack([index1 // width1, index1 % width1], dim=1).numpy()
+        offset = self._subcell(index0, cells1)
+        return Matches(
+            self.source.grid.xy(cell_to_rowcol(cells0)),
+            self.target.grid.xy(cell_to_rowcol(cells1 + offset)),
+            self.best_value[index0].numpy(),
+        )
+
+    def _subcell(self, index0: Tensor, cells1: NDArray[np.int64]) -> Float:
+        """Offset (M, 2) in cells of the softmax's centroid over the 3 x 3 cells around."""
+        height, width = self.target.valid.shape
+        size = self.source_descriptors.shape[-1]
+        left = self.source_descriptors.reshape(-1, size)[index0]
+        right = self.target_descriptors.reshape(-1, size)
+        steps = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        similarity = np.full((len(cells1), 9), -np.inf)
+        for k, (i, j) in enumerate(steps):
+            rows, cols = cells1[:, 0] + i, cells1[:, 1] + j
+            inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+            inside[inside] = self.target.valid[rows[inside], cols[inside]]
+            index = torch.from_numpy(rows[inside] * width + cols[inside])
+            dots = (left[torch.from_numpy(inside)] * right[index]).sum(dim=1)
+            similarity[inside, k] = dots.numpy()
+        weight = np.exp((similarity - similarity[:, [4]]) / SUBCELL_TEMPERATURE)
+        return np.asarray(weight @ np.array(steps, dtype=np.float64) / weight.sum(1, keepdims=True))
+
+
+def _grid_points(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.int64]:
+    """All (row, col) pairs (N, 2), row by row."""
+    first, second = np.meshgrid(rows, cols, indexing="ij")
+    return np.stack([first.ravel(), second.ravel()], axis=1).astype(np.int64)
+
+
+def _too_far(centres: Float, cells: NDArray[np.int64], radius: float) -> Tensor:
+    """Mask (N, M) of the cells outside the circle around each centre."""
+    first = torch.from_numpy(centres.astype(np.float32))
+    second = torch.from_numpy(cells.astype(np.float32))
+    distance = torch.cdist(first, second, compute_mode="use_mm_for_euclid_dist")
+    return distance > radius

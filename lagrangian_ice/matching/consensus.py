@@ -1,0 +1,61 @@
+"""Which vectors move as their neighbours do."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from lagrangian_ice.grid import Float
+
+STRAIN_TOLERANCE = 0.1
+"""Difference of displacement allowed per distance: strain plus rotation of neighbouring ice."""
+
+
+def agreeing_share(
+    xy: Float,
+    displacement: Float,
+    neighbour_xy: Float,
+    neighbour_displacement: Float,
+    neighbours: int,
+    tolerance: float,
+) -> Float:
+    """Share (N,) of the nearest neighbours that move alike.
+
+    Two vectors agree when they differ by less than ``tolerance`` plus ``STRAIN_TOLERANCE``
+    times their distance. A share, not a fit: the two sides of a crack both survive.
+
+    Parameters
+    ----------
+    xy, displacement : (N, 2) float64
+        The vectors to be judged, metres.
+    neighbour_xy, neighbour_displacement : (M, 2) float64
+        Those they are judged by. A neighbour at distance 0 is the vector itself and is not
+        counted.
+    neighbours : int
+        How many are asked.
+    tolerance : float
+        Metres.
+    """
+    count = min(neighbours + 1, len(neighbour_xy))
+    if len(xy) == 0 or count == 0:
+        return np.zeros(len(xy))
+    distance, index = cKDTree(neighbour_xy).query(xy, k=np.arange(1, count + 1))
+    difference = np.linalg.norm(neighbour_displacement[index] - displacement[:, None], axis=-1)
+    other = distance > 0
+    agrees = other & (difference < tolerance + STRAIN_TOLERANCE * distance)
+    share = agrees.sum(axis=1) / np.maximum(other.sum(axis=1), 1)
+    return np.asarray(share, dtype=np.float64)
+
+
+def in_consensus(
+    xy: Float, displacement: Float, neighbours: int, share: float, tolerance: float
+) -> NDArray[np.bool_]:
+    """Vectors (N,) of which enough neighbours move alike, asked again among the survivors."""
+    kept = np.ones(len(xy), dtype=np.bool_)
+    for _ in range(2):
+        around = agreeing_share(
+            xy[kept], displacement[kept], xy[kept], displacement[kept], neighbours, tolerance
+        )
+        kept[kept] = around >= share
+    return kept

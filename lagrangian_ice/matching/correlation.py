@@ -1,0 +1,247 @@
+"""Normalised cross-correlation of rotated templates over a window, exact under masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lagrangian_ice.matching.sampling import SplineImage, sample
+
+LEAST_OVERLAP = 0.5
+"""Share of a template's known pixels that must meet known pixels for a correlation."""
+PEAK_SEPARATION = 5.0
+"""Pixels; a peak nearer than this belongs to the first one."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Best correlation of N templates.
+
+    Attributes
+    ----------
+    position : (N, 2) float64 Tensor
+        Row, col in the target image, to a fraction of a pixel.
+    rotation : (N,) float64 Tensor
+        Of the best template, radians, counter-clockwise on the map.
+    correlation : (N,) float32 Tensor
+        Highest of all; NaN where nothing could be correlated.
+    ratio : (N,) float32 Tensor
+        Second peak over the first, 0 to 1.
+    at_edge : (N,) bool Tensor
+        The highest correlation lies on the border of the search.
+    """
+
+    position: Tensor
+    rotation: Tensor
+    correlation: Tensor
+    ratio: Tensor
+    at_edge: Tensor
+
+
+def template_offsets(half_width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Row and column (T, T) of the template's pixels from its centre."""
+    steps = torch.arange(-half_width, half_width + 1, dtype=torch.float64, device=device)
+    rows, cols = torch.meshgrid(steps, steps, indexing="ij")
+    return rows, cols
+
+
+def rotated(rows: Tensor, cols: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Offsets (N, ...) turned counter-clockwise on the map by ``angle`` (N,), radians.
+
+    Rows grow southward, so a counter-clockwise turn on the map takes +col to -row.
+    """
+    shape = (-1,) + (1,) * rows.ndim
+    cosine, sine = torch.cos(angle).reshape(shape), torch.sin(angle).reshape(shape)
+    return cosine * rows - sine * cols, sine * rows + cosine * cols
+
+
+def correlate(
+    source: SplineImage,
+    target: SplineImage,
+    start: Tensor,
+    guess: Tensor,
+    rotations: Tensor,
+    half_width: int,
+    radius: int,
+) -> Peak:
+    """Find each template in the target.
+
+    The target window is cut at whole pixels, the template is sampled at its exact position:
+    nothing is rounded, because the window's corner is known exactly.
+
+    Parameters
+    ----------
+    source, target : SplineImage
+        Bands with the same pixel.
+    start, guess : (N, 2) float64 Tensor
+        Row, col in the source, and where it is expected in the target.
+    rotations : (N, R) float64 Tensor
+        Rotations of the ice from source to target to try, radians.
+    half_width, radius : int
+        Of the template and of the search, pixels.
+    """
+    corner = torch.floor(guess + 0.5).long() - radius
+    window = _window(target, corner - half_width, 2 * (half_width + radius) + 1)
+    rows, cols = template_offsets(half_width, start.device)
+    surfaces = []
+    for k in range(rotations.shape[1]):
+        # Ice that turned by +a shows, at offset d in the target, what was at -a turned d.
+        turned = rotated(rows, cols, -rotations[:, k])
+        template = sample(source, start[:, :1, None] + turned[0], start[:, 1:, None] + turned[1])
+        surfaces.append(masked_ncc(template, window))
+    return _find_peak(torch.stack(surfaces, dim=1), corner, rotations)
+
+
+def _window(image: SplineImage, corner: Tensor, size: int) -> Tensor:
+    """Whole-pixel windows (N, size, size) from their first row and column."""
+    steps = torch.arange(size, device=corner.device)
+    rows = (corner[:, :1] + steps)[:, :, None].expand(-1, -1, size)
+    cols = (corner[:, 1:] + steps)[:, None, :].expand(-1, size, -1)
+    return sample(image, rows.double(), cols.double())
+
+
+def masked_ncc(template: Tensor, window: Tensor) -> Tensor:
+    """Correlation coefficient at every lag over the pixels that both have (Padfield 2012).
+
+    Parameters
+    ----------
+    template : (N, T, T) float32 Tensor
+        NaN is no data.
+    window : (N, W, W) float32 Tensor
+        NaN is no data, W >= T.
+
+    Returns
+    -------
+    (N, W - T + 1, W - T + 1) float32 Tensor
+        NaN where fewer than ``LEAST_OVERLAP`` of the template's known pixels overlap, or one
+        side has no variance.
+    """
+    lags = window.shape[-1] - template.shape[-1] + 1
+    first, first_mask = _centred(template)
+    second, second_mask = _centred(window)
+    transform = _Correlator(window.shape[-1], lags)
+    if bool(first_mask.all()) and bool(second_mask.all()):
+        return _plain_ncc(first, second, transform)
+    f, fm, ff = (transform.of(v).conj() for v in (first, first_mask, first**2))
+    g, gm, gg = (transform.of(v) for v in (second, second_mask, second**2))
+    count = transform.back(fm * gm).clamp_min(1.0)
+    sum_f, sum_g = transform.back(f * gm), transform.back(fm * g)
+    cross = transform.back(f * g) - sum_f * sum_g / count
+    power_f = transform.back(ff * gm) - sum_f**2 / count
+    power_g = transform.back(fm * gg) - sum_g**2 / count
+    enough = count >= LEAST_OVERLAP * first_mask.sum(dim=(1, 2), keepdim=True).clamp_min(4.0)
+    return _coefficient(cross, power_f, power_g, enough, count)
+
+
+def _plain_ncc(template: Tensor, window: Tensor, transform: _Correlator) -> Tensor:
+    """The same without gaps: sums over the window from running sums."""
+    count = torch.tensor(float(template[0].numel()), device=template.device)
+    cross = transform.back(transform.of(template).conj() * transform.of(window))
+    size = template.shape[-1]
+    sum_g, sum_gg = _box_sum(window, size), _box_sum(window**2, size)
+    power_f = (template**2).sum(dim=(1, 2), keepdim=True)
+    power_g = sum_gg - sum_g**2 / count
+    return _coefficient(cross, power_f.expand_as(cross), power_g, torch.ones_like(cross) > 0, count)
+
+
+def _coefficient(
+    cross: Tensor, power_f: Tensor, power_g: Tensor, enough: Tensor, count: Tensor
+) -> Tensor:
+    # Windows were scaled to unit variance: less than 1e-4 of it is rounding, not texture.
+    known = enough & (power_f > 1e-4 * count) & (power_g > 1e-4 * count)
+    value = cross / torch.sqrt((power_f * power_g).clamp_min(1e-12))
+    return torch.where(known, value.clamp(-1, 1), torch.nan)
+
+
+def _centred(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Zero mean, unit variance over the known pixels, 0 elsewhere; and the mask."""
+    mask = torch.isfinite(values)
+    weight = mask.float()
+    filled = torch.where(mask, values, 0.0)
+    count = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1.0)
+    filled = torch.where(mask, filled - filled.sum(dim=(1, 2), keepdim=True) / count, 0.0)
+    spread = torch.sqrt((filled**2).sum(dim=(1, 2), keepdim=True) / count)
+    return filled / spread.clamp_min(1e-6), weight
+
+
+class _Correlator:
+    """Cross-correlation of stacks of squares by FFT, valid lags only."""
+
+    def __init__(self, size: int, lags: int) -> None:
+        self.size = next(n for n in range(size, 2 * size + 2) if _is_smooth(n))
+        self.lags = lags
+
+    def of(self, values: Tensor) -> Tensor:
+        return torch.fft.rfft2(values, s=(self.size, self.size))
+
+    def back(self, spectrum: Tensor) -> Tensor:
+        full = torch.fft.irfft2(spectrum, s=(self.size, self.size))
+        return full[:, : self.lags, : self.lags]
+
+
+def _is_smooth(n: int) -> bool:
+    for factor in (2, 3, 5):
+        while n % factor == 0:
+            n //= factor
+    return n == 1
+
+
+def _box_sum(values: Tensor, size: int) -> Tensor:
+    total = torch.nn.functional.pad(values.double().cumsum(1).cumsum(2), (1, 0, 1, 0))
+    summed = (
+        total[:, size:, size:]
+        - total[:, :-size, size:]
+        - total[:, size:, :-size]
+        + total[:, :-size, :-size]
+    )
+    return summed.float()
+
+
+def _find_peak(surfaces: Tensor, corner: Tensor, rotations: Tensor) -> Peak:
+    """Highest correlation over rotations (N, R, L, L) and lags, with a quadratic sub-pixel fit."""
+    count, _, lags, _ = surfaces.shape
+    filled = torch.nan_to_num(surfaces, nan=-2.0)
+    value, flat = filled.reshape(count, -1).max(dim=1)
+    which, at = flat // lags**2, flat % lags**2
+    row, col = at // lags, at % lags
+    rows = torch.arange(count, device=surfaces.device)
+    best = filled[rows, which]
+    edge = (row == 0) | (row == lags - 1) | (col == 0) | (col == lags - 1)
+    shift = _quadratic_shift(best, row, col)
+    position = torch.stack([row, col], dim=1) + torch.where(edge[:, None], 0.0, shift)
+    correlation = torch.where(value > -2.0, value, torch.nan)
+    return Peak(
+        corner.double() + position,
+        rotations[rows, which],
+        correlation,
+        _second_peak(best, row, col) / value.clamp_min(1e-3),
+        edge,
+    )
+
+
+def _quadratic_shift(surface: Tensor, row: Tensor, col: Tensor) -> Tensor:
+    """Maximum (N, 2) of the parabola through the peak and its neighbours, per axis."""
+    count, lags, _ = surface.shape
+    rows = torch.arange(count, device=surface.device)
+    shifts = []
+    for step_row, step_col in ((1, 0), (0, 1)):
+        before = surface[rows, (row - step_row).clamp(0), (col - step_col).clamp(0)]
+        after = surface[
+            rows, (row + step_row).clamp(max=lags - 1), (col + step_col).clamp(max=lags - 1)
+        ]
+        curvature = (2 * surface[rows, row, col] - before - after).clamp_min(1e-6)
+        shifts.append((0.5 * (after - before) / curvature).clamp(-0.5, 0.5))
+    return torch.stack(shifts, dim=1).double()
+
+
+def _second_peak(surface: Tensor, row: Tensor, col: Tensor) -> Tensor:
+    """Highest local maximum (N,) further than ``PEAK_SEPARATION`` from the first."""
+    steps = torch.arange(surface.shape[-1], device=surface.device)
+    far = (steps[None, :, None] - row[:, None, None]) ** 2 + (
+        steps[None, None, :] - col[:, None, None]
+    ) ** 2 > PEAK_SEPARATION**2
+    highest = torch.nn.functional.max_pool2d(surface[:, None], 3, stride=1, padding=1)[:, 0]
+    peaks = torch.where(far & (surface == highest), surface, 0.0)
+    return peaks.amax(dim=(1, 2)).clamp_min(0.0)

@@ -1,0 +1,202 @@
+"""From first guess to a fraction of a pixel: correlation, then the affine fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lagrangian_ice.grid import Float
+from lagrangian_ice.matching import matched_filter
+from lagrangian_ice.matching.affine_fit import AffineFit, fit_affine
+from lagrangian_ice.matching.correlation import Peak, correlate
+from lagrangian_ice.matching.sampling import SplineImage, sample
+from lagrangian_ice.settings import MccSettings
+
+CHUNK = 256
+"""Points worked on at once: bounds the memory, whatever the number of parcels."""
+LARGEST_RADIUS = 48
+FILTER_PLACES = 300
+FILTER_LEAST_CORRELATION = 0.3
+SIGMA_SCALE = 2.5
+"""Stated over formal standard error; measured on known motion, see docs/method.md."""
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Refinement of N points; positions in target pixels.
+
+    Attributes
+    ----------
+    position : (N, 2) float64
+        Row, col in the target.
+    matrix : (N, 2, 2) float64
+        Template offsets (row, col) to target offsets.
+    covariance : (N, 2, 2) float64
+        Of row, col, px2.
+    correlation, ratio : (N,) float64
+        Highest correlation and second peak over it.
+    source_share, overlap : (N,) float64
+        Share of the template's pixels with data in the source, and in both.
+    at_edge, converged : (N,) bool
+        Peak on the border of the search; fit came to rest near it.
+    """
+
+    position: Float
+    matrix: Float
+    covariance: Float
+    correlation: Float
+    ratio: Float
+    source_share: Float
+    overlap: Float
+    at_edge: NDArray[np.bool_]
+    converged: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Bands:
+    """One band of both images, as it is and filtered for the fit."""
+
+    source: SplineImage
+    target: SplineImage
+    source_filtered: SplineImage
+    target_filtered: SplineImage
+
+    @classmethod
+    def prepare(
+        cls,
+        source: NDArray[np.float32],
+        target: NDArray[np.float32],
+        places: tuple[Float, Float, Float],
+    ) -> Bands:
+        """Spline images of two bands and of their filtered copies.
+
+        Parameters
+        ----------
+        source, target : (rows, cols) float32
+            NaN is no data.
+        places : tuple
+            Row, col (M, 2) in the source and in the target, and rotation (M,) in radians, of
+            matched places that the filter is measured at.
+        """
+        splines = (SplineImage.of(source), SplineImage.of(target))
+        kernel = _measured_kernel(*splines, places)
+        if kernel is None:
+            return cls(*splines, *splines)
+        filtered = (matched_filter.apply(band, kernel) for band in (source, target))
+        return cls(*splines, *(SplineImage.of(band) for band in filtered))
+
+
+def _measured_kernel(
+    source: SplineImage, target: SplineImage, places: tuple[Float, Float, Float]
+) -> NDArray[np.float32] | None:
+    count = len(places[0])
+    if count == 0:
+        return None
+    chosen = np.unique(np.linspace(0, count - 1, FILTER_PLACES).astype(np.intp))
+    start, guess, rotation = (torch.from_numpy(np.ascontiguousarray(p[chosen])) for p in places)
+    peak = correlate(source, target, start, guess, rotation[:, None], matched_filter.HALF_WIDTH, 10)
+    good = (peak.correlation > FILTER_LEAST_CORRELATION) & ~peak.at_edge
+    return matched_filter.measure(
+        source, target, start[good], peak.position[good], peak.rotation[good]
+    )
+
+
+def refine(
+    bands: Bands,
+    start: Float,
+    guess: Float,
+    guess_error: Float,
+    rotation: Float,
+    settings: MccSettings,
+) -> Refined:
+    """Refine every point.
+
+    Parameters
+    ----------
+    bands : Bands
+        Both images.
+    start, guess : (N, 2) float64
+        Row, col in the source and expected in the target; finite.
+    guess_error : (N,) float64
+        Standard error of the guess, pixels: sets the search radius.
+    rotation : (N,) float64
+        Expected, degrees counter-clockwise on the map.
+    settings : MccSettings
+        Template, search, rotations.
+    """
+    radius = _search_radius(guess_error, settings.search_radius)
+    offsets = torch.tensor(settings.rotations, dtype=torch.float64)
+    parts: list[tuple[NDArray[np.intp], Refined]] = []
+    for index in _chunks(radius):
+        at = torch.from_numpy(start[index])
+        angles = torch.deg2rad(torch.from_numpy(rotation[index])[:, None] + offsets)
+        peak = correlate(
+            bands.source,
+            bands.target,
+            at,
+            torch.from_numpy(guess[index]),
+            angles,
+            settings.half_width,
+            int(radius[index[0]]),
+        )
+        fit = fit_affine(
+            bands.source_filtered,
+            bands.target_filtered,
+            at,
+            peak.position,
+            peak.rotation,
+            settings.half_width,
+        )
+        share = _template_share(bands.source, start[index], settings.half_width)
+        parts.append((index, _collected(peak, fit, share)))
+    return _joined(parts, len(start))
+
+
+def _search_radius(error: Float, least: int) -> NDArray[np.int64]:
+    """Three standard errors, in steps of ``least`` so that points can share a batch."""
+    steps = np.ceil((3 * error + 1) / least).clip(1)
+    return np.minimum(steps * least, max(LARGEST_RADIUS, least)).astype(np.int64)
+
+
+def _chunks(radius: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+    for value in np.unique(radius):
+        index = np.flatnonzero(radius == value)
+        yield from np.array_split(index, -(-len(index) // CHUNK))
+
+
+def _template_share(source: SplineImage, start: Float, half_width: int) -> Float:
+    """Share (N,) of the upright template's pixels that have data."""
+    steps = torch.arange(-half_width, half_width + 1, dtype=torch.float64)
+    rows = torch.from_numpy(start[:, 0])[:, None, None] + steps[:, None]
+    cols = torch.from_numpy(start[:, 1])[:, None, None] + steps
+    values = sample(source, *torch.broadcast_tensors(rows, cols))
+    return np.asarray(torch.isfinite(values).double().mean(dim=(1, 2)).numpy())
+
+
+def _collected(peak: Peak, fit: AffineFit, share: Float) -> Refined:
+    return Refined(
+        fit.position.numpy(),
+        fit.matrix.numpy(),
+        SIGMA_SCALE**2 * fit.covariance.numpy(),
+        peak.correlation.double().numpy(),
+        peak.ratio.double().numpy(),
+        share,
+        fit.overlap.numpy(),
+        peak.at_edge.numpy(),
+        fit.converged.numpy(),
+    )
+
+
+def _joined(parts: list[tuple[NDArray[np.intp], Refined]], count: int) -> Refined:
+    shapes = {"position": (2,), "matrix": (2, 2), "covariance": (2, 2)}
+    whole = {}
+    for field in fields(Refined):
+        kind = np.bool_ if field.name in ("at_edge", "converged") else np.float64
+        whole[field.name] = np.zeros((count, *shapes.get(field.name, ())), dtype=kind)
+        for index, part in parts:
+            whole[field.name][index] = getattr(part, field.name)
+    return Refined(**whole)

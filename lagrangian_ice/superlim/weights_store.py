@@ -1,0 +1,174 @@
+"""Weights files: those in the package, those a user imported, and any path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from lagrangian_ice.errors import WeightsError
+from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
+
+PACKAGED = "default"
+LARGEST_FILE = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """One line of ``weights list``."""
+
+    name: str
+    path: Path
+    sha256: str
+    parameters: int
+    topology: Topology
+
+
+def load_network(weights: str) -> SuperLIM:
+    """Build a network in evaluation mode from a weights name or file.
+
+    Parameters
+    ----------
+    weights : str
+        ``default``, a name from ``weights list``, or a path.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such file or it is not one of ours.
+    """
+    path = find_weights(weights)
+    content = _read(path)
+    if not (isinstance(content, Mapping) and {"topology", "state"} <= set(content)):
+        raise WeightsError(
+            f"{path}: not a weights file of this package; `lagrangian-ice weights import` "
+            "takes the published ones"
+        )
+    try:
+        topology = Topology.model_validate_json(str(content["topology"]))
+    except ValidationError as error:
+        raise WeightsError(
+            f"{path}: topology is not understood ({error.error_count()} faults)"
+        ) from None
+    return _built(path, topology, content["state"])
+
+
+def find_weights(weights: str) -> Path:
+    """Path of a weights name or file.
+
+    Raises
+    ------
+    WeightsError
+        If there is none.
+    """
+    for folder in (_package_folder(), user_folder()):
+        candidate = folder / f"{weights}.pt"
+        if Path(weights).name == weights and candidate.is_file():
+            return candidate
+    if Path(weights).is_file():
+        return Path(weights)
+    raise WeightsError(
+        f"weights {weights!r}: no such name or file; `lagrangian-ice weights list` shows the names"
+    )
+
+
+def import_weights(path: Path, name: str | None = None) -> WeightsEntry:
+    """Convert a published SuperLIM weights file, or copy one of ours, into the user's folder.
+
+    Parameters
+    ----------
+    path : Path
+        A state dictionary with the published key names, or a file of this package.
+    name : str, optional
+        Name to load it by; the file's own stem by default.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read or does not fit the published topology.
+    """
+    name = name or path.stem
+    if name == PACKAGED or Path(name).name != name:
+        raise WeightsError(f"weights name {name!r} is not usable; choose another with --name")
+    content = _read(path)
+    if isinstance(content, Mapping) and {"topology", "state"} <= set(content):
+        network = load_network(str(path))
+    else:
+        network = _built(path, PUBLISHED, content)
+    target = user_folder() / f"{name}.pt"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_network(network, target)
+    except OSError as error:
+        raise WeightsError(f"{target}: cannot be written ({error.strerror})") from None
+    return _entry(name, target)
+
+
+def save_network(network: SuperLIM, path: Path) -> str:
+    """Write topology and tensors; returns the file's SHA-256."""
+    content = {"topology": network.topology.model_dump_json(), "state": network.state_dict()}
+    temporary = path.with_name(path.name + ".part")
+    torch.save(content, temporary)
+    temporary.replace(path)
+    return _sha256(path)
+
+
+def list_weights() -> list[WeightsEntry]:
+    """All weights that have a name: the package's first, then the imported ones."""
+    paths = sorted(_package_folder().glob("*.pt")) + sorted(user_folder().glob("*.pt"))
+    return [_entry(path.stem, path) for path in paths]
+
+
+def user_folder() -> Path:
+    """Folder of imported weights: ``LAGRANGIAN_ICE_WEIGHTS`` or ``~/.lagrangian_ice/weights``."""
+    chosen = os.environ.get("LAGRANGIAN_ICE_WEIGHTS")
+    return Path(chosen) if chosen else Path.home() / ".lagrangian_ice" / "weights"
+
+
+def _package_folder() -> Path:
+    return Path(str(resources.files("lagrangian_ice"))) / "superlim" / "weights"
+
+
+def _entry(name: str, path: Path) -> WeightsEntry:
+    network = load_network(str(path))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return WeightsEntry(name, path, network.sha256, parameters, network.topology)
+
+
+def _read(path: Path) -> object:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise WeightsError(f"{path}: larger than {LARGEST_FILE >> 20} MB; not a weights file")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError):
+        raise WeightsError(f"{path}: not a torch weights file") from None
+
+
+def _built(path: Path, topology: Topology, state: object) -> SuperLIM:
+    if not isinstance(state, Mapping) or not all(
+        isinstance(v, torch.Tensor) for v in state.values()
+    ):
+        raise WeightsError(f"{path}: holds no tensors by name")
+    network = SuperLIM(topology, _sha256(path))
+    try:
+        network.load_state_dict(dict(state))
+    except RuntimeError as error:
+        first = json.dumps(str(error).splitlines()[-1].strip())
+        raise WeightsError(
+            f"{path}: does not fit the network {topology.channels}: {first}"
+        ) from None
+    return network.eval().requires_grad_(False)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
