@@ -1,0 +1,64 @@
+"""Names of product files: ``lagrangian_ice_<stream>_<first>_<last>_v<version>_<kind>.nc``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lagrangian_ice.times import from_seconds
+
+_NAME = re.compile(
+    r"lagrangian_ice_(?P<stream>[a-z]+)_(?P<first>\d{8}|none)_(?P<last>\d{8}|none)"
+    r"_v(?P<version>.+)_(?P<kind>LP|DP|PD)\.nc"
+)
+
+
+def stream_letter(stream: int) -> str:
+    """Letter of a stream: 0 is a, 25 z, 26 aa.
+
+    Raises
+    ------
+    ValueError
+        If the stream is negative.
+    """
+    if stream < 0:
+        raise ValueError(f"stream {stream} is negative; the first stream is 0")
+    letters = ""
+    left = stream + 1
+    while left:
+        left, digit = divmod(left - 1, 26)
+        letters = chr(ord("a") + digit) + letters
+    return letters
+
+
+def product_name(stream: int, first: float, last: float, version: str, kind: str) -> str:
+    """File name of a product.
+
+    Parameters
+    ----------
+    stream : int
+        0 is stream a.
+    first, last : float
+        Times of the first and last observation, seconds since 1970; NaN where there is none,
+        which the name calls ``none``.
+    version : str
+        Of the package.
+    kind : str
+        ``LP``, ``DP`` or ``PD``.
+    """
+    days = f"{_day(first)}_{_day(last)}"
+    return f"lagrangian_ice_{stream_letter(stream)}_{days}_v{version}_{kind}.nc"
+
+
+def products_of(directory: Path, stream: int, kind: str) -> Iterator[Path]:
+    """Find products of one stream and kind, unfinished ones too, of any dates and version."""
+    found = [*directory.glob("lagrangian_ice_*.nc"), *directory.glob(".lagrangian_ice_*.nc.part")]
+    for path in sorted(found):
+        match = _NAME.fullmatch(path.name.removeprefix(".").removesuffix(".part"))
+        if match and match["stream"] == stream_letter(stream) and match["kind"] == kind:
+            yield path
+
+
+def _day(seconds: float) -> str:
+    return "none" if seconds != seconds else from_seconds(seconds).strftime("%Y%m%d")

@@ -1,0 +1,186 @@
+"""Creating NetCDF files from the declared variables, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lagrangian_ice.errors import ProductError
+from lagrangian_ice.grid import Float, xy_to_lonlat
+from lagrangian_ice.output.attributes import crs_attributes
+from lagrangian_ice.output.variables import Product, Variable
+
+CHUNK_1D = 16384
+"""Elements of a chunk along dimensions that grow."""
+
+IMAGE_TEXTS = {
+    "image_id": "scene_ids",
+    "image_pass": "pass_id",
+    "image_platform": "platform",
+    "image_polarisation": "polarisations",
+}
+"""Text variables over ``image`` and the columns of the frame of passes that fill them."""
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[netCDF4.Dataset]:
+    """NetCDF file that appears under its name when it is complete, or not at all.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with netCDF4.Dataset(part, "w", format="NETCDF4") as dataset:
+            yield dataset
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        # netCDF4 reports a full disk as RuntimeError
+        raise ProductError(f"{path}: cannot be written ({_reason(error)})") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
+
+
+def define(
+    dataset: netCDF4.Dataset,
+    product: Product,
+    sizes: Mapping[str, int | None],
+    chunks: Mapping[str, int],
+    compression: int,
+) -> None:
+    """Create all dimensions and variables of a product.
+
+    Parameters
+    ----------
+    dataset : netCDF4.Dataset
+        Empty, open for writing.
+    product : Product
+        What to create.
+    sizes : mapping
+        Length of every dimension; None grows.
+    chunks : mapping
+        Chunk length along dimensions that are not to be whole.
+    compression : int
+        zlib level; 0 stores as is.
+    """
+    for name, size in sizes.items():
+        dataset.createDimension(name, size)
+    for variable in product.variables:
+        _create(dataset, variable, sizes, chunks, compression)
+    dataset["crs"].setncatts(crs_attributes())
+
+
+def _create(
+    dataset: netCDF4.Dataset,
+    variable: Variable,
+    sizes: Mapping[str, int | None],
+    chunks: Mapping[str, int],
+    compression: int,
+) -> None:
+    scalar = not variable.dimensions
+    shape = [_chunk(name, sizes[name], chunks) for name in variable.dimensions]
+    level: Any = compression
+    made = dataset.createVariable(
+        variable.name,
+        variable.dtype,
+        variable.dimensions,
+        zlib=compression > 0 and not scalar,
+        complevel=level,
+        shuffle=variable.dtype != "S1",
+        chunksizes=None if scalar else shape,
+        fill_value=variable.fill,
+    )
+    made.setncatts(
+        {key: _typed(variable, key, value) for key, value in variable.attributes.items()}
+    )
+    if variable.dtype == "S1":
+        made.setncattr("_Encoding", "utf-8")
+        made.set_auto_chartostring(False)
+    made.set_auto_maskandscale(False)
+
+
+def _typed(variable: Variable, key: str, value: Any) -> Any:
+    """Give flags the type of their variable, as CF wants; other integers are 32-bit."""
+    if key in {"flag_values", "flag_masks"}:
+        return np.asarray(value, dtype=variable.dtype)
+    return np.int32(value) if isinstance(value, int) else value
+
+
+def _chunk(name: str, size: int | None, chunks: Mapping[str, int]) -> int:
+    wanted = chunks.get(name, CHUNK_1D)
+    return wanted if not size else min(wanted, size)
+
+
+def image_sizes(passes: pd.DataFrame) -> dict[str, int | None]:
+    """Dimensions that the image variables need."""
+    sizes: dict[str, int | None] = {"image": len(passes) or None}
+    for name, column in IMAGE_TEXTS.items():
+        sizes[f"{name}_length"] = _characters(passes[column]).shape[1]
+    return sizes
+
+
+def write_images(dataset: netCDF4.Dataset, passes: pd.DataFrame) -> None:
+    """Fill the image variables from the frame of passes."""
+    for name, column in IMAGE_TEXTS.items():
+        dataset[name][:] = _characters(passes[column])
+    dataset["image_time"][:] = passes["time"].to_numpy(np.float64)
+    dataset["image_orbit"][:] = passes["orbit"].to_numpy(np.int32)
+
+
+def _characters(texts: Sequence[str] | pd.Series) -> NDArray[np.bytes_]:
+    """Characters (N, L) of texts, L at least 1."""
+    encoded = [str(text).encode("utf-8") for text in texts]
+    length = max([1, *(len(text) for text in encoded)])
+    padded = b"".join(text.ljust(length, b"\0") for text in encoded)
+    return np.frombuffer(padded, dtype="S1").reshape(-1, length)
+
+
+def lonlat(xy: Float) -> Float:
+    """Longitude, latitude (..., 2); NaN where the position is NaN."""
+    known = np.isfinite(xy).all(axis=-1)
+    found = np.full(xy.shape, np.nan)
+    found[known] = xy_to_lonlat(xy[known])
+    return found
+
+
+def position_of(index: NDArray[np.int64], known: NDArray[np.int64], what: str) -> NDArray[np.int64]:
+    """Row of each index among the known ones (in ascending order).
+
+    Raises
+    ------
+    ValueError
+        If an index is not known; ``what`` names it.
+    """
+    rows = np.searchsorted(known, index)
+    inside = np.minimum(rows, len(known) - 1)
+    wrong = known[inside] != index if len(known) else np.ones(len(index), bool)
+    if np.any(wrong):
+        raise ValueError(f"{what} {index[np.argmax(wrong)]} is not in its table")
+    return np.asarray(rows, np.int64)
+
+
+def in_order(passes: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Sort passes by ``pass_index``; also return those indices (P,)."""
+    ordered = passes.sort_values("pass_index", kind="stable")
+    return ordered, ordered["pass_index"].to_numpy(np.int64)
+
+
+def scene_ids(passes: pd.DataFrame) -> list[str]:
+    """Names of all scenes of the passes."""
+    return [name for text in passes["scene_ids"] for name in str(text).split(",") if name]
