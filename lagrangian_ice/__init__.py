@@ -15,9 +15,9 @@ _HOME = {
     "Status": "matching.vectors",
     "Vectors": "matching.vectors",
     "open_scene": "scenes.reader",
-    "open_trajectories": "workflow",
-    "open_workspace": "workflow",
-    "track_pair": "workflow",
+    "open_trajectories": "workspace",
+    "open_workspace": "workspace",
+    "track_pair": "pair",
 }
 
 __all__ = [

@@ -2,210 +2,518 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import shapely
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
-from lagrangian_ice.engine import Stopwatch
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.engine import executor, in_order
+from lagrangian_ice.errors import SceneError, WorkspaceError
 from lagrangian_ice.grid import Float
-from lagrangian_ice.images.geocode import geocode_pass
-from lagrangian_ice.images.geoimage import GeoImage
+from lagrangian_ice.images.land import is_land
 from lagrangian_ice.matching.match import match_images
 from lagrangian_ice.matching.vectors import Status, Vectors
-from lagrangian_ice.points import grid_points
-from lagrangian_ice.scenes.reader import open_scene
+from lagrangian_ice.output.attributes import Header
+from lagrangian_ice.output.products import write_products
+from lagrangian_ice.pair import select_bands, working_pixel
+from lagrangian_ice.parcels.fold import Fold, Stream, fold_pass, lost_until
+from lagrangian_ice.parcels.prepare import CACHE_BYTES, Prepared, Recent, Task, clean, prepare
+from lagrangian_ice.parcels.schema import DATABASE, locked
+from lagrangian_ice.parcels.store import PassRecord, Store
+from lagrangian_ice.parcels.transitions import nodes_within
+from lagrangian_ice.scenes.catalogue import find_scenes
+from lagrangian_ice.scenes.passes import Pass, group_passes
 from lagrangian_ice.scenes.scene import Scene
-from lagrangian_ice.settings import Settings
-from lagrangian_ice.superlim.extract import extract_features
-from lagrangian_ice.superlim.weights_store import load_network
+from lagrangian_ice.settings import Settings, validate
+from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
+from lagrangian_ice.workspace import queue_of
 
 log = logging.getLogger(__name__)
 
-SceneLike = str | Path | Scene
+Progress = Callable[[Sequence[Pass]], Iterable[Pass]]
+CACHE, PRODUCTS = "cache", "products"
+"""Folders in a workspace."""
 
 
-def track_pair(
-    source: SceneLike,
-    target: SceneLike,
-    xy: ArrayLike,
-    settings: Settings | None = None,
-    *,
-    polarisation: str | None = None,
-    refine: bool = True,
-    own_pixel: bool = True,
-    stopwatch: Stopwatch | None = None,
-) -> Vectors:
-    """Displacements of points between two scenes.
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did to the workspace.
 
-    Parameters
+    Attributes
     ----------
-    source, target : path or Scene
-        Any two scenes that overlap.
-    xy : (N, 2) array_like
-        Points in the source, EPSG:3413 metres.
-    settings : Settings, optional
-        Of all stages; the defaults if left out.
-    polarisation : str, optional
-        Track this band alone; all that both scenes have by default.
-    refine : bool
-        False gives the network's first guess alone, without cross-correlation.
-    own_pixel : bool
-        Work at the scenes' own pixel where it is coarser than ``images.pixel``.
-    stopwatch : Stopwatch, optional
-        Takes the seconds of each stage.
+    passes : int
+        Processed now.
+    until : str
+        The clock, ISO 8601.
+    failed : dict of str to str
+        Scenes that could not be read now, by id or path, and why.
+    late : tuple of str
+        Ids of scenes that came after their time and wait for a rebuild.
+    products : tuple of Path
+        Files written.
+    """
+
+    passes: int
+    until: str
+    failed: dict[str, str]
+    late: tuple[str, ...] = ()
+    products: tuple[Path, ...] = ()
+
+
+def add_scenes(workspace: Path, paths: Sequence[Path]) -> tuple[int, int, dict[Path, str]]:
+    """Catalogue the scenes under paths in a workspace, which is made if it is missing.
 
     Returns
     -------
-    Vectors
-        One for each point, in the same order.
+    new, known : int
+        Scenes added now, and those that were there before.
+    unreadable : dict of Path to str
+        And why.
 
     Raises
     ------
-    SceneError
-        If a scene cannot be read, the two do not overlap or have no common polarisation.
-    ValueError
-        If ``xy`` is not (N, 2) and finite.
+    WorkspaceError
+        If the workspace cannot be written.
     """
-    points = _checked_points(xy)
+    found, unreadable = _found(paths)
+    with locked(workspace, create=True), Store(workspace, writable=True, create=True) as store:
+        new = store.add_scenes(found, unreadable)
+    return new, len(found) - new, unreadable
+
+
+def seed(
+    workspace: Path,
+    date: datetime,
+    *,
+    scenes: Sequence[Path] = (),
+    settings: Settings | None = None,
+    new_stream: bool = False,
+) -> tuple[int, dict[Path, str]]:
+    """Put parcels on the grid nodes that the passes of a date's window see on sea.
+
+    Each is born in the first of these passes that has data at its node, when ``advance``
+    comes to that pass.
+
+    Parameters
+    ----------
+    workspace : Path
+        Made if it is missing and scenes are given.
+    date : datetime
+        UTC; the window is ``parcels.window_days`` long.
+    scenes : sequence of Path
+        Catalogued first.
+    settings : Settings, optional
+        Kept for ``advance``. The working pixel is fixed here: ``images.pixel``, or the
+        scenes' own where that is coarser.
+    new_stream : bool
+        Begin another stream beside those that are there.
+
+    Returns
+    -------
+    parcels : int
+        How many wait to be born.
+    unreadable : dict of Path to str
+        Scenes among the given paths that could not be opened.
+
+    Raises
+    ------
+    WorkspaceError
+        If there is a seed already and no new stream is asked for, the date is before the
+        clock, or no scene of the window sees the sea. Nothing is changed then.
+    """
     settings = settings or Settings()
-    watch = stopwatch or Stopwatch()
-    scenes = (as_scene(source), as_scene(target))
-    check_overlap(*scenes)
-    bands = common_polarisations(*scenes, polarisation=polarisation)
-    pixel = settings.images.pixel
-    pixel = working_pixel(scenes, pixel) if own_pixel else pixel
-    with watch.stage("geocode"):
-        images = [
-            select_bands(geocode_pass([scene], pixel, settings.images), bands) for scene in scenes
-        ]
-    with watch.stage("weights"):
-        network = load_network(settings.features.weights)
-    with watch.stage("features"):
-        features = [extract_features(image, network, settings.features) for image in images]
-    with watch.stage("match"):
-        vectors = match_images(
-            images[0],
-            features[0],
-            images[1],
-            features[1],
-            points,
-            settings.first_guess,
-            settings.mcc,
+    found, unreadable = _found(scenes)
+    exists = (workspace / DATABASE).exists()
+    if not exists:
+        # Looked at before anything is made on disk.
+        _planned_seed(found, date, settings, workspace, unreadable)
+    with (
+        locked(workspace, create=bool(found)),
+        Store(workspace, writable=True, create=bool(found)) as store,
+    ):
+        _check_new_stream(store, workspace, date, new_stream)
+        known = {scene.id: scene for scene in [*found, *store.scenes()]}
+        plan = _planned_seed(list(known.values()), date, settings, workspace, unreadable)
+        number = len(store.streams())
+        start = to_seconds(date)
+        window = settings.parcels.window_days * SECONDS_PER_DAY
+        stream = Stream(number, start, start + window, settings.parcels.spacing)
+        store.seed(stream, plan.row, plan.col, plan.settings.as_json(), found, unreadable)
+    return len(plan.row), unreadable
+
+
+@dataclass(frozen=True)
+class _SeedPlan:
+    row: NDArray[np.int32]
+    col: NDArray[np.int32]
+    settings: Settings
+
+
+def _planned_seed(
+    scenes: Sequence[Scene],
+    date: datetime,
+    settings: Settings,
+    workspace: Path,
+    unreadable: dict[Path, str],
+) -> _SeedPlan:
+    end = date + timedelta(days=settings.parcels.window_days)
+    passes = [one for one in group_passes(scenes) if date <= one.start < end]
+    if not passes:
+        raise WorkspaceError(_no_scenes(workspace, scenes, date, end, unreadable))
+    spacing = settings.parcels.spacing
+    area = shapely.union_all([one.footprint for one in passes])
+    row, col = nodes_within(area.bounds, spacing)
+    nodes = np.stack([col, row], axis=-1).astype(np.float64) * spacing
+    chosen = shapely.contains_xy(area, nodes[:, 0], nodes[:, 1])
+    chosen[chosen] = ~is_land(nodes[chosen])
+    if not chosen.any():
+        raise WorkspaceError(
+            f"{workspace}: the scenes of {date:%Y-%m-%d} to {end:%Y-%m-%d} hold no sea at any "
+            f"node of the {spacing:g} m grid"
         )
-    return vectors if refine else first_guess_only(vectors)
+    frames = [scene for one in passes for scene in one.scenes]
+    pixel = working_pixel(frames, settings.images.pixel)
+    images = settings.images.model_copy(update={"pixel": pixel})
+    return _SeedPlan(row[chosen], col[chosen], settings.model_copy(update={"images": images}))
 
 
-def as_scene(scene: SceneLike, time: datetime | None = None) -> Scene:
-    """Open a path; a Scene is returned as it is."""
-    return scene if isinstance(scene, Scene) else open_scene(Path(scene), time)
+def _no_scenes(
+    workspace: Path,
+    scenes: Sequence[Scene],
+    date: datetime,
+    end: datetime,
+    unreadable: dict[Path, str],
+) -> str:
+    text = f"{workspace}: no scene starts from {date:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+    if scenes:
+        first, last = (pick(scene.start for scene in scenes) for pick in (min, max))
+        return f"{text}; the {len(scenes)} known are of {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    if unreadable:
+        return f"{text}; {len(unreadable)} could not be read: {next(iter(unreadable.values()))}"
+    return f"{text}; none is catalogued, add some with --scenes or `scenes add`"
 
 
-def shared_points(source: SceneLike, target: SceneLike, spacing: float) -> Float:
-    """Grid of points (N, 2) inside the outlines of both scenes.
+def _check_new_stream(store: Store, workspace: Path, date: datetime, wanted: bool) -> None:
+    streams, clock = store.streams(), store.clock
+    if streams and not wanted:
+        raise WorkspaceError(
+            f"{workspace}: is seeded already, from {iso(streams[0].date)}; "
+            "--stream begins another stream beside it"
+        )
+    if clock is not None and to_seconds(date) < clock:
+        raise WorkspaceError(
+            f"{workspace}: processed until {iso(clock)}; a stream cannot begin earlier, "
+            f"at {date:%Y-%m-%d %H:%M}"
+        )
+
+
+def advance(
+    workspace: Path,
+    *,
+    days: float | None = None,
+    until: datetime | None = None,
+    settings: Settings | None = None,
+    workers: int = 1,
+    progress: Progress = iter,
+    cache_bytes: int = CACHE_BYTES,
+) -> Outcome:
+    """Process all passes of the next days, then rewrite the products.
+
+    Parameters
+    ----------
+    workspace : Path
+        A seeded one.
+    days : float, optional
+        From the clock on.
+    until : datetime, optional
+        Instead of days.
+    settings : Settings, optional
+        Those of the last call where left out; the working pixel stays as it was seeded.
+    workers : int
+        Processes that geocode passes and compute features ahead.
+    progress : callable
+        Wraps the list of passes for a progress bar.
+    cache_bytes : int
+        What geocoded passes may take on disk.
+
+    Returns
+    -------
+    Outcome
 
     Raises
     ------
-    SceneError
-        If the scenes do not overlap or no point lies inside.
+    WorkspaceError
+        If the workspace is missing, not seeded, held by another process or not writable.
+    ValueError
+        If not exactly one of ``days`` and ``until`` is given, or it does not lie ahead.
     """
-    scenes = (as_scene(source), as_scene(target))
-    check_overlap(*scenes)
-    area = scenes[0].footprint.intersection(scenes[1].footprint)
-    points = grid_points(area.bounds, spacing)
-    inside = shapely.contains_xy(area, points[:, 0], points[:, 1])
-    if not inside.any():
-        raise SceneError(f"spacing {spacing:g} m: no grid point lies inside both scenes")
-    return points[inside]
+    if (days is None) == (until is None):
+        raise ValueError("give either days or until")
+    with locked(workspace), Store(workspace, writable=True) as store:
+        clock = _clock(store, workspace)
+        goal = to_seconds(until) if until is not None else _days_on(store, clock, days)
+        if goal < clock:
+            raise ValueError(f"until {iso(goal)} is before the clock, {iso(clock)}")
+        chosen = _advance_settings(store, settings)
+        run = _Run(workspace, store, chosen, workers, progress, cache_bytes)
+        return run.advance(goal)
 
 
-def working_pixel(scenes: Sequence[Scene], pixel: float) -> float:
-    """Pixel to track at, m: as asked for, or the scenes' own where that is coarser.
+def rebuild(
+    workspace: Path,
+    start: datetime,
+    *,
+    settings: Settings | None = None,
+    workers: int = 1,
+    progress: Progress = iter,
+    cache_bytes: int = CACHE_BYTES,
+) -> Outcome:
+    """Take the state back to a date and advance again, with the scenes that have come since.
 
-    Own pixels are rounded to whole metres, and one within 2 % of what is asked for counts
-    as equal: a projected scene's mean pixel is rarely its nominal one.
-    """
-    coarsest = max(scene.pixel for scene in scenes)
-    return float(pixel) if coarsest <= 1.02 * pixel else float(round(coarsest))
+    Parcels seeded before keep their ids; those that passes after the date had seeded in
+    empty cells are seeded anew. Killed half-way, the same call goes on. Other parameters and
+    errors as for :func:`advance`.
 
-
-def common_polarisations(
-    source: Scene, target: Scene, polarisation: str | None = None
-) -> tuple[str, ...]:
-    """Polarisations that both scenes have, in the source's order, or just the one asked for.
+    Parameters
+    ----------
+    workspace : Path
+        A seeded one.
+    start : datetime
+        Passes that start at or after it are processed again.
 
     Raises
     ------
-    SceneError
-        If there is none, or a scene lacks the one asked for.
+    ValueError
+        If the date is after the clock.
     """
-    wanted = source.polarisations if polarisation is None else (polarisation,)
-    for scene in (source, target) if polarisation is not None else ():
-        if polarisation not in scene.polarisations:
-            raise SceneError(
-                f"{scene.path}: has no polarisation {polarisation}, "
-                f"only {', '.join(scene.polarisations)}"
-            )
-    common = tuple(name for name in wanted if name in target.polarisations)
-    if not common:
-        raise SceneError(
-            f"{source.path} ({', '.join(source.polarisations)}) and {target.path} "
-            f"({', '.join(target.polarisations)}) have no polarisation in common"
+    with locked(workspace), Store(workspace, writable=True) as store:
+        clock = _clock(store, workspace)
+        goal = max(clock, store.goal or clock)
+        moment = max(to_seconds(start), min(one.date for one in store.streams()))
+        if moment > clock:
+            raise ValueError(f"rebuild from {iso(moment)} is after the clock, {iso(clock)}")
+        chosen = _advance_settings(store, settings)
+        run = _Run(workspace, store, chosen, workers, progress, cache_bytes)
+        store.take_back(moment)
+        return run.advance(goal)
+
+
+def _clock(store: Store, workspace: Path) -> float:
+    clock = store.clock
+    if clock is None:
+        raise WorkspaceError(f"{workspace}: is not seeded; begin with `lagrangian-ice seed`")
+    return clock
+
+
+def _days_on(store: Store, clock: float, days: float | None) -> float:
+    if days is None or not 0 < days <= 3660:
+        raise ValueError(f"days {days} is not allowed; use more than 0, at most 3660")
+    return max(clock, store.goal or clock) + days * SECONDS_PER_DAY
+
+
+def _advance_settings(store: Store, given: Settings | None) -> Settings:
+    kept = validate(json.loads(store.settings or "{}"), str(store.path))
+    if given is None:
+        return kept
+    images = given.images.model_copy(update={"pixel": kept.images.pixel})
+    return given.model_copy(update={"images": images})
+
+
+class _Run:
+    """One call of advance: pass by pass, each in a transaction of its own."""
+
+    def __init__(
+        self,
+        workspace: Path,
+        store: Store,
+        settings: Settings,
+        workers: int,
+        progress: Progress,
+        cache_bytes: int,
+    ) -> None:
+        self.workspace = workspace
+        self.store = store
+        self.settings = settings
+        self.workers = workers
+        self.progress = progress
+        self.cache_bytes = cache_bytes
+        self.recent = Recent()
+        self.streams = store.streams()
+        self.scenes: dict[str, Scene] = {}
+        self.tasks: dict[int, Task] = {}
+        self.failed: dict[str, str] = {}
+        self.parcels = store.living()
+
+    def advance(self, goal: float) -> Outcome:
+        """Process, end who is lost by then, write the products, and only then move the clock.
+
+        A call that is killed anywhere can so be repeated as it was.
+        """
+        for folder in (self.workspace, self._cache, self.workspace / PRODUCTS):
+            clean(folder)
+        waiting, late = self._look()
+        todo = [one for one in waiting if to_seconds(one.start) < goal]
+        self._process(todo)
+        self.parcels, ends = lost_until(self.parcels, goal, self.settings.parcels, self.streams)
+        self.store.add_lost(ends)
+        products = write_all(self.store, self.workspace / PRODUCTS, self.settings)
+        self.store.set_clock(goal)
+        log.info("processed until %s: %d passes", iso(goal), len(todo))
+        return Outcome(len(todo), iso(goal), self.failed, tuple(late), tuple(products))
+
+    @property
+    def _cache(self) -> Path:
+        return self.workspace / CACHE
+
+    def _look(self) -> tuple[list[Pass], list[str]]:
+        self.scenes = {scene.id: scene for scene in self.store.scenes()}
+        found = queue_of(self.store, list(self.scenes.values()))
+        frame = self.store.passes()
+        for index, names in zip(frame["pass_index"], frame["scene_ids"], strict=True):
+            frames = tuple(self.scenes[name] for name in names.split(",") if name)
+            self.tasks[int(index)] = self._task(_in_time(frames))
+        return found.waiting, [scene.id for scene in found.late]
+
+    def _task(self, scenes: tuple[Scene, ...]) -> Task:
+        return Task(scenes, self.settings, self._cache, self.cache_bytes)
+
+    def _process(self, todo: Sequence[Pass]) -> None:
+        tasks = [self._task(one.scenes) for one in todo]
+        # One worker computes a pass when it is needed; more run ahead of the fold.
+        ahead = 0 if self.workers == 1 else 2 * self.workers
+        with executor(self.workers) as pool:
+            ready = in_order(pool, prepare, tasks, ahead)
+            for one, future in zip(self.progress(todo), ready, strict=True):
+                self._fold(one, future.result())
+
+    def _fold(self, one: Pass, prepared: Prepared) -> None:
+        index = self.store.next_pass_index()
+        self.failed |= prepared.failed
+        for name, reason in prepared.failed.items():
+            log.warning("scene %s of pass %s left out: %s", name, one.id, reason)
+        if not prepared.scenes:
+            record = _record(one, index, prepared, (), np.nan)
+            self.store.add_failed_pass(record, next(iter(prepared.failed.values())))
+            return
+        task = self._task(prepared.scenes)
+        self.tasks[index] = task
+        image, features = self.recent.get(index, task)
+        fold = fold_pass(
+            self.parcels,
+            image,
+            index,
+            to_seconds(one.start),
+            lambda source, xy: self._match(source, index, xy),
+            self.streams,
+            self.settings.parcels,
+            self.settings.first_guess.max_speed,
+            self.store.next_parcel_id(),
         )
-    return common
+        record = _record(one, index, prepared, image.polarisations, float(image.node_time.mean()))
+        settings = self.settings.as_json()
+        self.store.add_fold(record, fold, settings, features.weights_sha256)
+        self.parcels = fold.parcels
+        log.info("pass %s: %s", one.id, _told(fold))
+
+    def _match(self, source: int, target: int, xy: Float) -> Vectors:
+        """Track points from an earlier pass; one that cannot be read any more shows nothing."""
+        second, second_features = self.recent.get(target, self.tasks[target])
+        try:
+            first, first_features = self.recent.get(source, self.tasks[source])
+        except SceneError as error:
+            log.warning("source pass %d cannot be used: %s", source, error)
+            return nothing_seen(xy)
+        bands = [name for name in first.polarisations if name in second.polarisations]
+        if not bands:
+            log.warning("passes %d and %d have no polarisation in common", source, target)
+            return nothing_seen(xy)
+        return match_images(
+            select_bands(first, bands),
+            first_features,
+            select_bands(second, bands),
+            second_features,
+            xy,
+            self.settings.first_guess,
+            self.settings.mcc,
+        )
 
 
-def select_bands(image: GeoImage, polarisations: Sequence[str]) -> GeoImage:
-    """Keep the named bands only."""
-    if image.polarisations == tuple(polarisations):
-        return image
-    data = np.stack([image.band(name) for name in polarisations])
-    return replace(image, polarisations=tuple(polarisations), data=data)
-
-
-def check_overlap(source: Scene, target: Scene) -> None:
-    """Raise SceneError if the footprints have no area in common."""
-    if source.footprint.intersection(target.footprint).area > 0:
-        return
-    distance = source.footprint.distance(target.footprint) / 1000
-    raise SceneError(
-        f"{source.path} and {target.path} do not overlap "
-        f"({distance:.0f} km between their outlines); choose two scenes of the same ice"
+def nothing_seen(xy: Float) -> Vectors:
+    """Vectors of points that the target does not show."""
+    count = len(xy)
+    none, pair = np.full(count, np.nan), np.full((count, 2), np.nan)
+    return Vectors(
+        xy0=xy,
+        xy1=pair,
+        covariance=np.full((count, 2, 2), np.nan),
+        first_guess=pair,
+        first_guess_error=none,
+        mcc=none,
+        peak_ratio=none,
+        rotation=none,
+        strain=np.full((count, 3), np.nan),
+        status=np.full(count, Status.OUT_OF_IMAGE, dtype=np.int8),
+        time0=none,
+        time1=none,
     )
 
 
-def first_guess_only(vectors: Vectors) -> Vectors:
-    """Vectors that end at the first guess, with its stated error and no correlation."""
-    count = len(vectors)
-    known = np.isfinite(vectors.first_guess).all(axis=1)
-    status = np.where(known, Status.TRACKED, Status.NO_FIRST_GUESS)
-    unusable = np.isin(vectors.status, (Status.OUT_OF_IMAGE, Status.LAND))
-    status = np.where(unusable, vectors.status, status).astype(np.int8)
-    tracked = (status == Status.TRACKED)[:, None]
-    variance = np.where(tracked[:, 0], vectors.first_guess_error**2, np.nan)
-    covariance = variance[:, None, None] * np.eye(2)
-    nothing = np.full(count, np.nan)
-    return replace(
-        vectors,
-        xy1=np.where(tracked, vectors.first_guess, np.nan),
-        covariance=covariance,
-        mcc=nothing,
-        peak_ratio=nothing,
-        status=status,
+def _record(
+    one: Pass, index: int, prepared: Prepared, polarisations: Sequence[str], time: float
+) -> PassRecord:
+    first = one.scenes[0]
+    return PassRecord(
+        pass_index=index,
+        pass_id=one.id,
+        time=time,
+        start=to_seconds(one.start),
+        stop=to_seconds(one.stop),
+        platform=first.platform,
+        orbit=first.orbit,
+        polarisations=",".join(polarisations or first.polarisations),
+        scene_ids=tuple(scene.id for scene in prepared.scenes),
+        failed=prepared.failed,
     )
 
 
-def _checked_points(xy: ArrayLike) -> Float:
-    points = np.asarray(xy, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"xy has shape {points.shape}; it must be (N, 2), metres in EPSG:3413")
-    if not np.isfinite(points).all():
-        row = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise ValueError(f"xy[{row}] = {points[row].tolist()} is not finite")
-    return points
+def _told(fold: Fold) -> str:
+    seen = int((fold.observations.source_pass >= 0).sum())
+    births = len(fold.observations.parcel_id) - seen
+    return (
+        f"{seen} parcels found, {len(fold.missed)} not, {births} born, "
+        f"{len(fold.ends.parcel_id)} ended"
+    )
+
+
+def _in_time(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
+    return tuple(sorted(scenes, key=lambda scene: (scene.start, scene.id)))
+
+
+def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
+    """Write all products of the state; none while no pass is done."""
+    passes = store.passes()
+    passes = passes[passes["reason"] == ""].drop(columns="reason")
+    if passes.empty:
+        return []
+    header = Header(settings, store.weights_sha256, "lagrangian-ice advance")
+    return write_products(
+        folder,
+        header,
+        passes,
+        store.parcels(),
+        store.observation_chunks,
+        store.pairs(),
+        store.vector_chunks,
+    )
+
+
+def _found(paths: Sequence[Path]) -> tuple[list[Scene], dict[Path, str]]:
+    """Scenes under paths, by absolute path: the workspace may be used from elsewhere."""
+    found, unreadable = find_scenes([path.absolute() for path in paths])
+    return found, {item.path: item.reason for item in unreadable}

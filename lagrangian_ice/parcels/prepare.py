@@ -211,7 +211,7 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
 
 
 def _loaded(path: Path) -> Ready | None:
-    """What is in the cache; a damaged file counts as none."""
+    """Read what is in the cache; a damaged file counts as none."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

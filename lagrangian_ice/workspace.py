@@ -1,0 +1,227 @@
+"""How things stand in a workspace, for people and programs that read."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from lagrangian_ice.errors import ProductError
+from lagrangian_ice.parcels.fold import Stream
+from lagrangian_ice.parcels.population import EndReason, State
+from lagrangian_ice.parcels.queue import Queue, queue
+from lagrangian_ice.parcels.store import Store
+from lagrangian_ice.scenes.catalogue import Unreadable, find_scenes, scene_as_dict
+from lagrangian_ice.scenes.passes import Pass
+from lagrangian_ice.scenes.scene import Scene
+from lagrangian_ice.times import iso, to_seconds
+
+
+class Workspace:
+    """Read-only view of a workspace's state.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+
+    Raises
+    ------
+    WorkspaceError
+        If there is none.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        with Store(self.path):
+            pass
+
+    @property
+    def parcels(self) -> pd.DataFrame:
+        """All parcels ever, one row each (see ``Store.parcels``)."""
+        with Store(self.path) as store:
+            return store.parcels()
+
+    def observations(self, stream: int | None = None) -> pd.DataFrame:
+        """All observations in order of parcel and time, of one stream or of all."""
+        with Store(self.path) as store:
+            return _stacked(list(store.observation_chunks(stream)))
+
+    def vectors(self, stream: int | None = None) -> pd.DataFrame:
+        """All vectors in order of pair and parcel, of one stream or of all."""
+        with Store(self.path) as store:
+            return _stacked(list(store.vector_chunks(stream)))
+
+    def passes(self) -> pd.DataFrame:
+        """All processed passes."""
+        with Store(self.path) as store:
+            return store.passes()
+
+    def scenes(self) -> list[dict[str, object]]:
+        """Catalogue as in ``scenes list --json``."""
+        with Store(self.path) as store:
+            return _catalogue(store)
+
+    def status(self) -> dict[str, object]:
+        """How things stand (see :func:`status`)."""
+        return status(self.path)
+
+
+def open_workspace(path: str | Path) -> Workspace:
+    """Open a workspace for reading.
+
+    Raises
+    ------
+    WorkspaceError
+        If there is none.
+    """
+    return Workspace(path)
+
+
+def open_trajectories(path: str | Path) -> xr.Dataset:
+    """Open a trajectory product.
+
+    Raises
+    ------
+    ProductError
+        If the file cannot be read or is not one of ours.
+    """
+    try:
+        dataset: xr.Dataset = xr.open_dataset(path)
+    except (OSError, ValueError) as error:
+        raise ProductError(f"{path}: cannot be read as NetCDF ({error})") from None
+    if not {"trajectory", "gpid", "x", "y", "time"} <= set(dataset.variables):
+        dataset.close()
+        raise ProductError(f"{path}: is not a trajectory product of lagrangian_ice")
+    return dataset
+
+
+def status(workspace: Path) -> dict[str, object]:
+    """How things stand in a workspace.
+
+    Returns
+    -------
+    dict
+        Clock, parcels by state and by reason of their end, passes done, waiting and failed,
+        scenes that are late or unreadable, and ``passes``: one entry for each pass.
+
+    Raises
+    ------
+    WorkspaceError
+        If there is none.
+    """
+    with Store(workspace) as store:
+        living = store.living()
+        passes = store.passes()
+        found = queue_of(store, store.scenes())
+        failed = {name: why for name, why in store.pass_scenes().items() if why}
+        clock = store.clock
+        seen = passes.loc[passes["reason"] == "", "stop"]
+        return {
+            "workspace": str(workspace),
+            "processed_until": None if clock is None else iso(clock),
+            "rebuilding_until": None if store.goal is None else iso(store.goal),
+            "last_pass": iso(float(seen.max())) if len(seen) else None,
+            "streams": [_stream_entry(one) for one in store.streams()],
+            "parcels": {
+                "alive": int((living.state == State.ALIVE).sum()),
+                "dormant": int((living.state == State.DORMANT).sum()),
+                "pending": int((living.state == State.PENDING).sum()),
+                "ended": {
+                    EndReason(reason).name.lower(): count for reason, count in store.end_reasons()
+                },
+            },
+            "passes_done": len(seen),
+            "passes_failed": int((passes["reason"] != "").sum()),
+            "passes_waiting": len(found.waiting),
+            "late_scenes": [scene.id for scene in found.late],
+            "failed_scenes": failed,
+            "unreadable": {str(path): why for path, why in store.unreadable().items()},
+            "passes": [_pass_entry(row) for row in passes.to_dict("records")]
+            + [_waiting_entry(one) for one in found.waiting],
+        }
+
+
+def damage(workspace: Path) -> list[str]:
+    """List what SQLite finds damaged in the state; empty when all is well."""
+    with Store(workspace) as store:
+        return store.damage()
+
+
+def _stream_entry(stream: Stream) -> dict[str, object]:
+    name = chr(ord("a") + stream.stream)
+    return {"stream": name, "date": iso(stream.date), "spacing": stream.spacing}
+
+
+def _pass_entry(row: dict[Hashable, Any]) -> dict[str, object]:
+    return {
+        "pass": row["pass_id"],
+        "start": iso(row["start"]),
+        "stop": iso(row["stop"]),
+        "scenes": [name for name in row["scene_ids"].split(",") if name],
+        "status": "failed" if row["reason"] else "done",
+        "reason": row["reason"],
+    }
+
+
+def _waiting_entry(one: Pass) -> dict[str, object]:
+    return {
+        "pass": one.id,
+        "start": iso(to_seconds(one.start)),
+        "stop": iso(to_seconds(one.stop)),
+        "scenes": [scene.id for scene in one.scenes],
+        "status": "waiting",
+        "reason": "",
+    }
+
+
+def list_scenes(workspace: Path, paths: Sequence[Path] = ()) -> list[dict[str, object]]:
+    """Scenes under paths, or without paths those that the workspace knows.
+
+    Returns
+    -------
+    list of dict
+        As ``scenes list --json`` prints them; ``status`` is ``readable``, ``unreadable``,
+        or in a workspace ``waiting``, ``done``, ``failed`` or ``late``.
+
+    Raises
+    ------
+    WorkspaceError
+        If there are no paths and no workspace.
+    """
+    if not paths:
+        with Store(workspace) as store:
+            return _catalogue(store)
+    found, unreadable = find_scenes(list(paths))
+    rows: list[Scene | Unreadable] = [*found, *unreadable]
+    return [scene_as_dict(row) for row in rows]
+
+
+def _catalogue(store: Store) -> list[dict[str, object]]:
+    scenes = store.scenes()
+    late = {scene.id for scene in queue_of(store, scenes).late}
+    taken = store.pass_scenes()
+    entries = []
+    for scene in scenes:
+        state = "late" if scene.id in late else "waiting"
+        reason = taken.get(scene.id, "")
+        if scene.id in taken:
+            state = "failed" if reason else "done"
+        entries.append(scene_as_dict(scene) | {"status": state, "reason": reason})
+    unreadable = store.unreadable().items()
+    return entries + [scene_as_dict(Unreadable(path, reason)) for path, reason in unreadable]
+
+
+def queue_of(store: Store, scenes: Sequence[Scene]) -> Queue:
+    """Which scenes of a store wait, and which are late."""
+    frame = store.passes()
+    done = dict(zip(frame["pass_id"], frame["start"], strict=True))
+    begun = min((one.date for one in store.streams()), default=None)
+    return queue(scenes, list(store.pass_scenes()), done, store.clock, begun)
+
+
+def _stacked(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
