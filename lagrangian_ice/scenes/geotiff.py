@@ -37,7 +37,7 @@ from lagrangian_ice.scenes.georeference import (
 from lagrangian_ice.scenes.names import (
     NameFacts,
     find_platform,
-    find_polarisation,
+    find_polarisations,
     is_measurement_name,
     read_name,
 )
@@ -183,13 +183,8 @@ def _find_bands(path: Path, dataset: DatasetReader, facts: NameFacts) -> _Bands:
     if not 1 <= len(indexes) <= 2:
         raise SceneError(f"{path}: {len(indexes)} bands; give one or two (HH, HV, VV, VH)")
     named = tuple(_band_polarisation(dataset, index) for index in indexes)
-    if all(named):
-        found = named
-    elif len(indexes) == 2:
-        found = facts.product
-    else:
-        found = (_file_polarisation(dataset, facts),)
-    if len(found) != len(indexes) or not all(found):
+    found = named if all(named) else _file_polarisations(dataset, facts, len(indexes))
+    if not found:
         raise SceneError(
             f"{path}: polarisation unknown; name its {len(indexes)} band(s) HH, HV, VV or VH, "
             "or put it in the file name (for example _HH_)"
@@ -203,18 +198,17 @@ def _band_polarisation(dataset: DatasetReader, index: int) -> str:
     description = dataset.descriptions[index - 1] or ""
     tags = _lower(dataset.tags(index))
     texts = [description, *(tags.get(key, "") for key in ("polarization", "polarisation", "name"))]
-    return next((found for found in map(find_polarisation, texts) if found), "")
+    found = (find_polarisations(text) for text in texts)
+    return next((words[0] for words in found if len(words) == 1), "")
 
 
-def _file_polarisation(dataset: DatasetReader, facts: NameFacts) -> str:
+def _file_polarisations(dataset: DatasetReader, facts: NameFacts, count: int) -> tuple[str, ...]:
+    """As many as there are bands, from the first of tags and name that tells so many."""
     tags = _lower(dataset.tags())
-    for key in ("polarization", "polarisation", "polarizations", "polarisations"):
-        found = find_polarisation(tags.get(key, ""))
-        if found:
-            return found
-    if facts.polarisation:
-        return facts.polarisation
-    return facts.product[0] if len(facts.product) == 1 else ""
+    keys = ("polarization", "polarisation", "polarizations", "polarisations")
+    told = [find_polarisations(tags.get(key, "")) for key in keys]
+    told += [facts.polarisations, facts.product]
+    return next((words for words in told if len(words) == count), ())
 
 
 def _lower(tags: dict[str, str]) -> dict[str, str]:

@@ -38,8 +38,8 @@ class NameFacts:
         Six hexadecimal digits, or ``""``.
     product : tuple of str
         Polarisations of a whole product in the order of its bands (``1SDH``: HH, HV).
-    polarisation : str
-        Where the name holds exactly one of HH, HV, VV, VH as a word, that one.
+    polarisations : tuple of str
+        Those of HH, HV, VV, VH that the name holds as words, in its order.
     """
 
     platform: str
@@ -48,7 +48,7 @@ class NameFacts:
     orbit: int
     datatake: str
     product: tuple[str, ...]
-    polarisation: str
+    polarisations: tuple[str, ...]
 
 
 def read_name(name: str) -> NameFacts:
@@ -57,7 +57,6 @@ def read_name(name: str) -> NameFacts:
     datatake = _DATATAKE.search(name)
     platform = _PLATFORM.search(name.replace("_", " ").replace("-", " "))
     product = _PRODUCT.search(name)
-    words = {word.upper() for word in _POLARISATION.findall(name.replace("_", " "))}
     return NameFacts(
         platform=platform.group(1).upper() if platform else "",
         start=times[0] if times else None,
@@ -65,7 +64,7 @@ def read_name(name: str) -> NameFacts:
         orbit=int(datatake.group(1)) if datatake else -1,
         datatake=datatake.group(2) if datatake else "",
         product=PRODUCT_POLARISATIONS[product.group(1)] if product else (),
-        polarisation=words.pop() if len(words) == 1 else "",
+        polarisations=find_polarisations(name),
     )
 
 
@@ -79,10 +78,10 @@ def is_measurement_name(name: str) -> bool:
     return _MEASUREMENT.match(name) is not None
 
 
-def find_polarisation(text: str) -> str:
-    """Polarisation that a text (band name, tag) holds as a word, or ``""``."""
-    words = {word.upper() for word in _POLARISATION.findall(text.replace("_", " "))}
-    return words.pop() if len(words) == 1 else ""
+def find_polarisations(text: str) -> tuple[str, ...]:
+    """Polarisations that a text (band name, tag) holds as words, each once, in its order."""
+    words = _POLARISATION.findall(text.replace("_", " "))
+    return tuple(dict.fromkeys(word.upper() for word in words))
 
 
 def find_platform(text: str) -> str:

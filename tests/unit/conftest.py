@@ -1,0 +1,58 @@
+"""Fixtures of the unit tests: small scene files."""
+
+import warnings
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.control import GroundControlPoint
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.transform import Affine
+
+NORTH_UP = Affine(100.0, 0.0, -50_000.0, 0.0, -100.0, -600_000.0)
+
+
+@pytest.fixture
+def write_scene(tmp_path):
+    """Write a GeoTIFF below tmp_path and return its path.
+
+    ``gcps`` are rows (row, col, x, y[, z]) as files count them: from the corner of the first pixel.
+    """
+
+    def write(name, pixels, *, crs="EPSG:3413", transform=NORTH_UP, gcps=None, tags=None, **more):
+        pixels = np.asarray(pixels)
+        pixels = pixels[None] if pixels.ndim == 2 else pixels
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        profile = {
+            "driver": "GTiff",
+            "count": len(pixels),
+            "height": pixels.shape[1],
+            "width": pixels.shape[2],
+            "dtype": pixels.dtype,
+            "crs": crs,
+            "nodata": more.get("nodata"),
+        }
+        if more.get("alpha"):
+            profile["alpha"] = "YES"
+        if gcps is not None:
+            profile["gcps"] = [
+                GroundControlPoint(row=g[0], col=g[1], x=g[2], y=g[3], z=g[4] if len(g) > 4 else 0)
+                for g in gcps
+            ]
+        elif transform is not None:
+            profile["transform"] = transform
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path, "w", **profile) as dataset:
+                dataset.write(pixels)
+                dataset.update_tags(**(tags or {}))
+                for index, text in enumerate(more.get("descriptions", ()), start=1):
+                    dataset.set_band_description(index, text)
+                for index, table in enumerate(more.get("band_tags", ()), start=1):
+                    dataset.update_tags(index, **table)
+                if "scales" in more:
+                    dataset.scales, dataset.offsets = more["scales"], more["offsets"]
+        return path
+
+    return write

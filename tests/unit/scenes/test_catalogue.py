@@ -1,0 +1,72 @@
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import shapely
+
+from lagrangian_ice.scenes.catalogue import find_scenes, scene_as_dict
+
+PIXELS = np.full((40, 50), 0.05, dtype=np.float32)
+
+
+@pytest.fixture
+def archive(write_scene, tmp_path):
+    write_scene("b/late_20210102T120000_HH.tif", PIXELS)
+    write_scene("b/deep/er/early_20210101T120000_HV.TIFF", PIXELS)
+    write_scene("a/late_20210102T120000_HH.tif", 2 * PIXELS)
+    (tmp_path / "b" / "broken_20210101T120000_HH.tif").write_text("no image")
+    (tmp_path / "b" / "notes.txt").write_text("not looked at")
+    safe = tmp_path / "b" / "S1A_EW_GRDM_1SDH_20210101T000000.SAFE"
+    safe.mkdir()
+    (safe / "s1a-ew-grd-hh-20210101t000000.tiff").write_text("inside of a product")
+    return tmp_path
+
+
+def test_folders_are_searched(archive):
+    scenes, unreadable = find_scenes([archive])
+    assert [scene.id for scene in scenes] == ["early_20210101T120000_HV", "late_20210102T120000_HH"]
+    assert sorted(one.path.name for one in unreadable) == [
+        "S1A_EW_GRDM_1SDH_20210101T000000.SAFE",
+        "broken_20210101T120000_HH.tif",
+    ]
+    assert all(str(one.path) in one.reason for one in unreadable)
+
+
+def test_of_one_id_the_first_path_is_taken_whatever_the_order(archive):
+    for paths in ([archive / "a", archive / "b"], [archive / "b", archive / "a"]):
+        scenes, _ = find_scenes(paths)
+        assert scenes[-1].path.parent.name == "a"
+
+
+def test_same_path_twice_is_one(archive):
+    path = archive / "a" / "late_20210102T120000_HH.tif"
+    scenes, unreadable = find_scenes([path, path, archive / "b" / ".." / "a"])
+    assert len(scenes) == 1
+    assert unreadable == []
+
+
+def test_missing_path_is_reported(archive):
+    scenes, unreadable = find_scenes([archive / "a", archive / "nowhere"])
+    assert len(scenes) == 1
+    assert "no such file" in unreadable[0].reason
+
+
+def test_times_by_name(write_scene, tmp_path):
+    write_scene("first_HH.tif", PIXELS)
+    write_scene("second_HH.tif", PIXELS)
+    moment = datetime(2021, 5, 1, tzinfo=UTC)
+    scenes, unreadable = find_scenes([tmp_path], {"first_HH": moment})
+    assert [scene.start for scene in scenes] == [moment]
+    assert "--times" in unreadable[0].reason
+
+
+def test_dictionaries_for_json(archive):
+    scenes, unreadable = find_scenes([archive])
+    entries = json.loads(json.dumps([scene_as_dict(one) for one in [*scenes, *unreadable]]))
+    columns = "id path start stop pass platform polarisations footprint status reason"
+    assert {tuple(entry) for entry in entries} == {tuple(columns.split())}
+    assert entries[0]["start"] == "2021-01-01T12:00:00Z"
+    assert entries[0]["polarisations"] == ["HV"]
+    assert shapely.from_wkt(entries[0]["footprint"]).area > 0
+    assert [entry["status"] for entry in entries] == ["readable"] * 2 + ["unreadable"] * 2

@@ -1,0 +1,362 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from rasterio.transform import Affine
+
+from lagrangian_ice.errors import SceneError
+from lagrangian_ice.scenes.reader import open_scene, read_band, read_rows
+
+TIME = {"time_coverage_start": "2021-01-01T12:00:00Z"}
+NAME = "ice_20210101T120000_HH.tif"
+
+
+def linear(shape=(40, 50), seed=0):
+    return np.random.default_rng(seed).uniform(0.01, 0.2, shape).astype(np.float32)
+
+
+def refused(path, *words, time=None):
+    """The error of a scene: one line that names the file and holds the words."""
+    with pytest.raises(SceneError) as caught:
+        open_scene(path, time)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert path.name in line
+    for word in words:
+        assert word in line
+    return line
+
+
+# -- time
+
+
+def test_time_from_coverage_tags(write_scene):
+    tags = {
+        "time_coverage_start": "2020-01-23T12:06:18.368255",
+        "time_coverage_end": "2020-01-23T12:07:18.363149",
+        "TIFFTAG_DATETIME": "2019:01:01 00:00:00",
+    }
+    scene = open_scene(write_scene("a_20180101T000000_HH.tif", linear(), tags=tags))
+    assert scene.start == datetime(2020, 1, 23, 12, 6, 18, 368255, tzinfo=UTC)
+    assert scene.stop == datetime(2020, 1, 23, 12, 7, 18, 363149, tzinfo=UTC)
+
+
+def test_time_from_tiff_tag(write_scene):
+    tags = {"TIFFTAG_DATETIME": "2020:03:04 17:13:52"}
+    scene = open_scene(write_scene("a_20180101T000000_HH.tif", linear(), tags=tags))
+    assert scene.start == scene.stop == datetime(2020, 3, 4, 17, 13, 52, tzinfo=UTC)
+
+
+def test_time_from_name_then_from_argument(write_scene):
+    given = datetime(2022, 2, 2, tzinfo=UTC)
+    named = open_scene(write_scene(NAME, linear()), given)
+    assert named.start == datetime(2021, 1, 1, 12, tzinfo=UTC)
+    unnamed = open_scene(write_scene("ice_HH.tif", linear()), given)
+    assert unnamed.start == unnamed.stop == given
+
+
+def test_argument_without_zone_is_utc(write_scene):
+    scene = open_scene(write_scene("ice_HH.tif", linear()), datetime(2022, 2, 2))
+    assert scene.start == datetime(2022, 2, 2, tzinfo=UTC)
+
+
+def test_no_time_names_the_remedy(write_scene):
+    refused(write_scene("ice_HH.tif", linear()), "time", "--times")
+
+
+def test_stop_before_start_is_not_believed(write_scene):
+    tags = TIME | {"time_coverage_end": "2020-12-31T12:00:00Z"}
+    scene = open_scene(write_scene(NAME, linear(), tags=tags))
+    assert scene.stop == scene.start
+
+
+# -- pass, platform, orbit
+
+
+def test_datatake_names_the_pass(write_scene):
+    name = "S1B_EW_GRDM_1SSH_20200301T083237_20200301T083346_020496_026D68_5471.tif"
+    scene = open_scene(write_scene(name, linear()))
+    assert (scene.pass_id, scene.platform, scene.orbit) == ("S1B_020496_026D68", "S1B", 20496)
+
+
+def test_pass_from_tags(write_scene):
+    tags = TIME | {"lagrangian_ice_pass": "SIM_7", "platform": "Sentinel-1A", "orbit": "123"}
+    scene = open_scene(write_scene(NAME, linear(), tags=tags))
+    assert (scene.pass_id, scene.platform, scene.orbit) == ("SIM_7", "S1A", 123)
+
+
+def test_pass_from_platform_and_start(write_scene):
+    scene = open_scene(write_scene("S1A_20210101T120000_HH.tif", linear()))
+    assert (scene.pass_id, scene.orbit) == ("S1A_20210101T120000", -1)
+
+
+# -- polarisation
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "expected"),
+    [
+        ("a_20210101T120000.tif", {"descriptions": ["HV", "HH"]}, ("HV", "HH")),
+        ("a_20210101T120000.tif", {"descriptions": ["sigma0_VV", "sigma0_VH"]}, ("VV", "VH")),
+        (
+            "a_20210101T120000.tif",
+            {"band_tags": [{"polarization": "HH"}, {"polarisation": "HV"}]},
+            ("HH", "HV"),
+        ),
+        ("S1A_EW_GRDM_1SDH_20210101T120000.tif", {}, ("HH", "HV")),
+        ("S1A_EW_GRDM_1SDV_20210101T120000.tif", {}, ("VV", "VH")),
+        ("a_20210101T120000.tif", {"tags": {"polarisations": "HV, HH"}}, ("HV", "HH")),
+        ("a_HH_HV_20210101T120000.tif", {}, ("HH", "HV")),
+    ],
+)
+def test_polarisations_of_two_bands(write_scene, name, more, expected):
+    scene = open_scene(write_scene(name, linear((2, 40, 50)), **more))
+    assert scene.polarisations == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "expected"),
+    [
+        ("HH_20210101T120000.tif", {"band_tags": [{"polarization": "HV"}]}, "HV"),
+        ("HH_20210101T120000.tif", {"tags": {"polarisation": "VV"}}, "VV"),
+        ("x_HV_20210101T120000.tif", {}, "HV"),
+        ("S1A_EW_GRDM_1SSH_20210101T120000.tif", {}, "HH"),
+    ],
+)
+def test_polarisation_of_one_band(write_scene, name, more, expected):
+    assert open_scene(write_scene(name, linear(), **more)).polarisations == (expected,)
+
+
+@pytest.mark.parametrize("bands", [1, 2])
+def test_unknown_polarisation_is_refused(write_scene, bands):
+    path = write_scene("ice_20210101T120000.tif", linear((bands, 40, 50)))
+    refused(path, "polarisation", "HH")
+
+
+def test_single_band_of_a_dual_product_is_not_guessed(write_scene):
+    refused(write_scene("S1A_EW_GRDM_1SDH_20210101T120000.tif", linear()), "polarisation")
+
+
+def test_bands_are_read_by_their_polarisation(write_scene):
+    pixels = linear((2, 40, 50))
+    scene = open_scene(write_scene(NAME, pixels, descriptions=["HV", "HH"]))
+    np.testing.assert_array_equal(read_band(scene, "HH"), pixels[1])
+    with pytest.raises(ValueError, match="VV"):
+        read_band(scene, "VV")
+
+
+# -- units
+
+
+def test_units_from_values(write_scene):
+    sigma0 = linear()
+    assert open_scene(write_scene(f"lin_{NAME}", sigma0)).units == "linear"
+    assert open_scene(write_scene(f"db_{NAME}", 10 * np.log10(sigma0))).units == "db"
+    assert open_scene(write_scene(f"gf_{NAME}", sigma0 * 1000)).units == "grey"
+    assert open_scene(write_scene(f"g_{NAME}", (sigma0 * 1000).astype(np.uint8))).units == "grey"
+
+
+def test_name_does_not_decide_units(write_scene):
+    assert open_scene(write_scene(f"sigma0_dB_{NAME}", linear())).units == "linear"
+
+
+def test_noise_subtracted_sigma0_is_linear(write_scene):
+    pixels = linear() - np.float32(0.1)
+    assert np.median(pixels) < 0.01
+    assert open_scene(write_scene(NAME, pixels)).units == "linear"
+
+
+def test_units_from_tags(write_scene):
+    bright = np.full((40, 50), 3.0, dtype=np.float32)
+    path = write_scene(NAME, bright, band_tags=[{"units": "dB"}])
+    assert open_scene(path).units == "db"
+
+
+def test_scaled_integers_are_what_they_stand_for(write_scene):
+    centi = np.full((40, 50), -1550, dtype=np.int16)
+    centi[0, 0] = -32768
+    path = write_scene(NAME, centi, scales=[0.01], offsets=[0.0], nodata=-32768)
+    scene = open_scene(path)
+    band = read_band(scene, "HH")
+    assert scene.units == "db"
+    assert band[1, 1] == pytest.approx(-15.5)
+    assert np.isnan(band[0, 0])
+
+
+def test_bands_of_different_units_are_refused(write_scene):
+    pixels = linear((2, 40, 50))
+    pixels[1] = 10 * np.log10(pixels[1])
+    refused(write_scene(NAME, pixels, descriptions=["HH", "HV"]), "units")
+
+
+# -- no data
+
+
+@pytest.mark.parametrize("missing", [0.0, np.nan, np.inf, -9999.0])
+def test_every_kind_of_no_data_is_nan(write_scene, missing):
+    pixels = linear()
+    pixels[3:6, 7:9] = missing
+    nodata = -9999.0 if missing == -9999.0 else None
+    band = read_band(open_scene(write_scene(NAME, pixels, nodata=nodata)), "HH")
+    expected = np.zeros(pixels.shape, dtype=bool)
+    expected[3:6, 7:9] = True
+    np.testing.assert_array_equal(np.isnan(band), expected)
+    np.testing.assert_array_equal(band[~expected], pixels[~expected])
+
+
+def test_zero_taken_for_data_is_a_fault_for_grey_levels_too(write_scene):
+    pixels = np.full((40, 50), 7, dtype=np.uint8)
+    pixels[0] = 0
+    band = read_band(open_scene(write_scene(NAME, pixels)), "HH")
+    assert np.isnan(band[0]).all()
+    assert (band[1:] == 7).all()
+
+
+def test_uint8_does_not_wrap_around(write_scene):
+    pixels = np.full((40, 50), 250, dtype=np.uint8)
+    pixels[::2] = 3
+    band = read_band(open_scene(write_scene(NAME, pixels)), "HH")
+    assert band.dtype == np.float32
+    assert band[0, 0] - band[1, 0] == -247
+    assert band[0, 0] + band[1, 0] + band[1, 1] == 503
+
+
+def test_alpha_band_is_a_mask_and_not_a_polarisation(write_scene):
+    pixels = np.full((2, 40, 50), 90, dtype=np.uint8)
+    pixels[1] = 255
+    pixels[1, 5] = 0
+    path = write_scene(NAME, pixels, alpha=True)
+    scene = open_scene(path)
+    assert scene.polarisations == ("HH",)
+    assert np.isnan(read_band(scene, "HH")[5]).all()
+
+
+def test_sparse_scene_is_found_not_to_be_empty(write_scene):
+    pixels = np.zeros((400, 500), dtype=np.float32)
+    pixels[77, 123] = 0.05
+    assert open_scene(write_scene(NAME, pixels)).units == "linear"
+
+
+def test_rows_come_in_blocks(write_scene):
+    pixels = linear((45, 50))
+    scene = open_scene(write_scene(NAME, pixels))
+    blocks = list(read_rows(scene, "HH", 20))
+    assert [row for row, _ in blocks] == [0, 20, 40]
+    np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), pixels)
+
+
+# -- what is refused
+
+
+def test_missing_file(tmp_path):
+    refused(tmp_path / NAME, "no such file")
+
+
+def test_text_named_tif(tmp_path):
+    path = tmp_path / NAME
+    path.write_text("not an image\n")
+    refused(path, "not a readable GeoTIFF")
+
+
+def test_empty_file(tmp_path):
+    path = tmp_path / NAME
+    path.touch()
+    refused(path, "not a readable GeoTIFF")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_cut_file(write_scene, share):
+    path = write_scene(NAME, linear((400, 500)))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    refused(path, "again")
+
+
+def test_no_georeference(write_scene):
+    path = write_scene(NAME, linear(), crs=None, transform=None)
+    refused(path, "no georeference")
+
+
+def test_no_crs(write_scene):
+    refused(write_scene(NAME, linear(), crs=None), "no CRS")
+
+
+def test_crs_without_transform(write_scene):
+    refused(write_scene(NAME, linear(), transform=None), "transform")
+
+
+def test_crs_without_place_on_earth(write_scene):
+    wkt = 'LOCAL_CS["engine room",UNIT["metre",1]]'
+    refused(write_scene(NAME, linear(), crs=wkt), "CRS")
+
+
+def test_georeference_off_the_map(write_scene):
+    far = Affine(1e7, 0, 1e12, 0, -1e7, 1e12)
+    refused(write_scene(NAME, linear(), crs="EPSG:32633", transform=far), "map")
+
+
+def test_too_few_control_points(write_scene):
+    gcps = [(0, 0, 0, -6e5), (0, 50, 5000, -6e5), (40, 0, 0, -6.04e5)]
+    refused(write_scene(NAME, linear(), gcps=gcps), "control points")
+
+
+def test_control_points_on_a_line(write_scene):
+    gcps = [(r, r, 100.0 * r, -6e5 - 100.0 * r) for r in range(0, 40, 4)]
+    refused(write_scene(NAME, linear(), gcps=gcps), "control points")
+
+
+def test_complex_pixels(write_scene):
+    refused(write_scene(NAME, np.ones((40, 50), dtype=np.complex64)), "complex64")
+
+
+def test_three_bands(write_scene):
+    refused(write_scene(NAME, linear((3, 40, 50))), "3 bands")
+
+
+@pytest.mark.parametrize("empty", [0.0, np.nan])
+def test_nothing_but_no_data(write_scene, empty):
+    refused(write_scene(NAME, np.full((40, 50), empty, dtype=np.float32)), "no valid pixel")
+
+
+def test_measurement_of_a_safe_product(write_scene):
+    name = "s1a-ew-grd-hh-20221130t014342-20221130t014446-046117-058549-001.tiff"
+    refused(write_scene(name, np.full((40, 50), 300, dtype=np.uint16)), "uncalibrated")
+
+
+def test_folder_named_tif(tmp_path):
+    (tmp_path / NAME).mkdir()
+    refused(tmp_path / NAME, "folder")
+
+
+@pytest.mark.parametrize("name", ["S1A_EW_GRDM_1SDH_x.SAFE", "S1A_EW_GRDM_1SDH_x.zip"])
+def test_safe_products_are_known_and_not_read_yet(tmp_path, name):
+    (tmp_path / name).touch()
+    refused(tmp_path / name, "SAFE", "GeoTIFF")
+
+
+def test_other_files_are_not_scenes(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.touch()
+    refused(path, "not a scene", ".tif")
+
+
+# -- footprint and pixel
+
+
+def test_footprint_and_pixel_of_a_north_up_scene(write_scene):
+    scene = open_scene(write_scene(NAME, linear()))
+    assert scene.footprint.bounds == pytest.approx((-50_000, -604_000, -45_000, -600_000))
+    assert scene.footprint.area == pytest.approx(40 * 50 * 1e4)
+    assert scene.pixel == pytest.approx(100.0)
+    assert scene.shape == (40, 50)
+
+
+def test_footprint_follows_curved_edges(write_scene):
+    # a lon/lat box: its southern edge is an arc on the polar map, far from the chord
+    box = Affine(60 / 50, 0, -75.0, 0, -4 / 40, 84.0)
+    scene = open_scene(write_scene(NAME, linear(), crs="EPSG:4326", transform=box))
+    radius = np.hypot(*np.array(scene.footprint.exterior.coords).T).max()
+    assert scene.footprint.is_valid
+    assert scene.footprint.bounds[1] == pytest.approx(-radius, rel=1e-3)
+    # a straight southern edge would end far north of that
+    assert radius * (1 - np.cos(np.radians(30))) > 100_000
