@@ -157,7 +157,15 @@ class ProductSettings(Stage):
 
     creator_name: str = Field("", description="person or group; left out of the files while empty")
     creator_email: str = Field("", description="left out while empty")
+    creator_url: str = Field("", description="left out while empty")
+    publisher_name: str = Field("", description="left out while empty")
+    publisher_email: str = Field("", description="left out while empty")
+    publisher_url: str = Field("", description="left out while empty")
     institution: str = Field("", description="left out while empty")
+    project: str = Field("", description="left out while empty")
+    naming_authority: str = Field(
+        "", description="reverse domain name that makes the file's id unique; left out while empty"
+    )
     product_license: str = Field("", description="licence of the data, left out while empty")
     acknowledgement: str = Field(
         "", description="for example of the scenes' source and year; left out while empty"

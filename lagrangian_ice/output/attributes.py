@@ -60,10 +60,14 @@ class Extent:
     time: tuple[float, float] = (np.inf, -np.inf)
     lat: tuple[float, float] = (np.inf, -np.inf)
     lon: tuple[float, float] = (np.inf, -np.inf)
+    x: tuple[float, float] = (np.inf, -np.inf)
+    y: tuple[float, float] = (np.inf, -np.inf)
 
-    def grow(self, time: ArrayLike, lonlat: ArrayLike) -> Self:
-        """Take in times (N,), seconds since 1970, and positions (N, 2); NaN is ignored."""
+    def grow(self, time: ArrayLike, xy: ArrayLike, lonlat: ArrayLike) -> Self:
+        """Take in times (N,), seconds since 1970, and positions (M, 2); NaN is ignored."""
         places = np.asarray(lonlat, np.float64).reshape(-1, 2)
+        points = np.asarray(xy, np.float64).reshape(-1, 2)
+        self.x, self.y = _grown(self.x, points[:, 0]), _grown(self.y, points[:, 1])
         self.time = _grown(self.time, np.asarray(time, np.float64))
         self.lon = _grown(self.lon, places[:, 0])
         self.lat = _grown(self.lat, places[:, 1])
@@ -111,11 +115,18 @@ def global_attributes(
         "source": "synthetic aperture radar images tracked by lagrangian_ice",
         "product_version": header.version,
         "processing_level": "Level 3",
+        "comment": product.comment,
         "standard_name_vocabulary": "CF Standard Name Table v93",
         "cdm_data_type": "Trajectory" if product.feature_type else "",
         "creator_name": who.creator_name,
         "creator_email": who.creator_email,
+        "creator_url": who.creator_url,
+        "publisher_name": who.publisher_name,
+        "publisher_email": who.publisher_email,
+        "publisher_url": who.publisher_url,
         "institution": who.institution,
+        "project": who.project,
+        "naming_authority": who.naming_authority,
         "license": who.product_license,
         "acknowledgement": who.acknowledgement,
         **_extent_attributes(extent),
@@ -145,9 +156,16 @@ def _extent_attributes(extent: Extent) -> dict[str, str | float | int]:
             "geospatial_lon_min": extent.lon[0],
             "geospatial_lon_max": extent.lon[1],
             "geospatial_lon_units": "degrees_east",
+            "geospatial_bounds": _box_text(extent),
             "geospatial_bounds_crs": MAP_CRS,
         }
     return found
+
+
+def _box_text(extent: Extent) -> str:
+    (left, right), (bottom, top) = extent.x, extent.y
+    corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
+    return "POLYGON ((" + ", ".join(f"{x:.0f} {y:.0f}" for x, y in corners) + "))"
 
 
 def _scenes_text(scene_ids: Sequence[str]) -> str:

@@ -87,7 +87,7 @@ def write_deformation(
 def _append_nodes(dataset: netCDF4.Dataset, patch: Patch, pair: int, extent: Extent) -> None:
     places = lonlat(patch.xy0)
     moved = patch.xy1 - patch.xy0
-    extent.grow(np.concatenate([patch.time0, patch.time1]), places)
+    extent.grow(np.concatenate([patch.time0, patch.time1]), patch.xy0, places)
     columns: dict[str, Column] = {
         "x": patch.xy0[:, 0],
         "y": patch.xy0[:, 1],

@@ -94,7 +94,8 @@ def write_pairs(
         for frame in vector_chunks:
             columns = _columns(frame, pair_index)
             places = np.stack([columns["lon0"], columns["lat0"]], axis=1)
-            extent.grow(np.concatenate([columns["time0"], columns["time1"]]), places)
+            times = np.concatenate([columns["time0"], columns["time1"]])
+            extent.grow(times, frame[["x0", "y0"]], places)
             for variable, values in columns.items():
                 dataset[variable][start : start + len(frame)] = values
             start += len(frame)

@@ -140,7 +140,7 @@ class _Table:
         self._count(rows)
         values = _columns(frame, pass_index, geolocation)
         places = np.stack([values["lon"], values["lat"]], axis=1)
-        self._extent.grow(values["time"], places)
+        self._extent.grow(values["time"], frame[["x", "y"]], places)
         blocks = rows // BLOCK
         for block in np.unique(blocks):
             self._open(int(block))

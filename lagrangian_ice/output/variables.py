@@ -21,6 +21,25 @@ Value = str | int | float | list[int]
 TIME_UNITS = "seconds since 1970-01-01 00:00:00"
 NONE: Mapping[str, Value] = MappingProxyType({})
 
+_CONTENT_BY_ENDING = (
+    (
+        "coordinate",
+        ("lat", "lon", "lat0", "lon0", "time", "_time", "time0", "time1", "x", "y", "x0"),
+    ),
+    ("coordinate", ("y0", "time_start", "time_end")),
+    (
+        "referenceInformation",
+        ("trajectory", "gpid", "stream", "seed_row", "seed_col", "crs", "mesh"),
+    ),
+    ("referenceInformation", ("face_nodes", "_index", "_image", "image_id", "image_pass")),
+    ("auxiliaryInformation", ("image_platform", "image_orbit", "image_polarisation", "n_obs")),
+    ("auxiliaryInformation", ("death_reason", "distance_to_coast", "area", "area_true")),
+    ("qualityInformation", ("_standard_error", "_covariance", "correlation", "mcc", "_ratio")),
+    ("qualityInformation", ("_flag", "status", "_error", "signal_to_noise", "smallest_angle")),
+    ("modelResult", ("first_guess_x", "first_guess_y")),
+)
+"""ISO 19115 content of variables, told from their names; what is not here is measured."""
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -73,9 +92,18 @@ class Variable:
         found: dict[str, Value] = {key: value for key, value in named.items() if value}
         found.update(self._flag_attributes())
         found.update(self.extra)
+        found["coverage_content_type"] = self._content
         if self.comment:
             found["comment"] = self.comment
         return found
+
+    @property
+    def _content(self) -> str:
+        for content, endings in _CONTENT_BY_ENDING:
+            for ending in endings:
+                if self.name == ending or (ending[0] == "_" and self.name.endswith(ending)):
+                    return content
+        return "physicalMeasurement"
 
     def _flag_attributes(self) -> dict[str, Value]:
         if self.flags is None:
@@ -93,7 +121,7 @@ class Product:
     ----------
     key : str
         Ending of the file name before ``.nc``.
-    title, summary : str
+    title, summary, comment : str
         Global attributes.
     conventions : str
         Global attribute.
@@ -106,6 +134,7 @@ class Product:
     key: str
     title: str
     summary: str
+    comment: str
     conventions: str
     feature_type: str
     variables: tuple[Variable, ...]
@@ -198,6 +227,8 @@ TRAJECTORIES = Product(
     "Positions of sea-ice parcels that were seeded on a regular grid and followed from image to "
     "image. Every position is an observation in one image at that image's exact time; none is "
     "interpolated.",
+    "Standard errors of x and y are of tracking, accumulated since birth; the geolocation error "
+    "that the parcels of an image share is given apart.",
     "CF-1.11, ACDD-1.3",
     "trajectory",
     (
@@ -214,6 +245,7 @@ TRAJECTORIES = Product(
             "i8",
             ("trajectory",),
             "grid point identifier in the manner of RGPS",
+            "1",
             comment="Equals trajectory.",
         ),
         Variable(
@@ -221,6 +253,7 @@ TRAJECTORIES = Product(
             "i2",
             ("trajectory",),
             "seeding that the parcel comes from",
+            "1",
             comment="0 is stream a, 1 stream b, and so on.",
         ),
         Variable(
@@ -272,7 +305,7 @@ TRAJECTORIES = Product(
             "time",
             NAN,
             "Acquisition time of the image at the parcel, not of the whole image.",
-            extra=_TIME,
+            extra={**_TIME, "axis": "T"},
         ),
         Variable("lat", "f8", _LP, "latitude", "degrees_north", "latitude", NAN),
         Variable("lon", "f8", _LP, "longitude", "degrees_east", "longitude", NAN),
@@ -490,6 +523,8 @@ DEFORMATION = Product(
     "Strain rates of triangles of neighbouring parcels that were seen in the same two images, "
     "with their errors. Every pair of images is a patch of the mesh with nodes of its own. "
     "Patches of successive days overlap in time.",
+    "Errors are of tracking alone: the geolocation error that an image's parcels share cancels "
+    "in strain rates.",
     "CF-1.11, UGRID-1.0, ACDD-1.3",
     "",
     (
@@ -549,6 +584,7 @@ DEFORMATION = Product(
             "i8",
             ("node",),
             "identifier of the parcel",
+            "1",
             comment="As in the trajectory product.",
             extra=_NODE_DATA,
         ),
@@ -618,6 +654,7 @@ DEFORMATION = Product(
             "mean of the vertices' times at start and end",
             mesh="mesh",
             location="face",
+            axis="T",
         ),
         Variable(
             "face_lon",
@@ -752,6 +789,7 @@ PAIRS = Product(
     "Drift of sea ice between pairs of Sentinel-1 images",
     "Every vector that was looked for between two images, found or not, with all measures of "
     "its quality, before any joining to trajectories.",
+    "Errors are of each vector alone, without the geolocation errors of the two images.",
     "CF-1.11, ACDD-1.3",
     "",
     (
@@ -768,6 +806,7 @@ PAIRS = Product(
             "i8",
             _VECTOR,
             "identifier of the parcel",
+            "1",
             comment="As in the trajectory product.",
         ),
         Variable(
@@ -780,7 +819,7 @@ PAIRS = Product(
             comment="Only a tracked vector has an end.",
             extra=_VECTOR_DATA,
         ),
-        _time("time0", "vector", "time at the start"),
+        _time("time0", "vector", "time at the start", axis="T"),
         _time("time1", "vector", "time at the end"),
         Variable("lat0", "f8", _VECTOR, "latitude of the start", "degrees_north", "latitude", NAN),
         Variable("lon0", "f8", _VECTOR, "longitude of the start", "degrees_east", "longitude", NAN),

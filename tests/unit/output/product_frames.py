@@ -53,7 +53,7 @@ def field_velocity(xy):
     """A slow turn with a crack along x = 0 that opens."""
     centre = np.array([0.0, -900e3])
     turn = (xy - centre) @ np.array([[0.0, 4e-7], [-4e-7, 0.0]])
-    return turn + [0.05, -0.08] + np.where(xy[:, :1] > 0, [0.02, 0.01], [0.0, 0.0])
+    return turn + np.array([0.05, -0.08]) + np.where(xy[:, :1] > 0, [0.02, 0.01], [0.0, 0.0])
 
 
 def make_frames(side=8, count=5, spacing=10e3):
@@ -64,7 +64,7 @@ def make_frames(side=8, count=5, spacing=10e3):
     velocity = field_velocity(start)
     ids = np.arange(len(row), dtype=np.int64) + 1
     ended = ids % 9 == 0
-    parts, links = [], []
+    parts = []
     for index in range(count):
         seen = ~ended | (index < 2)
         time = passes["time"][index] + row * 1.4
@@ -109,8 +109,7 @@ def make_frames(side=8, count=5, spacing=10e3):
             "target_pass_index": np.arange(1, count),
         }
     )
-    for index in range(count - 1):
-        links.append(_vectors_of(parts[index], parts[index + 1], index))
+    links = [_vectors_of(parts[index], parts[index + 1], index) for index in range(count - 1)]
     vectors = pd.concat(links, ignore_index=True)
     return Frames(passes, parcels, observations, pairs, vectors)
 
