@@ -259,7 +259,8 @@ def _line_times(frame: _Frame, row: Float) -> Float:
     length = scene.shape[0] * _row_spacing(frame)
     if not GROUND_SPEED[0] <= length / (stop - start) <= GROUND_SPEED[1]:
         return middle
-    share = np.clip(row / max(scene.shape[0] - 1, 1), 0.0, 1.0)
+    # beyond the scene time goes on, so that between the nodes at its edge it is right
+    share = row / max(scene.shape[0] - 1, 1)
     return np.asarray(np.where(np.isfinite(share), start + share * (stop - start), middle))
 
 

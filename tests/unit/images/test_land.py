@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from lagrangian_ice.grid import Grid, lonlat_to_xy
+from lagrangian_ice.images.land import is_land, land_mask
+
+PLACES = {
+    "Greenland ice sheet": (-40.0, 72.0, True),
+    "Svalbard": (16.0, 78.7, True),
+    "Ellesmere": (-75.0, 81.0, True),
+    "Siberia": (100.0, 70.0, True),
+    "pole": (0.0, 90.0, False),
+    "Beaufort Sea": (-140.0, 73.0, False),
+    "Fram Strait": (0.0, 79.0, False),
+    "Laptev Sea": (125.0, 76.5, False),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_known_places(place):
+    lon, lat, expected = PLACES[place]
+    np.testing.assert_array_equal(is_land([lonlat_to_xy([lon, lat])]), [expected])
+
+
+def test_no_positions():
+    assert is_land(np.empty((0, 2))).shape == (0,)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros((3, 3)), [[np.nan, 0.0]]])
+def test_wrong_positions(wrong):
+    with pytest.raises(ValueError):
+        is_land(wrong)
+
+
+@pytest.mark.parametrize("pixel", [100.0, 210.0, 1000.0])
+def test_mask_of_a_coast_is_that_of_its_pixels(pixel):
+    x, y = lonlat_to_xy([16.0, 79.5])
+    grid = Grid.covering((x - 30e3, y - 30e3, x + 30e3, y + 30e3), pixel)
+    mask = land_mask(grid)
+    rows, cols = np.indices(grid.shape)
+    exact = is_land(grid.xy(np.column_stack([rows.ravel(), cols.ravel()]))).reshape(grid.shape)
+    assert 0.1 < exact.mean() < 0.9
+    assert (mask != exact).mean() < 1e-3
+
+
+def test_mask_of_odd_and_tiny_grids():
+    x, y = lonlat_to_xy([-40.0, 72.0])
+    for shape in [(1, 1), (3, 2), (7, 13)]:
+        mask = land_mask(Grid(float(x), float(y), 100.0, shape))
+        assert mask.shape == shape
+        assert mask.all()
