@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, map_coordinates
+from scipy.ndimage import distance_transform_edt
 
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.land import is_land
@@ -54,10 +54,19 @@ def _within(xy: Float, margin: int) -> tuple[Float, NDArray[np.bool_]]:
     if not land.any():
         return np.full(len(xy), np.nan), np.zeros(len(xy), bool)
     to_land = distance_transform_edt(~land) * LATTICE
-    at = (xy - low * side) / LATTICE
-    found = map_coordinates(to_land, at[:, ::-1].T, order=1, mode="nearest")
+    found = _bilinear(to_land, xy / LATTICE, low * BLOCK)
     edge = np.minimum(xy - low * side, high * side - LATTICE - xy).min(axis=1)
-    return np.asarray(found), np.asarray(found + 2 * LATTICE < edge)
+    return found, np.asarray(found + 2 * LATTICE < edge)
+
+
+def _bilinear(values: Float, at: Float, origin: NDArray[np.int_]) -> Float:
+    """Interpolate with fractions of the absolute lattice, so that a box gives no rounding."""
+    whole = np.floor(at)
+    right, up = (at - whole).T
+    col, row = (whole.astype(int) - origin).T
+    below = values[row, col] * (1 - right) + values[row, col + 1] * right
+    above = values[row + 1, col] * (1 - right) + values[row + 1, col + 1] * right
+    return np.asarray(below * (1 - up) + above * up)
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ def new_file(path: Path) -> Iterator[netCDF4.Dataset]:
         # netCDF4 reports a full disk as RuntimeError
         raise ProductError(f"{path}: cannot be written ({_reason(error)})") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def _reason(error: Exception) -> str:
