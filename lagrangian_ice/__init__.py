@@ -15,7 +15,7 @@ _HOME = {
     "Status": "matching.vectors",
     "Vectors": "matching.vectors",
     "open_scene": "scenes.reader",
-    "open_trajectories": "workspace",
+    "open_trajectories": "output.reading",
     "open_workspace": "workspace",
     "track_pair": "pair",
 }

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import xarray as xr
 
-from lagrangian_ice.errors import ProductError
+from lagrangian_ice.output.names import stream_letter
 from lagrangian_ice.parcels.fold import Stream
 from lagrangian_ice.parcels.population import EndReason, State
 from lagrangian_ice.parcels.queue import Queue, queue
@@ -81,24 +80,6 @@ def open_workspace(path: str | Path) -> Workspace:
     return Workspace(path)
 
 
-def open_trajectories(path: str | Path) -> xr.Dataset:
-    """Open a trajectory product.
-
-    Raises
-    ------
-    ProductError
-        If the file cannot be read or is not one of ours.
-    """
-    try:
-        dataset: xr.Dataset = xr.open_dataset(path)
-    except (OSError, ValueError) as error:
-        raise ProductError(f"{path}: cannot be read as NetCDF ({error})") from None
-    if not {"trajectory", "gpid", "x", "y", "time"} <= set(dataset.variables):
-        dataset.close()
-        raise ProductError(f"{path}: is not a trajectory product of lagrangian_ice")
-    return dataset
-
-
 def status(workspace: Path) -> dict[str, object]:
     """How things stand in a workspace.
 
@@ -152,8 +133,11 @@ def damage(workspace: Path) -> list[str]:
 
 
 def _stream_entry(stream: Stream) -> dict[str, object]:
-    name = chr(ord("a") + stream.stream)
-    return {"stream": name, "date": iso(stream.date), "spacing": stream.spacing}
+    return {
+        "stream": stream_letter(stream.stream),
+        "date": iso(stream.date),
+        "spacing": stream.spacing,
+    }
 
 
 def _pass_entry(row: dict[Hashable, Any]) -> dict[str, object]:

@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+from drifting_ice import DAY, T0, Ice, See, stream
+
+from lagrangian_ice.parcels import transitions as t
+from lagrangian_ice.parcels.fold import lost_until
+from lagrangian_ice.parcels.population import EndReason, State
+from lagrangian_ice.settings import ParcelSettings
+
+WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
+SETTINGS = ParcelSettings(reseed=False)
+RESEED = ParcelSettings(reseed=True)
+STREAMS = [stream()]
+
+
+def planted(see, first=1, number=0, spacing=1e4):
+    row, col = t.nodes_within(see.bounds, spacing)
+    return t.planted(np.arange(first, first + len(row)), number, row, col, spacing)
+
+
+def born(ice, see, settings=SETTINGS):
+    return ice.fold(planted(see), 0, see, STREAMS, settings, 1000)
+
+
+def test_pending_parcels_are_born_where_there_is_data_on_sea():
+    see = See(0, WHOLE, holes=((-500, -500, 500, 500),), land=((9500, -500, 10500, 500),))
+    fold = born(Ice(), see)
+    state = dict(zip(fold.parcels.parcel_id.tolist(), fold.parcels.state.tolist(), strict=True))
+    assert state[1] == state[2] == State.PENDING
+    assert {state[i] for i in range(3, 25)} == {State.ALIVE}
+    assert fold.observations.parcel_id.tolist() == list(range(3, 25))
+    assert (fold.observations.covariance == 0).all()
+    assert np.isnan(fold.observations.mcc).all()
+    assert (fold.observations.source_pass == -1).all()
+
+
+def test_parcels_follow_the_ice_and_errors_accumulate():
+    ice = Ice(velocity=(0.01, -0.02))
+    parcels = born(ice, See(0, WHOLE)).parcels
+    nodes = dict(zip(parcels.parcel_id.tolist(), parcels.xy, strict=True))
+    for index, day in ((1, 1.0), (2, 2.0)):
+        fold = ice.fold(parcels, index, See(day, WHOLE), STREAMS, SETTINGS, 1000)
+        parcels = fold.parcels
+    inner = fold.observations.parcel_id
+    assert len(inner) == 15
+    moved = np.array([0.01, -0.02]) * 2 * DAY
+    expected = np.array([nodes[i] + moved for i in inner.tolist()])
+    np.testing.assert_allclose(fold.observations.xy, expected, atol=1e-6)
+    assert np.unique(fold.observations.covariance[:, 0, 0]).tolist() == [2 * 30.0**2]
+    assert (fold.observations.source_pass == 1).all()
+    assert (fold.observations.q_flag == 0).all()
+
+
+def test_not_found_is_dormant_and_found_again_from_where_it_was_seen():
+    ice = Ice(velocity=(0.01, 0.0), hidden=((9_000.0, 9_000.0, 12_000.0, 11_000.0),))
+    parcels = born(ice, See(0, WHOLE)).parcels
+    fold = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000)
+    assert len(fold.missed) == 1
+    row = t.rows_of(fold.parcels, fold.missed)
+    assert fold.parcels.state[row] == State.DORMANT
+    assert fold.parcels.pass_index[row] == 0
+    ice.hidden = ()
+    later = ice.fold(fold.parcels, 2, See(2, WHOLE), STREAMS, SETTINGS, 1000)
+    at = later.observations.parcel_id == fold.missed[0]
+    assert later.observations.source_pass[at].tolist() == [0]
+    assert later.observations.xy[at].tolist() == [[10_000 + 0.01 * 2 * DAY, 10_000.0]]
+    assert [pair.source_pass for pair in later.pairs] == [0, 1]
+
+
+def test_what_a_pass_does_not_cover_stays_as_it_was():
+    ice = Ice()
+    parcels = born(ice, See(0, WHOLE)).parcels
+    west = See(1, (-1_000.0, -1_000.0, 26_000.0, 31_000.0))
+    fold = ice.fold(parcels, 1, west, STREAMS, SETTINGS, 1000)
+    east = fold.parcels.xy[:, 0] >= 30_000
+    assert east.any()
+    assert (fold.parcels.state[east] == State.ALIVE).all()
+    assert (fold.parcels.pass_index[east] == 0).all()
+
+
+def test_a_parcel_that_drifted_into_the_pass_is_found():
+    ice = Ice(velocity=(-0.05, 0.0))
+    parcels = born(ice, See(0, WHOLE)).parcels
+    west = See(1, (-11_000.0, -1_000.0, 27_000.0, 31_000.0))
+    fold = ice.fold(parcels, 1, west, STREAMS, SETTINGS, 1000)
+    assert (fold.observations.xy[:, 0] == 30_000 - 0.05 * DAY).sum() == 4
+
+
+def test_seen_too_recently_is_left_alone():
+    ice = Ice()
+    parcels = born(ice, See(0, WHOLE)).parcels
+    fold = ice.fold(parcels, 1, See(0.3, WHOLE), STREAMS, SETTINGS, 1000)
+    assert len(fold.observations.parcel_id) == len(fold.pairs) == 0
+    assert (fold.parcels.pass_index == 0).all()
+
+
+def test_lost_after_the_gap_at_its_own_moment():
+    ice = Ice()
+    parcels = born(ice, See(0, WHOLE)).parcels
+    fold = ice.fold(parcels, 1, See(4.5, WHOLE), STREAMS, SETTINGS, 1000)
+    assert len(fold.parcels) == 0
+    assert (fold.ends.reason == EndReason.LOST).all()
+    np.testing.assert_array_equal(fold.ends.time, T0 + 4 * DAY)
+    _, ends = lost_until(parcels, T0 + 9 * DAY, SETTINGS, STREAMS)
+    np.testing.assert_array_equal(ends.time, fold.ends.time)
+
+
+def test_pending_parcels_end_with_their_window():
+    pending = planted(See(0, WHOLE))
+    late = See(3.5, WHOLE)
+    fold = Ice().fold(pending, 0, late, STREAMS, SETTINGS, 1000)
+    assert len(fold.observations.parcel_id) == 0
+    np.testing.assert_array_equal(fold.ends.time, T0 + 3 * DAY)
+
+
+def test_ashore_ends_without_a_position_on_land():
+    ice = Ice(velocity=(0.1, 0.0))
+    parcels = born(ice, See(0, WHOLE)).parcels
+    shore = ((18_000.0, 9_000.0, 19_500.0, 11_000.0),)
+    fold = ice.fold(parcels, 1, See(1, WHOLE, land=shore), STREAMS, SETTINGS, 1000)
+    assert fold.ends.reason.tolist() == [EndReason.LAND]
+    assert fold.ends.time.tolist() == [T0 + DAY]
+    assert not np.isin(fold.ends.parcel_id, fold.observations.parcel_id).any()
+    assert not np.isin(fold.ends.parcel_id, fold.parcels.parcel_id).any()
+
+
+def test_a_parcel_that_comes_too_close_to_an_older_one_merges():
+    ice = Ice(velocity=(0.0, 0.0))
+    parcels = born(ice, See(0, WHOLE)).parcels
+    ids = parcels.parcel_id
+    xy = parcels.xy.copy()
+    xy[3] = xy[2] + [900.0, 0.0]
+    crowded = t.observed(parcels, ids, xy, np.full(len(ids), T0), np.zeros((len(ids), 2, 2)), 0)
+    fold = ice.fold(crowded, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000)
+    assert fold.ends.parcel_id.tolist() == [ids[3]]
+    assert fold.ends.reason.tolist() == [EndReason.MERGED]
+    assert ids[3] in fold.observations.parcel_id
+
+
+def test_empty_cells_are_seeded_with_new_ids_and_full_ones_are_not():
+    ice = Ice(velocity=(0.1, 0.0))
+    parcels = born(ice, See(0, WHOLE), RESEED).parcels
+    fold = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, RESEED, 1000)
+    # 8.6 km east: the westernmost column of cells is empty.
+    assert fold.seeded.parcel_id.tolist() == [1000, 1001, 1002, 1003]
+    assert fold.seeded.seed_col.tolist() == [0, 0, 0, 0]
+    assert np.isin(fold.seeded.parcel_id, fold.observations.parcel_id).all()
+    assert (np.diff(fold.parcels.parcel_id) > 0).all()
+
+
+def test_nothing_depends_on_the_order_of_rows():
+    ice = Ice(velocity=(0.07, 0.02), hidden=((9_000.0, 9_000.0, 22_000.0, 11_000.0),))
+    parcels = born(ice, See(0, WHOLE), RESEED).parcels
+    shuffled = t.taken(parcels, np.random.default_rng(3).permutation(len(parcels)))
+    first, second = (
+        ice.fold(some, 1, See(1, WHOLE), STREAMS, RESEED, 1000) for some in (parcels, shuffled)
+    )
+    for name in vars(first.observations):
+        np.testing.assert_array_equal(
+            getattr(first.observations, name), getattr(second.observations, name)
+        )
+    for name in vars(first.parcels):
+        np.testing.assert_array_equal(getattr(first.parcels, name), getattr(second.parcels, name))
+
+
+@pytest.mark.parametrize("spacing", [1000.0, 2000.0])
+def test_a_fine_grid_does_not_merge_with_itself(spacing):
+    see = See(0, (-500.0, -500.0, 5_500.0, 5_500.0))
+    fine = [stream(spacing=spacing)]
+    fold = Ice().fold(planted(see, spacing=spacing), 0, see, fine, SETTINGS, 1000)
+    assert len(fold.ends.parcel_id) == 0

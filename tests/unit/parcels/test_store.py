@@ -1,0 +1,285 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from drifting_ice import DAY, T0, Ice, See, record, stream
+from shapely import box
+
+from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.parcels import transitions as t
+from lagrangian_ice.parcels.population import State
+from lagrangian_ice.parcels.schema import DATABASE, locked
+from lagrangian_ice.parcels.store import Store
+from lagrangian_ice.scenes.scene import Scene
+from lagrangian_ice.settings import ParcelSettings
+
+WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
+WEST = (-1_000.0, -1_000.0, 24_000.0, 31_000.0)
+SETTINGS = ParcelSettings()
+SEASON = [
+    See(0.1, WEST),
+    See(0.2, WHOLE, holes=((9_500.0, 9_500.0, 10_500.0, 10_500.0),)),
+    See(1.1, WHOLE, land=((32_000.0, 9_000.0, 35_000.0, 13_000.0),)),
+    See(2.0, WEST),
+    See(2.9, WHOLE),
+    See(4.2, WEST),
+    See(6.5, WHOLE),
+]
+
+
+def ice():
+    return Ice(velocity=(0.04, 0.02), hidden=((9_000.0, 9_000.0, 16_000.0, 22_000.0),))
+
+
+def a_scene(name="s1", day=1):
+    moment = datetime(2021, 1, day, 5, tzinfo=UTC)
+    return Scene(
+        id=name,
+        path=Path(f"/data/{name}.tif"),
+        kind="geotiff",
+        start=moment,
+        stop=moment,
+        pass_id=f"p_{name}",
+        platform="S1A",
+        orbit=7,
+        polarisations=("HH", "HV"),
+        units="db",
+        shape=(10, 20),
+        pixel=101.5,
+        footprint=box(0, 0, 1000, 2000),
+    )
+
+
+def seeded(folder, day=0.0):
+    folder.mkdir(exist_ok=True)
+    store = Store(folder, writable=True, create=True)
+    row, col = t.nodes_within(WHOLE, 1e4)
+    store.seed(stream(day=day), row, col, '{"a": 1}', [], {})
+    return store
+
+
+def run(store, passes, moment=None):
+    world = ice()
+    for index, see in enumerate(SEASON):
+        world.passes[index] = see
+    for see in passes:
+        world.process(store, see, SETTINGS)
+    if moment is not None:
+        world.pass_time(store, moment, SETTINGS)
+    return store
+
+
+def stacked(parts):
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def everything(store):
+    observations = list(store.observation_chunks())
+    vectors = list(store.vector_chunks())
+    return {
+        "passes": store.passes(),
+        "parcels": store.parcels(),
+        "pairs": store.pairs(),
+        "observations": stacked(observations),
+        "vectors": stacked(vectors),
+    }
+
+
+def assert_same(first, second):
+    for name, frame in everything(first).items():
+        pd.testing.assert_frame_equal(frame, everything(second)[name], check_exact=True)
+
+
+def test_scenes_come_back_as_they_went_in(tmp_path):
+    with Store(tmp_path, writable=True, create=True) as store:
+        assert store.add_scenes([a_scene("b", 2), a_scene("a", 1)], {Path("/x"): "broken"}) == 2
+        assert store.add_scenes([a_scene("b", 2)], {}) == 0
+        assert store.scenes() == [a_scene("a", 1), a_scene("b", 2)]
+        assert store.unreadable() == {Path("/x"): "broken"}
+
+
+def test_a_repaired_scene_is_no_longer_unreadable(tmp_path):
+    with Store(tmp_path, writable=True, create=True) as store:
+        store.add_scenes([], {a_scene().path: "broken"})
+        store.add_scenes([a_scene()], {})
+        assert store.unreadable() == {}
+
+
+def test_the_population_read_back_is_the_population_folded(tmp_path):
+    world = ice()
+    with seeded(tmp_path) as store:
+        for see in SEASON:
+            fold = world.process(store, see, SETTINGS)
+            again = store.living()
+            for name in vars(again):
+                np.testing.assert_array_equal(getattr(again, name), getattr(fold.parcels, name))
+        states = set(again.state.tolist())
+    assert states == {State.ALIVE, State.DORMANT}
+
+
+def test_ends_do_not_depend_on_how_the_days_are_divided(tmp_path):
+    with seeded(tmp_path / "once") as once, seeded(tmp_path / "daily") as daily:
+        run(once, SEASON, T0 + 12 * DAY)
+        world = ice()
+        for day in range(12):
+            for see in SEASON:
+                if day <= see.day < day + 1:
+                    world.process(daily, see, SETTINGS)
+            world.pass_time(daily, T0 + (day + 1) * DAY, SETTINGS)
+        assert_same(once, daily)
+        assert set(everything(once)["parcels"]["end_reason"]) == {1, 2}
+
+
+def test_taking_back_and_going_on_gives_the_same(tmp_path):
+    with seeded(tmp_path / "a") as straight, seeded(tmp_path / "b") as back:
+        run(straight, SEASON, T0 + 12 * DAY)
+        run(back, SEASON, T0 + 12 * DAY)
+        back.set_clock(T0 + 12 * DAY)
+        assert back.take_back(T0 + 2 * DAY) == 4
+        assert back.clock == T0 + 2 * DAY
+        assert back.goal == T0 + 12 * DAY
+        run(back, SEASON[3:], T0 + 12 * DAY)
+        assert_same(straight, back)
+        back.set_clock(T0 + 12 * DAY)
+        assert back.goal is None
+        assert back.damage() == []
+
+
+def test_taking_back_to_the_seed_leaves_all_waiting(tmp_path):
+    with seeded(tmp_path) as store:
+        run(store, SEASON, T0 + 12 * DAY)
+        store.take_back(T0)
+        living = store.living()
+        assert (living.state == State.PENDING).all()
+        assert len(living) == 24
+        assert len(store.parcels()) == 24
+
+
+def test_trajectories_come_whole_and_in_order_in_small_chunks(tmp_path, monkeypatch):
+    with seeded(tmp_path) as store:
+        run(store, SEASON)
+        whole = stacked(list(store.observation_chunks(0)))
+        vectors = stacked(list(store.vector_chunks(0)))
+        monkeypatch.setattr("lagrangian_ice.parcels.store.CHUNK_ROWS", 9)
+        parts = list(store.observation_chunks(0))
+        vector_parts = list(store.vector_chunks(0))
+        assert list(store.observation_chunks(1)) == []
+    assert len(parts) > 3
+    assert sum(set(part["parcel_id"]) == set() for part in parts) == 0
+    pd.testing.assert_frame_equal(stacked(parts), whole, check_exact=True)
+    pd.testing.assert_frame_equal(stacked(vector_parts), vectors, check_exact=True)
+    order = list(zip(whole["parcel_id"], whole["time"], strict=True))
+    assert order == sorted(order)
+    ids = [set(part["parcel_id"]) for part in parts]
+    assert sum(map(len, ids)) == len(set.union(*ids))
+
+
+def test_frames_hold_what_was_folded(tmp_path):
+    with seeded(tmp_path) as store:
+        run(store, SEASON[:3])
+        frames = everything(store)
+    births = frames["observations"]["source_pass_index"] == -1
+    assert frames["observations"].loc[births, "mcc"].isna().all()
+    assert (frames["observations"].loc[births, ["var_x", "var_y", "cov_xy"]] == 0).all(axis=None)
+    assert (frames["observations"].loc[~births, "var_x"] == 900.0).all()
+    untracked = frames["vectors"]["status"] != 0
+    assert untracked.any()
+    assert frames["vectors"].loc[untracked, ["x1", "y1", "var_x", "time1"]].isna().all(axis=None)
+    counts = frames["observations"].groupby("parcel_id").size()
+    parcels = frames["parcels"].set_index("parcel_id")
+    assert parcels.loc[counts.index, "n_obs"].tolist() == counts.tolist()
+
+
+def test_a_failed_pass_is_kept_with_its_reason(tmp_path):
+    with seeded(tmp_path) as store:
+        store.add_scenes([a_scene()], {})
+        failed = record(0, SEASON[0])
+        failed = type(failed)(**{**vars(failed), "time": np.nan, "failed": {"s1": "cut short"}})
+        store.add_failed_pass(failed, "cut short")
+        assert store.passes()["reason"].tolist() == ["cut short"]
+        assert store.pass_scenes() == {"s1": "cut short"}
+
+
+def test_a_pass_is_kept_whole_or_not_at_all(tmp_path):
+    with seeded(tmp_path) as store:
+        run(store, SEASON[:2])
+        before = everything(store)
+        world = ice()
+        world.passes = dict(enumerate(SEASON[:2]))
+        fold = world.fold(store.living(), 2, SEASON[2], store.streams(), SETTINGS, 1000)
+        broken = type(fold.ends)(np.array([777_777]), np.array([1], np.int8), np.array([T0]))
+        with pytest.raises(WorkspaceError, match="FOREIGN KEY"):
+            store.add_fold(
+                record(2, SEASON[2]), type(fold)(**{**vars(fold), "ends": broken}), "{}", ""
+            )
+        for name, frame in everything(store).items():
+            pd.testing.assert_frame_equal(frame, before[name])
+
+
+def test_without_a_workspace_nothing_is_made(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(WorkspaceError, match="no workspace here"):
+            Store(folder, writable=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_foreign_database_is_refused(tmp_path):
+    with sqlite3.connect(tmp_path / DATABASE) as other:
+        other.execute("CREATE TABLE t (a)")
+    other.close()
+    with pytest.raises(WorkspaceError, match="schema is 0"):
+        Store(tmp_path, writable=True)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / DATABASE).write_text("hello, this is not a database, not at all, " * 30)
+    with pytest.raises(WorkspaceError, match="not a database"):
+        Store(tmp_path, writable=True)
+
+
+def test_a_file_in_place_of_the_workspace_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(WorkspaceError, match="is a file"):
+        Store(path)
+    with pytest.raises(WorkspaceError, match="is a file"), locked(path):
+        pass
+
+
+def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path):
+    program = f"""
+        from pathlib import Path
+        from lagrangian_ice.parcels.schema import locked
+        with locked(Path({str(tmp_path)!r})):
+            print("held", flush=True)
+            input()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(WorkspaceError, match="another lagrangian-ice"), locked(tmp_path):
+            pass
+        os.kill(holder.pid, signal.SIGKILL)
+    with locked(tmp_path):
+        pass
+
+
+def test_reading_needs_no_lock_and_writes_nothing(tmp_path):
+    with seeded(tmp_path) as writer, Store(tmp_path) as reader:
+        assert reader.clock == T0
+        with pytest.raises(WorkspaceError, match="readonly"):
+            reader.set_clock(1.0)
+        writer.set_clock(T0 + DAY)
+        assert reader.clock == T0 + DAY
