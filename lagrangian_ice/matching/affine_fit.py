@@ -14,8 +14,8 @@ from torch import Tensor
 from lagrangian_ice.matching.correlation import template_offsets
 from lagrangian_ice.matching.sampling import SplineImage, sample, sample_with_slope
 
-ITERATIONS = 12
-CONVERGED = 0.003
+ITERATIONS = 16
+CONVERGED = 0.01
 """Pixels; a step of the position below this ends a template's iterations."""
 FARTHEST = 3.0
 """Pixels that the fit may move from the correlation peak."""
@@ -75,23 +75,57 @@ def fit_affine(
         Of the template, pixels.
     """
     template = _Template.cut(source, start, half_width)
-    warp = _initial_warp(position, rotation)
-    first = warp.clone()
-    moving = torch.ones(len(start), dtype=torch.bool, device=start.device)
-    inverse = _inverse_curvature(target, template, warp)
+    first = _initial_warp(position, rotation)
+    inverse = _inverse_curvature(target, template, first)
+    ascent = _Ascent.begin(first)
     for _ in range(ITERATIONS):
-        index = torch.nonzero(moving)[:, 0]
+        index = torch.nonzero(ascent.moving)[:, 0]
         if len(index) == 0:
             break
         part = template.take(index)
-        seen, known = _warped(target, part, warp[index])
-        difference, _ = part.difference(seen, known)
+        seen, known = _warped(target, part, ascent.trial[index])
+        difference, correlation = part.difference(seen, known)
         step = inverse[index] @ part.slope_product(difference, known)[..., None]
-        warp[index], size = _composed(warp[index], step[..., 0].double())
-        moving[index] = size > CONVERGED
-        lost = (warp[index] - first[index])[:, :2, 2].norm(dim=1) > 2 * FARTHEST
-        moving[index[lost | ~torch.isfinite(size)]] = False
-    return _finish(target, template, warp, first, moving)
+        ascent.judge(index, correlation.double(), step[..., 0].double())
+        far = (ascent.warp[index] - first[index])[:, :2, 2].norm(dim=1) > 2 * FARTHEST
+        ascent.moving[index[far]] = False
+    return _finish(target, template, ascent.warp, first, ascent.moving)
+
+
+@dataclass
+class _Ascent:
+    """Warps on their way up: a step that lowers the correlation is taken back and halved."""
+
+    warp: Tensor
+    trial: Tensor
+    correlation: Tensor
+    step: Tensor
+    scale: Tensor
+    moving: Tensor
+
+    @classmethod
+    def begin(cls, warp: Tensor) -> _Ascent:
+        count = len(warp)
+        return cls(
+            warp.clone(),
+            warp.clone(),
+            torch.full((count,), -2.0, dtype=torch.float64, device=warp.device),
+            torch.zeros(count, 6, dtype=torch.float64, device=warp.device),
+            torch.ones(count, dtype=torch.float64, device=warp.device),
+            torch.ones(count, dtype=torch.bool, device=warp.device),
+        )
+
+    def judge(self, index: Tensor, correlation: Tensor, step: Tensor) -> None:
+        """Keep or take back the trials of ``index`` and set out the next ones."""
+        better = correlation > self.correlation[index]
+        kept, refused = index[better], index[~better]
+        self.warp[kept] = self.trial[kept]
+        self.correlation[kept] = correlation[better]
+        self.step[kept] = step[better]
+        self.scale[refused] *= 0.5
+        scaled = self.scale[index, None] * self.step[index]
+        self.trial[index], size = _composed(self.warp[index], scaled)
+        self.moving[index] = size > CONVERGED
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -134,7 +133,7 @@ def user_folder() -> Path:
 
 
 def _package_folder() -> Path:
-    return Path(str(resources.files("lagrangian_ice"))) / "superlim" / "weights"
+    return Path(__file__).parent / "weights"
 
 
 def _entry(name: str, path: Path) -> WeightsEntry:
