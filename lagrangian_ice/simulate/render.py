@@ -23,6 +23,9 @@ Image = NDArray[np.float32]
 COARSE = 16
 """Pixels between the positions at which it is first found out where each plate lies."""
 
+CHANGE_SIZE = 1024
+"""Side of the periodic field of changes, pixels: its period is further than ice is matched."""
+
 LEAD_SIZE = 512
 """Side of the periodic texture of leads, pixels."""
 
@@ -120,10 +123,14 @@ class IceField:
     def _texture_at(self, time: float) -> Image:
         if self.settings.changing == 0:
             return self.texture
-        return self.texture + np.float32(self.settings.changing) * self._change(time)
+        rows, cols = self.grid.shape
+        change = self._change(time)
+        change *= np.float32(self.settings.changing)
+        repeats = (1, -(-rows // CHANGE_SIZE), -(-cols // CHANGE_SIZE))
+        return self.texture + np.tile(change, repeats)[:, :rows, :cols]
 
     def _change(self, time: float) -> Image:
-        """Autoregressive field of unit variance, (bands, rows, cols), nodes a day apart."""
+        """Draw a periodic autoregressive field of unit variance with nodes a day apart."""
         days = (time - self.motion.reference_time) / SECONDS_PER_DAY
         node = int(np.floor(days))
         weight = days - node
@@ -146,7 +153,8 @@ class IceField:
     def _innovation(self, node: int) -> Image:
         # Negative days come before the reference time; seeds may not be negative.
         rng = np.random.default_rng([self.seed, node + 1_000_000])
-        fields = power_law_noise(self.grid.shape, rng, 1.5, 10000.0 / self.grid.pixel)
+        tile = (CHANGE_SIZE, CHANGE_SIZE)
+        fields = power_law_noise(tile, rng, 1.5, 10000.0 / self.grid.pixel)
         return np.stack(fields[: len(self.texture)])
 
     def _add_ridges(self, image: Image, place: Placement) -> None:
@@ -184,15 +192,15 @@ class Placement:
     ----------
     material : (rows, cols, 2) float64
         Material point of the plate on top, or of the nearest plate where a lead is open.
-    best : (rows, cols) float64
+    best : (rows, cols) float32
         How far inside that plate's edge, metres; negative in leads.
-    second : (rows, cols) float64
+    second : (rows, cols) float32
         The same for the second plate: positive where two plates overlap.
     """
 
     material: Float
-    best: Float
-    second: Float
+    best: Image
+    second: Image
 
 
 def find_plates(motion: IceMotion, xy: Float, line_time: Float, pixel: float) -> Placement:
@@ -211,7 +219,8 @@ def find_plates(motion: IceMotion, xy: Float, line_time: Float, pixel: float) ->
     """
     rows, cols = xy.shape[:2]
     material = np.full((rows, cols, 2), np.nan)
-    best, second = np.full((rows, cols), -np.inf), np.full((rows, cols), -np.inf)
+    best = np.full((rows, cols), -np.inf, dtype=np.float32)
+    second = best.copy()
     # The margin changes by at most about twice the way from one coarse position to the next.
     slack = 4.0 * COARSE * pixel
     coarse_row = np.unique(np.append(np.arange(0, rows, COARSE), rows - 1))
@@ -226,7 +235,8 @@ def find_plates(motion: IceMotion, xy: Float, line_time: Float, pixel: float) ->
         c0, c1 = _around(coarse_col, near_col)
         window = (slice(r0, r1), slice(c0, c1))
         candidate = _taken_back(motion, plate, xy[window], line_time[r0:r1])
-        margin = motion.margin(plate, candidate)
+        # Half the precision, to some centimetres, is enough for where a crack runs.
+        margin = motion.margin(plate, candidate.astype(np.float32))
         better = margin > best[window]
         second[window] = np.maximum(second[window], np.where(better, best[window], margin))
         best[window] = np.where(better, margin, best[window])
