@@ -134,7 +134,7 @@ def _frame(scene: Scene, grid: Grid) -> _Frame:
 
 
 def _fill_band(band: Pixels, frames: Sequence[_Frame], polarisation: str, detrend: bool) -> None:
-    origin = np.full(band.shape, -1, dtype=np.int8)
+    origin = np.full(band.shape, -1, dtype=np.int16)
     trends = []
     for number, frame in enumerate(frames):
         source = _reduced(frame, polarisation)
@@ -159,7 +159,7 @@ def _reduced(frame: _Frame, polarisation: str) -> Source:
 
 
 def _place(
-    band: Pixels, origin: NDArray[np.int8], number: int, frame: _Frame, source: Source
+    band: Pixels, origin: NDArray[np.int16], number: int, frame: _Frame, source: Source
 ) -> None:
     for rows, cols in _tiles(frame.pixel_map.grid.shape):
         there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
@@ -191,7 +191,7 @@ def _trend(frame: _Frame, source: Source) -> Float:
 
 
 def _subtract_trend(
-    band: Pixels, origin: NDArray[np.int8], frames: Sequence[_Frame], coefficients: Float
+    band: Pixels, origin: NDArray[np.int16], frames: Sequence[_Frame], coefficients: Float
 ) -> None:
     for number, frame in enumerate(frames):
         columns = frame.scene.shape[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,15 +51,16 @@ def find_scenes(
     """
     times = times or {}
     scenes: dict[str, Scene] = {}
-    unreadable: list[Unreadable] = []
-    for path in _candidates(paths):
+    candidates, unreadable = _candidates(paths)
+    for path in candidates:
         try:
             scene = open_scene(path, times.get(path.name, times.get(path.stem)))
         except SceneError as error:
             unreadable.append(Unreadable(path, str(error)))
             continue
         scenes.setdefault(scene.id, scene)
-    return sorted(scenes.values(), key=lambda scene: (scene.start, scene.id)), unreadable
+    in_time = sorted(scenes.values(), key=lambda scene: (scene.start, scene.id))
+    return in_time, sorted(unreadable, key=lambda one: one.path)
 
 
 def scene_as_dict(scene: Scene | Unreadable) -> dict[str, object]:
@@ -95,22 +97,28 @@ _COLUMNS = (
 )
 
 
-def _candidates(paths: Sequence[Path]) -> list[Path]:
+def _candidates(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
+    """Scenes by their names, each place once, and folders that cannot be searched."""
     found: dict[Path, Path] = {}
+    closed: list[OSError] = []
     for path in map(Path, paths):
         searched = path.is_dir() and scene_kind(path) is None
-        for candidate in _scenes_below(path) if searched else [path]:
+        for candidate in _scenes_below(path, closed) if searched else [path]:
             found.setdefault(candidate.resolve(), candidate)
-    return sorted(found.values())
+    folders = {Path(error.filename): error.strerror for error in closed}
+    return sorted(found.values()), [
+        Unreadable(folder, f"{folder}: cannot be searched ({reason}); check its permissions")
+        for folder, reason in sorted(folders.items())
+    ]
 
 
-def _scenes_below(folder: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
-        kind = scene_kind(entry)
-        if kind == "safe" or (kind is not None and entry.is_file()):
-            yield entry
-        elif entry.is_dir():
-            yield from _scenes_below(entry)
+def _scenes_below(folder: Path, closed: list[OSError]) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder, onerror=closed.append):
+        products = [name for name in folders if scene_kind(Path(name)) == "safe"]
+        # what is inside of a product is not a scene by itself
+        folders[:] = [name for name in folders if name not in products]
+        scenes = [name for name in files if scene_kind(Path(name)) is not None]
+        yield from (Path(parent) / name for name in products + scenes)
 
 
 def _iso(moment: datetime) -> str:

@@ -49,7 +49,8 @@ Pixels = NDArray[np.float32]
 SUPPORTED_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 _MIN_CONTROL_POINTS = 6
-_SAMPLE_ROWS = 9
+_SAMPLE_ROWS = 7
+_SAMPLE_BLOCKS = 5
 _SAMPLE_SIDE = 64
 _SCAN_ROWS = 512
 _DB_MEDIAN = -1.0
@@ -140,7 +141,8 @@ def geotiff_rows(path: Path, polarisation: str, step: int) -> Iterator[tuple[int
 @contextmanager
 def _opened(path: Path) -> Iterator[DatasetReader]:
     try:
-        with warnings.catch_warnings():
+        # a folder of thousands of scenes would otherwise be listed for each of them
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), warnings.catch_warnings():
             # scenes with control points have no transform; what is missing is told below
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(path, driver="GTiff")
@@ -370,7 +372,7 @@ def _sample(path: Path, dataset: DatasetReader, index: int) -> Pixels:
 
 def _sample_row(path: Path, dataset: DatasetReader, index: int, row: int) -> Pixels:
     side = min(_SAMPLE_SIDE, dataset.width)
-    starts = np.unique(np.linspace(0, dataset.width - side, _SAMPLE_ROWS).astype(int))
+    starts = np.unique(np.linspace(0, dataset.width - side, _SAMPLE_BLOCKS).astype(int))
     blocks = [_read(path, dataset, index, Window(int(col), row, side, 1)) for col in starts]
     values = np.concatenate([block.ravel() for block in blocks])
     valid: Pixels = values[np.isfinite(values)]

@@ -1,5 +1,7 @@
 import json
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +52,26 @@ def test_missing_path_is_reported(archive):
     scenes, unreadable = find_scenes([archive / "a", archive / "nowhere"])
     assert len(scenes) == 1
     assert "no such file" in unreadable[0].reason
+
+
+def test_links_in_a_circle_end(archive):
+    (archive / "b" / "up").symlink_to(archive, target_is_directory=True)
+    scenes, _ = find_scenes([archive])
+    assert len(scenes) == 2
+
+
+def test_folder_that_cannot_be_searched_is_reported(archive, monkeypatch):
+    scandir = os.scandir
+
+    def closed(path):
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    scenes, unreadable = find_scenes([archive])
+    assert [scene.id for scene in scenes] == ["late_20210102T120000_HH"]
+    assert any("Permission denied" in one.reason for one in unreadable)
 
 
 def test_times_by_name(write_scene, tmp_path):
