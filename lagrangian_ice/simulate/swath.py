@@ -126,11 +126,20 @@ class Swath:
         plane = transform(xy, MAP_CRS, self._crs)
         return np.stack([plane @ axis for axis in self._axes], axis=-1) / self.pixel + self._middle
 
-    def contains(self, xy: ArrayLike) -> NDArray[np.bool_]:
-        """Whether map positions (..., 2) lie between the centres of the outermost pixels."""
+    def contains(self, xy: ArrayLike, inset: float = 0.0) -> NDArray[np.bool_]:
+        """Whether map positions (..., 2) lie inside the outermost pixels' centres.
+
+        Parameters
+        ----------
+        xy : (..., 2) array_like
+            Metres.
+        inset : float
+            By at least this much, metres.
+        """
         rowcol = self.rowcol(xy)
-        last = np.asarray(self.shape, dtype=np.float64) - 1
-        return np.asarray(np.all((rowcol >= 0) & (rowcol <= last), axis=-1))
+        edge = inset / self.pixel
+        last = np.asarray(self.shape, dtype=np.float64) - 1 - edge
+        return np.asarray(np.all((rowcol >= edge) & (rowcol <= last), axis=-1))
 
     def all_xy(self) -> Float:
         """Map positions (rows, cols, 2) of all pixels, to better than a millimetre."""

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import netCDF4
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pyproj import CRS
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import MAP_CRS, Float
 from lagrangian_ice.simulate.motion import IceMotion
 from lagrangian_ice.simulate.swath import Swath
+from lagrangian_ice.validation.truth import TrueSightings
 
 TRUTH_NAME = "truth.nc"
 TIME_UNITS = "seconds since 1970-01-01 00:00:00"
@@ -59,10 +60,8 @@ class Truth:
         material, _ = self.motion.material(xy, time)
         return self.motion.velocity_gradient(material, time)
 
-    def sightings(
-        self, xy: ArrayLike, time: ArrayLike, inset: float = 0.0
-    ) -> tuple[Float, Float, NDArray[np.bool_]]:
-        """When and where the P passes see the ice that is at map positions at time(s).
+    def sightings(self, xy: ArrayLike, time: ArrayLike, inset: float = 0.0) -> TrueSightings:
+        """When and where the passes see the ice that is at map positions at time(s).
 
         Parameters
         ----------
@@ -71,29 +70,22 @@ class Truth:
         time : float or (N,) array_like
             Seconds since 1970.
         inset : float
-            Least distance from the edge of a pass for the ice to count as seen, metres.
+            Least distance from the edge of a pass for the ice to count as inside, metres.
 
         Returns
         -------
-        times : (N, P) float64
-            Of the image line that sees the ice, or would if the pass were wide enough.
-        places : (N, P, 2) float64
-            Where the ice is then, metres.
-        seen : (N, P) bool
-            Inside the pass and not below another plate.
+        TrueSightings
+            Times and places are those of the nearest line where the ice is outside of a pass.
         """
         material, _ = self.motion.material(xy, time)
         times = np.empty((len(material), len(self.swaths)))
         places = np.empty((*times.shape, 2))
-        seen = np.zeros(times.shape, dtype=bool)
+        inside, on_top = np.zeros(times.shape, dtype=bool), np.zeros(times.shape, dtype=bool)
         for index, swath in enumerate(self.swaths):
             times[:, index], places[:, index] = self._seen_by(swath, material)
-            rowcol = swath.rowcol(places[:, index])
-            edge = inset / swath.pixel
-            last = np.asarray(swath.shape) - 1.0 - edge
-            inside = np.all((rowcol >= edge) & (rowcol <= last), axis=-1)
-            seen[:, index] = inside & self.motion.visible(material, times[:, index])
-        return times, places, seen
+            inside[:, index] = swath.contains(places[:, index], inset)
+            on_top[:, index] = self.motion.visible(material, times[:, index])
+        return TrueSightings(times, places, inside, on_top)
 
     def _seen_by(self, swath: Swath, material: Float) -> tuple[Float, Float]:
         """Solve for the time at which a line lies on the moving ice."""
@@ -135,7 +127,7 @@ def write_truth(path: Path, truth: Truth, points: Float) -> None:
 
 def _fill(dataset: netCDF4.Dataset, truth: Truth, points: Float) -> None:
     time0 = truth.motion.reference_time
-    times, places, seen = truth.sightings(points, time0)
+    times, places, inside, on_top = truth.sightings(points, time0)
     dataset.Conventions = "CF-1.11"
     dataset.title = "True trajectories and velocity gradients of simulated sea ice"
     dataset.motion = truth.motion.as_json()
@@ -164,7 +156,7 @@ def _fill(dataset: netCDF4.Dataset, truth: Truth, points: Float) -> None:
     flag = dataset.createVariable("seen", "i1", both, zlib=True)
     flag.long_name = "whether the point is inside the pass and not below other ice"
     flag.flag_values, flag.flag_meanings = np.array([0, 1], np.int8), "not_seen seen"
-    flag[:] = seen.astype(np.int8)
+    flag[:] = (inside & on_top).astype(np.int8)
 
 
 def _put(

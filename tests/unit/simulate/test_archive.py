@@ -116,8 +116,9 @@ def test_ice_moves_with_the_truth(archive: tuple[Path, list[Path]], truth: Truth
             images.append(10 * np.log10(dataset.read(1)))
     first, last = truth.swaths[0], truth.swaths[-1]
     rowcol = np.stack(np.mgrid[60:180, 60:180], -1).reshape(-1, 2)
-    _, places, seen = truth.sightings(first.xy(rowcol), first.line_time(rowcol[:, 0]))
-    there = last.rowcol(places[:, -1])
+    found = truth.sightings(first.xy(rowcol), first.line_time(rowcol[:, 0]))
+    seen = found.inside & found.on_top
+    there = last.rowcol(found.xy[:, -1])
     use = seen[:, -1] & (there[:, 0] < images[1].shape[0] - 1)
     target = np.rint(there[use]).astype(int)
     a = images[0][rowcol[use, 0], rowcol[use, 1]]

@@ -36,12 +36,14 @@ def test_sightings_are_inset_from_the_edges() -> None:
     truth = make_truth()
     rowcol = np.array([[150.0, 125.0], [2.0, 100.0], [150.0, 248.0], [-5.0, 100.0]])
     time = SWATH.line_time(np.clip(rowcol[:, 0], 0, None))
-    times, places, seen = truth.sightings(SWATH.xy(rowcol), time)
-    known = np.isfinite(places[:, 0, 0])
-    assert seen[:, 0].tolist() == (known & [True, True, True, False]).tolist()
-    assert np.abs(times[:3, 0] - time[:3])[known[:3]].max() < 1e-3
-    _, _, inner = truth.sightings(SWATH.xy(rowcol), time, inset=1000.0)
-    assert inner[:, 0].tolist() == (known & [True, False, False, False]).tolist()
+    found = truth.sightings(SWATH.xy(rowcol), time)
+    ice = np.isfinite(found.xy[:, 0, 0])
+    assert ice.sum() >= 3
+    assert found.inside[:, 0].tolist() == (ice & [True, True, True, False]).tolist()
+    assert np.array_equal(found.on_top[:, 0], ice)
+    assert np.abs(found.time[:3, 0] - time[:3])[ice[:3]].max() < 1e-3
+    inner = truth.sightings(SWATH.xy(rowcol), time, inset=1000.0)
+    assert inner.inside[:, 0].tolist() == (ice & [True, False, False, False]).tolist()
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:
