@@ -110,7 +110,7 @@ class Grid:
 
 @lru_cache(maxsize=32)
 def transformer(source_crs: str, target_crs: str) -> Transformer:
-    """Cached transformer between two CRS given as text; always x (lon), y (lat) order."""
+    """Return the cached transformer between two CRS; always x (lon), y (lat) order."""
     return Transformer.from_crs(CRS.from_user_input(source_crs), target_crs, always_xy=True)
 
 

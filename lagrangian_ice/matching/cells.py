@@ -177,7 +177,7 @@ class _Search:
         self.target_source[target_index[better]] = source_index[which[better]]
 
     def mutual(self) -> Matches:
-        """Matches of which each end chose the other."""
+        """Return the matches of which each end chose the other."""
         index0 = torch.nonzero(self.best_value > -2.0)[:, 0]
         index1 = self.best_target[index0]
         both = self.target_source[index1] == index0

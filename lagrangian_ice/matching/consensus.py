@@ -12,6 +12,12 @@ STRAIN_TOLERANCE = 0.1
 """Difference of displacement allowed per distance: strain plus rotation of neighbouring ice."""
 
 
+def nearest(points: Float, xy: Float, count: int) -> tuple[Float, NDArray[np.intp]]:
+    """Distance and index (N, count) of the ``count`` points nearest to each position."""
+    distance, index = cKDTree(points).query(xy, k=np.arange(1, count + 1))
+    return np.asarray(distance, dtype=np.float64), np.asarray(index, dtype=np.intp)
+
+
 def agreeing_share(
     xy: Float,
     displacement: Float,
@@ -40,7 +46,7 @@ def agreeing_share(
     count = min(neighbours + 1, len(neighbour_xy))
     if len(xy) == 0 or count == 0:
         return np.zeros(len(xy))
-    distance, index = cKDTree(neighbour_xy).query(xy, k=np.arange(1, count + 1))
+    distance, index = nearest(neighbour_xy, xy, count)
     difference = np.linalg.norm(neighbour_displacement[index] - displacement[:, None], axis=-1)
     other = distance > 0
     agrees = other & (difference < tolerance + STRAIN_TOLERANCE * distance)

@@ -136,7 +136,7 @@ def masked_ncc(template: Tensor, window: Tensor) -> Tensor:
 
 
 def _plain_ncc(template: Tensor, window: Tensor, transform: _Correlator) -> Tensor:
-    """The same without gaps: sums over the window from running sums."""
+    """Correlate where nothing is missing: sums over the window from running sums."""
     count = torch.tensor(float(template[0].numel()), device=template.device)
     cross = transform.back(transform.of(template).conj() * transform.of(window))
     size = template.shape[-1]
@@ -174,10 +174,11 @@ class _Correlator:
         self.lags = lags
 
     def of(self, values: Tensor) -> Tensor:
-        return torch.fft.rfft2(values, s=(self.size, self.size))
+        spectrum: Tensor = torch.fft.rfft2(values, s=(self.size, self.size))
+        return spectrum
 
     def back(self, spectrum: Tensor) -> Tensor:
-        full = torch.fft.irfft2(spectrum, s=(self.size, self.size))
+        full: Tensor = torch.fft.irfft2(spectrum, s=(self.size, self.size))
         return full[:, : self.lags, : self.lags]
 
 

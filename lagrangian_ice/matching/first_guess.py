@@ -8,16 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.cells import Matches, block_centres, match_cells
-from lagrangian_ice.matching.consensus import in_consensus
+from lagrangian_ice.matching.cells import (
+    SUBCELL_TEMPERATURE,
+    Matches,
+    block_centres,
+    match_cells,
+)
+from lagrangian_ice.matching.consensus import agreeing_share, in_consensus
 from lagrangian_ice.matching.motion_field import Prediction, predict
 from lagrangian_ice.settings import FirstGuessSettings
-from lagrangian_ice.superlim.features import STRIDE, Features, rowcol_to_cell
+from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
 GUIDED_RADII = (12.0, 8.0)
 """Cells around the field's prediction in which the guided rounds look."""
 AGREEMENT = 1.5
 """Cells by which two neighbouring matches may differ and still move alike."""
+OWN_RADIUS = 8
+"""Cells around the field's prediction in which a parcel's own descriptor looks."""
+OWN_CHUNK = 256
+MINORITY_SHARE = 0.2
+"""Share of the matches around that must move as a parcel's own descriptor says."""
+MINORITY_TOLERANCE = 0.75
+"""Cells by which they may differ from it."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +71,108 @@ def first_guess(
         )
         guided = field.displacement.reshape(centres.shape)
         matches = _agreeing(match_cells(source, target, guided, radius * cell), cell, settings)
-    return FirstGuess(
-        predict(xy, matches.xy0, matches.displacement, settings.fit_neighbours), matches
+    field = predict(xy, matches.xy0, matches.displacement, settings.fit_neighbours)
+    own = own_displacement(source, target, xy, field.displacement, OWN_RADIUS)
+    return FirstGuess(_with_minorities(field, own, xy, matches, cell, settings), matches)
+
+
+def _with_minorities(
+    field: Prediction,
+    own: Float,
+    xy: Float,
+    matches: Matches,
+    cell: float,
+    settings: FirstGuessSettings,
+) -> Prediction:
+    """Prediction in which parcels beside a crack may follow the smaller side.
+
+    The field follows the majority of the matches around. Where a parcel's own descriptor says
+    otherwise, and a minority of the matches moves as it says, the parcel is with them.
+    """
+    share = agreeing_share(
+        xy,
+        np.nan_to_num(own, nan=np.inf),
+        matches.xy0,
+        matches.displacement,
+        settings.consensus_neighbours,
+        MINORITY_TOLERANCE * cell,
     )
+    apart = np.linalg.norm(own - field.displacement, axis=1) > AGREEMENT * cell
+    minority = apart & (share >= MINORITY_SHARE)
+    return Prediction(
+        np.where(minority[:, None], own, field.displacement),
+        np.where(minority, MINORITY_TOLERANCE * cell, field.error),
+        field.rotation,
+    )
+
+
+def own_displacement(
+    source: Features, target: Features, xy: Float, expected: Float, radius: int
+) -> Float:
+    """Displacement (N, 2) that each parcel's own descriptor finds near the expected one.
+
+    Parameters
+    ----------
+    source, target : Features
+        Of both images.
+    xy, expected : (N, 2) float64
+        Positions in the source and expected displacements, metres.
+    radius : int
+        Cells around the expected end that are compared.
+
+    Returns
+    -------
+    (N, 2) float64
+        Metres, fitted between cells; NaN where there is no descriptor at either end.
+    """
+    found = np.full(xy.shape, np.nan)
+    wanted = sample_descriptors(source, xy)
+    usable = np.flatnonzero(np.isfinite(wanted[:, 0]) & np.isfinite(expected).all(axis=1))
+    steps = np.arange(-radius, radius + 1)
+    for index in np.array_split(usable, max(1, len(usable) // OWN_CHUNK)):
+        cells = rowcol_to_cell(target.grid.rowcol(xy[index] + expected[index]))
+        middle = np.rint(cells).astype(np.intp)
+        rows = middle[:, :1, None] + steps[None, :, None]
+        cols = middle[:, 1:, None] + steps[None, None, :]
+        similarity = _similarity(wanted[index], target, *np.broadcast_arrays(rows, cols))
+        best = _softmax_peak(similarity) - radius + middle
+        found[index] = target.grid.xy(cell_to_rowcol(best)) - xy[index]
+    return found
+
+
+def _similarity(
+    wanted: NDArray[np.float32],
+    target: Features,
+    rows: NDArray[np.intp],
+    cols: NDArray[np.intp],
+) -> Float:
+    """Similarity (N, S, S) of each wanted descriptor to target cells; -inf where none is."""
+    height, width = target.valid.shape
+    inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+    rows, cols = np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)
+    inside &= target.valid[rows, cols]
+    descriptors = target.descriptors[rows, cols].astype(np.float32)
+    values = np.einsum("nijd,nd->nij", descriptors, wanted, optimize=True)
+    return np.where(inside, values, -np.inf).astype(np.float64)
+
+
+def _softmax_peak(similarity: Float) -> Float:
+    """Row, col (N, 2) of the highest similarity, fitted over the 3 x 3 values around it."""
+    count, side, _ = similarity.shape
+    flat = similarity.reshape(count, -1)
+    best = flat.argmax(axis=1)
+    row, col = best // side, best % side
+    padded = np.pad(similarity, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    steps = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    at = np.arange(count)[:, None]
+    around = padded[at, row[:, None] + 1 + steps[:, 0], col[:, None] + 1 + steps[:, 1]]
+    highest = flat[np.arange(count), best][:, None]
+    known = np.isfinite(highest)
+    weight = np.exp((around - np.where(known, highest, 0)) / SUBCELL_TEMPERATURE)
+    peak = np.stack([row, col], axis=1) + weight @ steps / np.where(
+        known, weight.sum(1, keepdims=True), 1
+    )
+    return np.asarray(np.where(known, peak, np.nan))
 
 
 def _agreeing(matches: Matches, cell: float, settings: FirstGuessSettings) -> Matches:
@@ -82,12 +193,12 @@ def sample_descriptors(features: Features, xy: Float) -> NDArray[np.float32]:
     """
     cells = rowcol_to_cell(features.grid.rowcol(xy))
     limit = np.array(features.valid.shape, dtype=np.float64) - 1
-    inside = ((cells >= 0) & (cells <= limit)).all(axis=1)
+    inside = np.asarray(((cells >= 0) & (cells <= limit)).all(axis=1))
     corner = np.clip(np.floor(np.where(inside[:, None], cells, 0)), 0, np.maximum(limit - 1, 0))
     fraction = np.where(inside[:, None], cells - corner, 0)
     row, col = corner.astype(np.intp).T
     sampled = np.zeros((len(xy), features.descriptors.shape[-1]))
-    known = inside.copy()
+    known = np.array(inside)
     for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
         weight = np.abs(1 - i - fraction[:, 0]) * np.abs(1 - j - fraction[:, 1])
         at = (np.minimum(row + i, int(limit[0])), np.minimum(col + j, int(limit[1])))

@@ -81,7 +81,7 @@ def _checked_points(xy: Float) -> Float:
 
 
 def _status_at_start(source: GeoImage, xy: Float) -> NDArray[np.int8]:
-    """What can be said of a point before anything is matched."""
+    """Say what can be said of a point before anything is matched."""
     status = np.full(len(xy), Status.TRACKED, dtype=np.int8)
     inside = source.grid.contains(xy)
     # Land is asked of the pixel that holds the point; the point itself is not moved.

@@ -103,7 +103,7 @@ def _rings(size: int) -> NDArray[np.int64]:
     """Ring (size, size) of each wavenumber; ``BINS`` beyond the highest in all directions."""
     k = np.fft.fftfreq(size)
     radius = np.hypot(k[:, None], k[None, :])
-    return np.minimum((radius / 0.5 * BINS).astype(np.int64), BINS)
+    return np.asarray(np.minimum(radius / 0.5 * BINS, BINS), dtype=np.int64)
 
 
 def _weight(power0: Float, power1: Float, cross: Float) -> Float:
@@ -125,4 +125,4 @@ def _kernel(amplitude: Float) -> NDArray[np.float32]:
     middle = slice(size // 2 - KERNEL_REACH, size // 2 + KERNEL_REACH + 1)
     taper = np.hanning(2 * KERNEL_REACH + 3)[1:-1]
     kernel = spatial[middle, middle] * np.outer(taper, taper)
-    return (kernel / np.sqrt((kernel**2).sum())).astype(np.float32)
+    return np.asarray(kernel / np.sqrt((kernel**2).sum()), dtype=np.float32)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.consensus import nearest
 
 ROBUST_ITERATIONS = 6
 LEAST_MATCHES = 8
@@ -55,7 +55,7 @@ def predict(xy: Float, match_xy: Float, match_displacement: Float, neighbours: i
         return Prediction(
             np.full((len(xy), 2), np.nan), np.full(len(xy), np.inf), np.zeros(len(xy))
         )
-    distance, index = cKDTree(match_xy).query(xy, k=count)
+    distance, index = nearest(match_xy, xy, count)
     offset = match_xy[index] - xy[:, None]
     moved = match_displacement[index]
     reach = np.maximum(distance[:, -1:], 1.0)
@@ -76,7 +76,7 @@ def predict(xy: Float, match_xy: Float, match_displacement: Float, neighbours: i
 
 
 def _robust_fit(design: Float, moved: Float, near: Float) -> tuple[Float, Float, Float]:
-    """Iteratively re-weighted least squares, all positions at once.
+    """Fit by iteratively re-weighted least squares, all positions at once.
 
     Starts from the neighbours' median, which a minority cannot move.
     """
@@ -98,10 +98,11 @@ def _normal_matrix(design: Float, weight: Float) -> Float:
     matrix = np.einsum("nki,nk,nkj->nij", design, weight, design)
     ridge = 1e-3 * weight.sum(axis=1) + 1e-9
     matrix[:, np.arange(3), np.arange(3)] += ridge[:, None] * np.array([1e-6, 1.0, 1.0])
-    return matrix
+    return np.asarray(matrix, dtype=np.float64)
 
 
 def _biweight(residual: Float) -> Float:
     size = np.linalg.norm(residual, axis=-1)
     scale = 1.4826 * np.median(size, axis=1, keepdims=True) + 1.0
-    return np.asarray(np.clip(1 - (size / (4.0 * scale)) ** 2, 0, None) ** 2)
+    weight: Float = np.clip(1 - (size / (4.0 * scale)) ** 2, 0, None) ** 2
+    return weight

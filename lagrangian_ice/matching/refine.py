@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -159,7 +160,7 @@ def refine(
 def _search_radius(error: Float, least: int) -> NDArray[np.int64]:
     """Three standard errors, in steps of ``least`` so that points can share a batch."""
     steps = np.ceil((3 * error + 1) / least).clip(1)
-    return np.minimum(steps * least, max(LARGEST_RADIUS, least)).astype(np.int64)
+    return np.asarray(np.minimum(steps * least, max(LARGEST_RADIUS, least)), dtype=np.int64)
 
 
 def _chunks(radius: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
@@ -172,8 +173,9 @@ def _template_share(source: SplineImage, start: Float, half_width: int) -> Float
     """Share (N,) of the upright template's pixels that have data."""
     steps = torch.arange(-half_width, half_width + 1, dtype=torch.float64)
     rows = torch.from_numpy(start[:, 0])[:, None, None] + steps[:, None]
-    cols = torch.from_numpy(start[:, 1])[:, None, None] + steps
-    values = sample(source, *torch.broadcast_tensors(rows, cols))
+    cols = torch.from_numpy(start[:, 1])[:, None, None] + steps[None, :]
+    side = len(steps)
+    values = sample(source, rows.expand(-1, -1, side), cols.expand(-1, side, -1))
     return np.asarray(torch.isfinite(values).double().mean(dim=(1, 2)).numpy())
 
 
@@ -193,7 +195,7 @@ def _collected(peak: Peak, fit: AffineFit, share: Float) -> Refined:
 
 def _joined(parts: list[tuple[NDArray[np.intp], Refined]], count: int) -> Refined:
     shapes = {"position": (2,), "matrix": (2, 2), "covariance": (2, 2)}
-    whole = {}
+    whole: dict[str, NDArray[Any]] = {}
     for field in fields(Refined):
         kind = np.bool_ if field.name in ("at_edge", "converged") else np.float64
         whole[field.name] = np.zeros((count, *shapes.get(field.name, ())), dtype=kind)

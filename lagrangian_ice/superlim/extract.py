@@ -51,7 +51,9 @@ def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettin
     descriptors = np.zeros((height, width, DESCRIPTOR_SIZE), np.float16)
     valid = valid_cells(image.valid)
     device = torch.device(settings.device)
-    network = network.to(device, memory_format=torch.channels_last)
+    network.to(device)
+    # torch's own annotations leave this documented form out.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for tile in tiles(height * STRIDE, width * STRIDE, settings.tile):
         cells = tuple(slice(s.start // STRIDE, s.stop // STRIDE) for s in tile)
         if valid[cells].any():

@@ -26,7 +26,8 @@ def percentile_scaled(pixels: Pixels, floor_db: float | None) -> Pixels:
         pixels = np.maximum(pixels, np.float32(floor_db))
     low, high = np.nanpercentile(pixels[::4, ::4], [1, 99])
     scaled = (pixels - low) / max(high - low, LEAST_SPREAD)
-    return np.nan_to_num(np.clip(scaled, 0, 1), nan=0.5).astype(np.float32)
+    clipped: Pixels = np.nan_to_num(np.clip(scaled, 0, 1), nan=0.5).astype(np.float32)
+    return clipped
 
 
 def local_scaled(pixels: Pixels, sigma: float) -> Pixels:
@@ -52,10 +53,12 @@ def _blurred(values: Pixels, sigma: float) -> Pixels:
     """Gaussian mean, computed on an eight times smaller image where sigma allows it."""
     factor = 8 if sigma >= 24 else 1
     if factor == 1 or min(values.shape) < 4 * factor:
-        return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        blurred = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        return np.asarray(blurred, dtype=np.float32)
     rows, cols = values.shape
     small = cv2.resize(
         values, (-(-cols // factor), -(-rows // factor)), interpolation=cv2.INTER_AREA
     )
     small = cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=cv2.BORDER_REFLECT)
-    return cv2.resize(small, (cols, rows), interpolation=cv2.INTER_LINEAR)
+    whole = cv2.resize(small, (cols, rows), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, dtype=np.float32)

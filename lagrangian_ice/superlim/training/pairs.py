@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from lagrangian_ice.superlim.features import CELL_CENTRE, STRIDE
 from lagrangian_ice.superlim.scaling import Pixels, local_scaled
@@ -97,12 +98,11 @@ def keypoint_labels(clean: Pixels, quantile: float = 0.85) -> NDArray[np.int64]:
     smooth = cv2.GaussianBlur(clean, (0, 0), 1.5)
     strength = cv2.cornerMinEigenVal(smooth, blockSize=5, ksize=3)
     rows, cols = (n // STRIDE for n in strength.shape)
-    cells = strength[: rows * STRIDE, : cols * STRIDE].reshape(rows, STRIDE, cols, STRIDE)
-    cells = cells.transpose(0, 2, 1, 3).reshape(rows, cols, STRIDE**2)
+    blocks = strength[: rows * STRIDE, : cols * STRIDE].reshape(rows, STRIDE, cols, STRIDE)
+    cells = blocks.transpose(0, 2, 1, 3).reshape(rows, cols, STRIDE**2)
     strongest = cells.max(axis=-1)
-    labels = cells.argmax(axis=-1)
-    labels[strongest < np.quantile(strongest, quantile)] = NO_KEYPOINT
-    return labels.astype(np.int64)
+    weak = strongest < np.quantile(strongest, quantile)
+    return np.where(weak, NO_KEYPOINT, cells.argmax(axis=-1)).astype(np.int64)
 
 
 def _sampling(shape: tuple[int, ...], size: int, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
@@ -131,7 +131,8 @@ def _random_linear(rng: np.random.Generator) -> NDArray[np.float64]:
 
 def _smooth_warp(size: int, rng: np.random.Generator) -> Pixels:
     coarse = rng.normal(0, rng.uniform(0, 4), (4, 4, 2)).astype(np.float32)
-    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+    warp = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(warp, dtype=np.float32)
 
 
 def _with_crack(
@@ -145,22 +146,25 @@ def _with_crack(
 
 
 def _sample(texture: Pixels, at: Pixels) -> Pixels:
-    return cv2.remap(texture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    sampled = cv2.remap(
+        texture, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    return np.asarray(sampled, dtype=np.float32)
 
 
 def _disturb(clean: Pixels, rng: np.random.Generator) -> Pixels:
-    """What differs between two looks at the same ice; input has unit spread."""
+    """Add what differs between two looks at the same ice; input has unit spread."""
     size = clean.shape[0]
     seen = clean.copy()
     if rng.random() < 0.7:  # temporal decorrelation at scales of 2 to 16 px
-        change = cv2.GaussianBlur(
-            rng.normal(size=clean.shape).astype(np.float32), (0, 0), float(rng.uniform(1, 8))
-        )
-        seen += change / change.std() * rng.uniform(0, 0.6)
+        white = rng.normal(size=clean.shape).astype(np.float32)
+        change = cv2.GaussianBlur(white, (0, 0), float(rng.uniform(1, 8)))
+        seen += np.float32(rng.uniform(0, 0.6)) * change / change.std()
     for _ in range(rng.poisson(0.7)):
         seen = _with_lead(seen, rng)
     if rng.random() < 0.3:
-        seen = cv2.GaussianBlur(seen, (0, 0), float(rng.uniform(0.4, 1.2)))
+        blurred = cv2.GaussianBlur(seen, (0, 0), float(rng.uniform(0.4, 1.2)))
+        seen = np.asarray(blurred, dtype=np.float32)
     seen += rng.normal(size=clean.shape).astype(np.float32) * rng.uniform(0.05, 0.9)
     ramp = np.linspace(-1, 1, size, dtype=np.float32)
     seen += ramp * rng.normal(0, 0.5) + ramp[:, None] * rng.normal(0, 0.5)
@@ -195,15 +199,13 @@ def _inverse(mapping: Pixels, wanted: NDArray[np.float64]) -> NDArray[np.float64
 
     The nearest mapped pixel, then one Newton step with the local Jacobian.
     """
-    from scipy.spatial import cKDTree
-
     size = mapping.shape[0]
     step = 4
     nodes = mapping[::step, ::step].reshape(-1, 2)
     _, nearest = cKDTree(nodes).query(wanted)
     per_row = len(range(0, size, step))
     start = np.stack([nearest // per_row, nearest % per_row], axis=-1) * float(step)
-    position = start.copy()
+    position = np.array(start, dtype=np.float64)
     for _ in range(4):
         position, residual = _newton_step(mapping, position, wanted)
     outside = (position < 0).any(axis=1) | (position > size - 1).any(axis=1)
@@ -215,7 +217,7 @@ def _newton_step(
     mapping: Pixels, position: NDArray[np.float64], wanted: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     size = mapping.shape[0]
-    at = np.clip(position, 1, size - 2)
+    at: NDArray[np.float64] = np.clip(position, 1, size - 2)
 
     def value(offset_row: float, offset_col: float) -> NDArray[np.float64]:
         columns = (at[:, 1] + offset_col).astype(np.float32)
@@ -230,4 +232,6 @@ def _newton_step(
     determinant = np.where(np.abs(determinant) < 1e-3, 1e-3, determinant)
     row_step = (error[:, 0] * along_col[:, 1] - error[:, 1] * along_col[:, 0]) / determinant
     col_step = (along_row[:, 0] * error[:, 1] - along_row[:, 1] * error[:, 0]) / determinant
-    return at + np.stack([row_step, col_step], axis=1), np.hypot(error[:, 0], error[:, 1])
+    step = np.stack([row_step, col_step], axis=1)
+    residual: NDArray[np.float64] = np.hypot(error[:, 0], error[:, 1])
+    return np.asarray(at + step, dtype=np.float64), residual

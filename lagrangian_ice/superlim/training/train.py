@@ -110,7 +110,7 @@ def _begin(topology: Topology, recipe: Recipe, checkpoint: Path, start: SuperLIM
     network = SuperLIM(topology)
     if start is not None:
         network.load_state_dict(start.state_dict())
-    network = network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=0.15
@@ -152,7 +152,7 @@ def _step(run: _Run, batch: list[TrainingPair], recipe: Recipe) -> dict[str, flo
     detection = detector_loss(logits.float(), labels)
     loss = matching + recipe.detector_weight * detection
     run.optimiser.zero_grad()
-    loss.backward()
+    torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     run.optimiser.step()
     run.schedule.step()
