@@ -27,6 +27,9 @@ from scipy.spatial import Delaunay
 from lagrangian_ice.grid import Float
 from lagrangian_ice.times import SECONDS_PER_DAY
 
+STEADY_DAYS = 4.0
+"""Days for which the rates of :class:`MotionSettings` hold without shrinking."""
+
 MINIMUM_PLATES = 6
 """Fewer centres than this do not surround a plate."""
 
@@ -393,6 +396,9 @@ def _exponentials(matrix: Float, factor: Float) -> Float:
 class MotionSettings:
     """How strongly simulated ice moves. All rates are typical values, per day.
 
+    In records longer than ``STEADY_DAYS`` the steady rates are smaller, as the square root of the
+    length: directions that last for days do not last for months.
+
     Attributes
     ----------
     plate_size : float
@@ -455,18 +461,22 @@ def random_motion(
     Raises
     ------
     ValueError
-        If the plates are too large for the bounds to hold some of them.
+        If ``days`` is not positive or the plates are too large for the bounds to hold some.
     """
+    if not days > 0:
+        raise ValueError(f"days {days} is not positive")
     settings = settings or MotionSettings()
     origin = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
     centres = _plate_centres(bounds, settings.plate_size, rng)
     bend, bend_wave, bend_phase = _bends(settings.plate_size, rng)
-    strain = rng.normal(0, settings.strain, (2, 2)) / SECONDS_PER_DAY
+    steady = min(1.0, STEADY_DAYS / days) ** 0.5
+    strain = steady * rng.normal(0, settings.strain, (2, 2)) / SECONDS_PER_DAY
     angle = rng.uniform(0, 2 * np.pi)
     direction = np.array([np.cos(angle), np.sin(angle)])
-    drift = _course(settings.drift / SECONDS_PER_DAY * direction, settings, rng)
-    rotation = np.deg2rad(rng.normal(0, settings.rotation, len(centres)))
+    drift = _course(steady * settings.drift / SECONDS_PER_DAY * direction, settings, rng)
+    rotation = steady * np.deg2rad(rng.normal(0, settings.rotation, len(centres)))
     slip = rng.normal(0, settings.slip, centres.shape) + settings.opening * (centres - origin)
+    slip *= steady
     return IceMotion(
         reference_time=float(reference_time),
         origin=origin,

@@ -6,7 +6,9 @@ day to day. Leads that open show a dark texture of their own, overlaps of plates
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,9 @@ COARSE = 16
 
 CHANGE_SIZE = 1024
 """Side of the periodic field of changes, pixels: its period is further than ice is matched."""
+
+FORGOTTEN = 0.03
+"""Share of a day's change below which later days do without it."""
 
 LEAD_SIZE = 512
 """Side of the periodic texture of leads, pixels."""
@@ -125,7 +130,7 @@ class IceField:
             return self.texture
         rows, cols = self.grid.shape
         change = self._change(time)
-        change *= np.float32(self.settings.changing)
+        change = np.float32(self.settings.changing) * change
         repeats = (1, -(-rows // CHANGE_SIZE), -(-cols // CHANGE_SIZE))
         return self.texture + np.tile(change, repeats)[:, :rows, :cols]
 
@@ -133,29 +138,27 @@ class IceField:
         """Draw a periodic autoregressive field of unit variance with nodes a day apart."""
         days = (time - self.motion.reference_time) / SECONDS_PER_DAY
         node = int(np.floor(days))
-        weight = days - node
-        memory = self.settings.memory
-        now = self._node_field(node)
-        later = np.sqrt(1 - memory**2) * self._innovation(node + 1) + memory * now
+        weight, memory = days - node, self.settings.memory
+        now, later = self._node_field(node), self._node_field(node + 1)
         norm = np.sqrt((1 - weight) ** 2 + weight**2 + 2 * weight * (1 - weight) * memory)
         mixed = ((1 - weight) * now + weight * later) / norm
         return np.asarray(mixed, dtype=np.float32)
 
     def _node_field(self, node: int) -> Image:
+        """Sum of all that is still remembered of the days up to this one."""
         memory = self.settings.memory
-        first = min(node, 0)
-        field = self._innovation(first)
-        fresh = np.float32(np.sqrt(1 - memory**2))
-        for day in range(first + 1, node + 1):
-            field = np.float32(memory) * field + fresh * self._innovation(day)
+        if memory in (0.0, 1.0):
+            return self._innovation(0 if memory else node)
+        days = math.ceil(math.log(FORGOTTEN) / math.log(memory))
+        weights = np.sqrt(1 - memory**2) * memory ** np.arange(days)
+        weights /= np.linalg.norm(weights)
+        field = np.zeros((len(self.texture), CHANGE_SIZE, CHANGE_SIZE), np.float32)
+        for day, weight in enumerate(weights):
+            field += np.float32(weight) * self._innovation(node - day)
         return field
 
     def _innovation(self, node: int) -> Image:
-        # Negative days come before the reference time; seeds may not be negative.
-        rng = np.random.default_rng([self.seed, node + 1_000_000])
-        tile = (CHANGE_SIZE, CHANGE_SIZE)
-        fields = power_law_noise(tile, rng, 1.5, 10000.0 / self.grid.pixel)
-        return np.stack(fields[: len(self.texture)])
+        return _fresh_change(self.seed, node, self.grid.pixel)[: len(self.texture)]
 
     def _add_ridges(self, image: Image, place: Placement) -> None:
         overlap = np.clip(place.second / self.grid.pixel, 0, 1)
@@ -182,6 +185,17 @@ class IceField:
             ice = 10 ** (np.nan_to_num(image[index, row, col], nan=-99.0) / 10)
             mixed = 10 * np.log10(share * ice + (1 - share) * lead)
             image[index, row, col] = np.where(np.isnan(image[index, row, col]), np.nan, mixed)
+
+
+@lru_cache(maxsize=16)
+def _fresh_change(seed: int, node: int, pixel: float) -> Image:
+    """Two fields of what is new on a day; kept, because the days after remember it."""
+    # Negative days come before the reference time; seeds may not be negative.
+    rng = np.random.default_rng([seed, 6, node + 1_000_000])
+    fields = power_law_noise((CHANGE_SIZE, CHANGE_SIZE), rng, 1.5, 10000.0 / pixel)
+    both = np.stack(fields)
+    both.flags.writeable = False
+    return both
 
 
 @dataclass(frozen=True)
