@@ -104,7 +104,8 @@ def simulate_archive(
     days: float,
     seed: int,
     start: datetime,
-    settings: ArchiveSettings | None = None,
+    area_km: float = 200.0,
+    pixel: float = 100.0,
 ) -> list[Path]:
     """Write scenes of drifting ice from several passes a day, and ``truth.nc``.
 
@@ -118,8 +119,10 @@ def simulate_archive(
         The same seed and settings give the same pixels.
     start : datetime
         Beginning of the record, UTC.
-    settings : ArchiveSettings, optional
-        Size of the area, pixel, strength of the motion.
+    area_km : float
+        Side of the area that the passes are about, 40 to 1000 km.
+    pixel : float
+        Of the scenes, 40 to 400 m.
 
     Returns
     -------
@@ -133,17 +136,21 @@ def simulate_archive(
     WorkspaceError
         If the directory cannot be written or holds an archive already.
     """
+    settings = ArchiveSettings(area_km=area_km, pixel=pixel)
     return [path for path, _, _ in write_archive(directory, days, seed, start, settings)]
 
 
 def write_archive(
-    directory: Path,
-    days: float,
-    seed: int,
-    start: datetime,
-    settings: ArchiveSettings | None = None,
+    directory: Path, days: float, seed: int, start: datetime, settings: ArchiveSettings
 ) -> Iterator[tuple[Path, int, int]]:
     """Write an archive as :func:`simulate_archive`, telling after each scene how far it is.
+
+    Parameters
+    ----------
+    directory, days, seed, start
+        As there.
+    settings : ArchiveSettings
+        Size of the area, pixel, passes a day, strength of the motion.
 
     Yields
     ------
@@ -152,7 +159,6 @@ def write_archive(
     done, total : int
         Scenes written, scenes in all.
     """
-    settings = settings or ArchiveSettings()
     if not 0 < days <= 400:
         raise ValueError(f"days {days} is not more than 0 and at most 400")
     if seed < 0:

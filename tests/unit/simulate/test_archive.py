@@ -13,13 +13,12 @@ from lagrangian_ice.simulate.truth import Truth, load_truth
 from lagrangian_ice.times import parse_utc, to_seconds
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
-SETTINGS = ArchiveSettings(area_km=60.0, pixel=200.0, passes_per_day=3)
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
     directory = tmp_path_factory.mktemp("archive") / "scenes"
-    return directory, simulate_archive(directory, 1.0, 5, START, SETTINGS)
+    return directory, simulate_archive(directory, 1.0, 5, START, area_km=60.0, pixel=200.0)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +130,7 @@ def test_ice_moves_with_the_truth(archive: tuple[Path, list[Path]], truth: Truth
 
 
 def test_same_seed_same_bytes(archive: tuple[Path, list[Path]], tmp_path: Path) -> None:
-    again = simulate_archive(tmp_path, 1.0, 5, START, SETTINGS)
+    again = simulate_archive(tmp_path, 1.0, 5, START, area_km=60.0, pixel=200.0)
     assert [path.name for path in again] == [path.name for path in archive[1]]
     with rasterio.open(again[-1]) as a, rasterio.open(archive[1][-1]) as b:
         assert np.array_equal(a.read(), b.read())
