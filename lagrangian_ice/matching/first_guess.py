@@ -129,7 +129,8 @@ def own_displacement(
     wanted = sample_descriptors(source, xy)
     usable = np.flatnonzero(np.isfinite(wanted[:, 0]) & np.isfinite(expected).all(axis=1))
     steps = np.arange(-radius, radius + 1)
-    for index in np.array_split(usable, max(1, len(usable) // OWN_CHUNK)):
+    for first in range(0, len(usable), OWN_CHUNK):
+        index = usable[first : first + OWN_CHUNK]
         cells = rowcol_to_cell(target.grid.rowcol(xy[index] + expected[index]))
         middle = np.rint(cells).astype(np.intp)
         rows = middle[:, :1, None] + steps[None, :, None]

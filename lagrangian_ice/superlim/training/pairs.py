@@ -101,7 +101,7 @@ def keypoint_labels(clean: Pixels, quantile: float = 0.85) -> NDArray[np.int64]:
     blocks = strength[: rows * STRIDE, : cols * STRIDE].reshape(rows, STRIDE, cols, STRIDE)
     cells = blocks.transpose(0, 2, 1, 3).reshape(rows, cols, STRIDE**2)
     strongest = cells.max(axis=-1)
-    weak = strongest < np.quantile(strongest, quantile)
+    weak = strongest <= np.quantile(strongest, quantile)
     return np.where(weak, NO_KEYPOINT, cells.argmax(axis=-1)).astype(np.int64)
 
 

@@ -1,0 +1,112 @@
+"""Correlation of templates over a window."""
+
+import numpy as np
+import pytest
+import torch
+from moving_texture import moved_pair
+
+from lagrangian_ice.matching.correlation import correlate, masked_ncc, rotated
+from lagrangian_ice.matching.sampling import SplineImage
+
+NO_TURN = torch.zeros(1, dtype=torch.float64)
+
+
+def brute_force_ncc(template, window):
+    size = template.shape[0]
+    lags = window.shape[0] - size + 1
+    result = np.full((lags, lags), np.nan)
+    for i in range(lags):
+        for j in range(lags):
+            part = window[i : i + size, j : j + size]
+            both = np.isfinite(part) & np.isfinite(template)
+            if both.sum() >= 0.5 * np.isfinite(template).sum():
+                result[i, j] = np.corrcoef(part[both], template[both])[0, 1]
+    return result
+
+
+@pytest.mark.parametrize("gaps", [(), ("window",), ("template",), ("template", "window")])
+def test_masked_correlation_equals_brute_force(gaps):
+    """Half-empty windows must neither be NaN nor count the gap as ice."""
+    rng = np.random.default_rng(3)
+    window = rng.normal(size=(25, 25)).astype(np.float32) + 40
+    template = window[6:15, 4:13] + rng.normal(0, 0.3, (9, 9)).astype(np.float32)
+    if "window" in gaps:
+        window[:, 14:] = np.nan
+    if "template" in gaps:
+        template[:4, :] = np.nan
+    found = masked_ncc(torch.from_numpy(template)[None], torch.from_numpy(window)[None])[0].numpy()
+    expected = brute_force_ncc(template.astype(float), window.astype(float))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+    assert np.unravel_index(np.nanargmax(found), found.shape) == (6, 4)
+
+
+def test_flat_window_has_no_correlation():
+    found = masked_ncc(torch.randn(1, 9, 9), torch.full((1, 21, 21), 3.0))
+    assert torch.isnan(found).all()
+
+
+def test_peak_is_unbiased_at_any_fraction_of_a_pixel():
+    """Template centre off by one, window cut at int(r): both would show here."""
+    errors = []
+    for shift in ([0.0, 0.0], [0.25, -0.4], [3.5, -2.7], [-5.1, 6.6]):
+        pair = moved_pair(shift=shift, seed=4)
+        guess = pair.truth + np.random.default_rng(5).uniform(-6, 6, pair.truth.shape)
+        peak = correlate(
+            SplineImage.of(pair.source),
+            SplineImage.of(pair.target),
+            torch.from_numpy(pair.start),
+            torch.from_numpy(guess),
+            NO_TURN.expand(len(guess), 1),
+            12,
+            10,
+        )
+        errors.append(peak.position.numpy() - pair.truth)
+    errors = np.concatenate(errors)
+    assert np.abs(errors.mean(axis=0)).max() < 0.01
+    assert np.abs(errors).max() < 0.15
+
+
+@pytest.mark.parametrize("degrees", [-12.0, 9.0])
+def test_rotation_found_is_counter_clockwise_on_the_map(degrees):
+    pair = moved_pair(shift=[1.3, 0.2], degrees=degrees, seed=6)
+    angles = torch.deg2rad(torch.tensor([-12.0, 0.0, 9.0], dtype=torch.float64))
+    peak = correlate(
+        SplineImage.of(pair.source),
+        SplineImage.of(pair.target),
+        torch.from_numpy(pair.start),
+        torch.from_numpy(pair.truth + 2.2),
+        angles.expand(len(pair.start), 3),
+        12,
+        8,
+    )
+    np.testing.assert_allclose(np.degrees(peak.rotation.numpy()), degrees)
+    assert float(peak.correlation.median()) > 0.95
+
+
+def test_counter_clockwise_takes_east_to_north():
+    row, col = rotated(torch.tensor([0.0]), torch.tensor([1.0]), torch.tensor([np.pi / 2]))
+    assert float(row) == pytest.approx(-1)
+    assert float(col) == pytest.approx(0, abs=1e-6)
+
+
+def test_motion_beyond_the_search_is_reported_at_the_edge():
+    pair = moved_pair(shift=[0.0, 9.0], seed=7)
+    peak = correlate(
+        SplineImage.of(pair.source),
+        SplineImage.of(pair.target),
+        torch.from_numpy(pair.start),
+        torch.from_numpy(pair.truth - [0, 5.0]),
+        NO_TURN.expand(len(pair.start), 1),
+        12,
+        4,
+    )
+    assert peak.at_edge.float().mean() > 0.8
+
+
+def test_repeated_texture_has_a_high_second_peak():
+    tile = np.random.default_rng(8).normal(size=(10, 10)).astype(np.float32)
+    image = SplineImage.of(np.tile(tile, (12, 12)))
+    at = torch.tensor([[60.0, 60.0]]).double()
+    peak = correlate(image, image, at, at, NO_TURN[None], 12, 14)
+    assert float(peak.ratio) > 0.98

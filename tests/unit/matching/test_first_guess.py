@@ -1,0 +1,176 @@
+"""Cells, consensus, motion field and the first guess, on descriptors made by hand."""
+
+import numpy as np
+import pytest
+
+from lagrangian_ice.grid import Grid
+from lagrangian_ice.matching.cells import block_centres, match_cells
+from lagrangian_ice.matching.consensus import agreeing_share, in_consensus
+from lagrangian_ice.matching.first_guess import first_guess, own_displacement, sample_descriptors
+from lagrangian_ice.matching.motion_field import predict
+from lagrangian_ice.settings import FirstGuessSettings
+from lagrangian_ice.superlim.features import Features, cell_to_rowcol
+
+PIXEL = 100.0
+
+
+def features(descriptors, x0=0.0, y0=0.0, valid=None):
+    height, width = descriptors.shape[:2]
+    valid = np.ones((height, width), bool) if valid is None else valid
+    unit = descriptors / np.linalg.norm(descriptors, axis=-1, keepdims=True)
+    unit = np.where(valid[..., None], unit, 0).astype(np.float16)
+    grid = Grid(x0, y0, PIXEL, (height * 8 + 3, width * 8 + 5))
+    return Features(grid, np.zeros((height, width), np.float32), unit, valid, "")
+
+
+def shifted_pair(rows=40, cols=48, shift=(5, -7), seed=0, outside=(0, 0)):
+    """Cells moved by whole cells; the target grid is also offset by whole pixels."""
+    rng = np.random.default_rng(seed)
+    ice = rng.normal(size=(rows + 40, cols + 40, 256))
+    source = ice[20 : 20 + rows, 20 : 20 + cols]
+    target = ice[20 - shift[0] : 20 - shift[0] + rows, 20 - shift[1] : 20 - shift[1] + cols]
+    first = features(source, 5000.0, 9000.0)
+    second = features(target, 5000.0 + outside[1] * PIXEL, 9000.0 - outside[0] * PIXEL)
+    truth = np.array(
+        [shift[1] * 800.0 + outside[1] * PIXEL, -shift[0] * 800.0 - outside[0] * PIXEL]
+    )
+    return first, second, truth
+
+
+@pytest.mark.parametrize("outside", [(0, 0), (3, -11)])
+def test_whole_cell_motion_is_found_on_grids_with_another_origin(outside):
+    source, target, truth = shifted_pair(outside=outside)
+    matches = match_cells(source, target, np.zeros_like(block_centres(source)), 10_000.0)
+    # Cells that left the image match at random; their similarity is that of strangers.
+    right = matches[matches.similarity > 0.9]
+    assert len(right) > 0.5 * source.valid.size
+    assert np.linalg.norm(right.displacement - truth, axis=1).max() < 1
+
+
+def test_nothing_is_matched_beyond_the_window():
+    source, target, truth = shifted_pair()
+    reach = np.linalg.norm(truth) - 900
+    matches = match_cells(source, target, np.zeros_like(block_centres(source)), reach)
+    assert (np.linalg.norm(matches.displacement, axis=1) < reach + 1140).all()
+
+
+def test_window_follows_the_expected_displacement():
+    source, target, truth = shifted_pair()
+    expected = np.broadcast_to(truth + [800.0, 0.0], block_centres(source).shape)
+    matches = match_cells(source, target, expected, 2500.0)
+    np.testing.assert_allclose(np.median(matches.displacement, axis=0), truth, atol=1)
+
+
+def test_different_pixels_are_refused():
+    source, target, _ = shifted_pair()
+    other = Features(
+        Grid(0, 0, 50.0, source.grid.shape), target.scores, target.descriptors, target.valid, ""
+    )
+    with pytest.raises(ValueError, match="do not match"):
+        match_cells(source, other, np.zeros_like(block_centres(source)), 1e4)
+
+
+def test_images_without_data_have_no_matches():
+    source, target, _ = shifted_pair()
+    empty = features(np.ones((40, 48, 256)), valid=np.zeros((40, 48), bool))
+    assert len(match_cells(empty, target, np.zeros_like(block_centres(empty)), 1e4)) == 0
+    guess = first_guess(source, empty, np.array([[7000.0, 7000.0]]), 86400, FirstGuessSettings())
+    assert np.isnan(guess.prediction.displacement).all()
+    assert np.isinf(guess.prediction.error).all()
+
+
+def scattered(count=600, seed=0):
+    return np.random.default_rng(seed).uniform(0, 100_000, (count, 2))
+
+
+def test_wrong_vectors_fall_and_right_ones_stay():
+    xy = scattered()
+    moved = np.tile([3000.0, -1000.0], (len(xy), 1)) + 0.02 * (xy - 50_000)
+    wrong = np.random.default_rng(1).random(len(xy)) < 0.3
+    moved[wrong] += np.random.default_rng(2).uniform(-20_000, 20_000, (wrong.sum(), 2))
+    kept = in_consensus(xy, moved, 20, 0.4, 1200.0)
+    assert kept[~wrong].mean() > 0.97
+    assert kept[wrong].mean() < 0.05
+
+
+def test_both_rigid_sides_of_a_crack_survive():
+    xy = scattered()
+    moved = np.where((xy[:, :1] > 50_000), [[6000.0, 0.0]], [[0.0, -6000.0]])
+    assert in_consensus(xy, moved, 20, 0.4, 1200.0).mean() > 0.97
+
+
+def test_a_vector_is_not_its_own_witness():
+    xy = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
+    moved = np.array([[0.0, 0.0], [9000.0, 0.0], [9000.0, 0.0]])
+    share = agreeing_share(xy, moved, xy, moved, 2, 500.0)
+    assert share[0] == 0
+
+
+def test_ice_at_rest_is_a_motion_like_any_other():
+    xy = scattered()
+    assert in_consensus(xy, np.zeros_like(xy), 20, 0.4, 1200.0).all()
+    field = predict(xy[:5], xy, np.zeros_like(xy), 40)
+    np.testing.assert_allclose(field.displacement, 0, atol=1e-6)
+
+
+def test_prediction_is_exact_on_affine_motion():
+    xy = scattered()
+    gradient = np.array([[0.02, -0.05], [0.05, 0.01]])
+    moved = [2000.0, 700.0] + xy @ gradient.T
+    wanted = scattered(30, seed=3) * 0.8 + 10_000
+    field = predict(wanted, xy, moved, 40)
+    np.testing.assert_allclose(field.displacement, [2000.0, 700.0] + wanted @ gradient.T, atol=15)
+    np.testing.assert_allclose(field.rotation, np.degrees(np.arctan2(0.1, 2.03)), atol=0.1)
+
+
+def test_stated_error_grows_away_from_the_matches():
+    xy = scattered()
+    moved = np.random.default_rng(4).normal(0, 200, xy.shape)
+    field = predict(np.array([[50_000.0, 50_000.0], [160_000.0, 50_000.0]]), xy, moved, 40)
+    assert field.error[0] < 300
+    assert field.error[1] > 2 * field.error[0]
+
+
+def test_too_few_matches_predict_nothing():
+    field = predict(np.zeros((2, 2)), np.zeros((3, 2)), np.zeros((3, 2)), 40)
+    assert np.isinf(field.error).all()
+
+
+def test_descriptor_at_a_cell_centre_is_the_cells_own():
+    source, _, _ = shifted_pair()
+    xy = source.grid.xy(cell_to_rowcol(np.array([[4.0, 9.0], [11.5, 9.0], [-1.0, 2.0]])))
+    sampled = sample_descriptors(source, xy)
+    np.testing.assert_allclose(sampled[0], source.descriptors[4, 9], atol=2e-3)
+    between = source.descriptors[11, 9].astype(float) + source.descriptors[12, 9]
+    np.testing.assert_allclose(sampled[1], between / np.linalg.norm(between), atol=2e-3)
+    assert np.isnan(sampled[2]).all()
+
+
+def test_own_descriptor_finds_its_cell():
+    source, target, truth = shifted_pair()
+    xy = source.grid.xy(cell_to_rowcol(np.array([[20.0, 20.0], [25.0, 30.0]])))
+    found = own_displacement(source, target, xy, np.tile(truth + [1600.0, 800.0], (2, 1)), 4)
+    np.testing.assert_allclose(found, np.tile(truth, (2, 1)), atol=5)
+
+
+def test_parcel_beside_a_crack_follows_its_own_side():
+    """Three quarters of the matches around are on the other plate."""
+    rng = np.random.default_rng(5)
+    ice = rng.normal(size=(80, 80, 256))
+    target = ice.copy()
+    target[:, 40:] = np.roll(ice[:, 40:], 6, axis=0)
+    source, target = features(ice), features(target)
+    xy = source.grid.xy(cell_to_rowcol(np.array([[40.0, 38.0], [40.0, 42.0]])))
+    guess = first_guess(source, target, xy, 86400.0, FirstGuessSettings())
+    np.testing.assert_allclose(
+        guess.prediction.displacement, [[0.0, 0.0], [0.0, -4800.0]], atol=250
+    )
+
+
+def test_first_guess_of_a_whole_field_with_its_error():
+    source, target, truth = shifted_pair(rows=64, cols=64)
+    xy = source.grid.xy(np.random.default_rng(6).uniform(120, 380, (40, 2)))
+    guess = first_guess(source, target, xy, 86400.0, FirstGuessSettings())
+    error = np.linalg.norm(guess.prediction.displacement - truth, axis=1)
+    assert error.max() < 100
+    assert guess.prediction.error.max() < 800

@@ -1,0 +1,174 @@
+"""Network, features and weights files."""
+
+import numpy as np
+import pytest
+import torch
+
+from lagrangian_ice.errors import WeightsError
+from lagrangian_ice.grid import Grid
+from lagrangian_ice.images.geoimage import GeoImage
+from lagrangian_ice.settings import FeatureSettings
+from lagrangian_ice.superlim import weights_store
+from lagrangian_ice.superlim.extract import extract_features, network_input, valid_cells
+from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
+
+SMALL = Topology(channels=(4, 8, 8, 8), detector_width=8, descriptor_width=16)
+
+
+def make_image(shape=(400, 360), seed=0, bands=("HH",), data=None):
+    rng = np.random.default_rng(seed)
+    if data is None:
+        data = rng.normal(-14, 3, (len(bands), *shape)).astype(np.float32)
+    return GeoImage(
+        pass_id="p",
+        scene_ids=("s",),
+        grid=Grid(0.0, 0.0, 100.0, data.shape[1:]),
+        polarisations=bands,
+        units="db",
+        data=data,
+        land=np.zeros(data.shape[1:], bool),
+        node_time=np.zeros((14, 14)),
+    )
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(1)
+    made = SuperLIM(SMALL)
+    # Statistics other than the initial ones, so that training mode would show.
+    made.train()
+    with torch.no_grad():
+        made(torch.randn(2, 1, 64, 64))
+    return made.eval()
+
+
+def test_one_score_and_one_unit_descriptor_a_cell(network):
+    features = extract_features(make_image((83, 70)), network, FeatureSettings(tile=128))
+    assert features.scores.shape == (10, 8)
+    assert features.descriptors.shape == (10, 8, 256)
+    length = np.linalg.norm(features.descriptors.astype(np.float32), axis=-1)
+    np.testing.assert_allclose(length[features.valid], 1, atol=2e-3)
+    assert (features.scores >= 0).all()
+    assert (features.scores <= 1).all()
+
+
+@pytest.mark.parametrize("tile", [128, 136, 200])
+def test_features_do_not_depend_on_the_tiling(network, tile):
+    image = make_image()
+    whole = extract_features(image, network, FeatureSettings(tile=8192))
+    tiled = extract_features(image, network, FeatureSettings(tile=tile))
+    np.testing.assert_allclose(tiled.scores, whole.scores, atol=1e-6)
+    np.testing.assert_allclose(tiled.descriptors, whole.descriptors, atol=1e-3)
+
+
+def test_network_left_in_training_mode_is_refused(network):
+    with pytest.raises(ValueError, match="eval"):
+        extract_features(make_image(), network.train(), FeatureSettings())
+
+
+def test_descriptors_do_not_depend_on_far_pixels(network):
+    inputs = torch.randn(1, 1, 256, 256)
+    changed = inputs.clone()
+    changed[..., 128:] += 5
+    with torch.inference_mode():
+        before, after = network(inputs)[1], network(changed)[1]
+    assert torch.equal(before[..., :10], after[..., :10])
+    assert not torch.allclose(before[..., 16:], after[..., 16:])
+
+
+def test_cells_without_data_have_no_descriptor(network):
+    data = np.random.default_rng(0).normal(-14, 3, (1, 160, 160)).astype(np.float32)
+    data[:, :, 80:] = np.nan
+    features = extract_features(make_image(data=data), network, FeatureSettings())
+    assert features.valid[:, :9].all()
+    assert not features.valid[:, 10:].any()
+    assert not features.descriptors[~features.valid].any()
+
+
+def test_all_nodata_image_gives_no_features(network):
+    data = np.full((1, 64, 64), np.nan, np.float32)
+    features = extract_features(make_image(data=data), network, FeatureSettings())
+    assert not features.valid.any()
+
+
+def test_valid_cells_need_valid_neighbours():
+    pixels = np.zeros((64, 64), bool)
+    pixels[24:40, 24:40] = True
+    assert not valid_cells(pixels).any()
+
+
+def test_one_channel_network_sees_hh_and_two_channel_network_both():
+    image = make_image(bands=("HV", "HH"))
+    one = network_input(image, Topology(inputs=1))
+    two = network_input(image, Topology(inputs=2))
+    np.testing.assert_array_equal(one[0], two[0])
+    assert not np.array_equal(two[0], two[1])
+
+
+def test_two_channel_network_sees_a_single_band_twice():
+    given = network_input(make_image(), PUBLISHED)
+    np.testing.assert_array_equal(given[0], given[1])
+
+
+def test_wrong_input_shape_is_refused(network):
+    with pytest.raises(ValueError, match="8 h, 8 w"):
+        network(torch.zeros(1, 1, 60, 64))
+
+
+def test_packaged_weights_load_in_evaluation_mode():
+    network = weights_store.load_network("default")
+    assert not network.training
+    assert len(network.sha256) == 64
+
+
+def test_packaged_weights_are_at_most_6_mb():
+    assert weights_store.find_weights("default").stat().st_size <= 6 * 2**20
+
+
+def test_published_weights_file_runs_through_the_same_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAGRANGIAN_ICE_WEIGHTS", str(tmp_path / "mine"))
+    torch.manual_seed(3)
+    original = SuperLIM(PUBLISHED).eval()
+    torch.save(original.state_dict(), tmp_path / "weights.pth")
+    entry = weights_store.import_weights(tmp_path / "weights.pth", "published")
+    assert entry.parameters == 1_304_643
+    loaded = weights_store.load_network("published")
+    image = torch.rand(1, 2, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(image), original(image))
+    assert "published" in [entry.name for entry in weights_store.list_weights()]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"no weights", "not a torch weights file"), (b"", "not a torch weights file")],
+)
+def test_damaged_weights_file_is_one_clear_line(tmp_path, content, reason):
+    path = tmp_path / "bad.pt"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=reason) as caught:
+        weights_store.load_network(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAGRANGIAN_ICE_WEIGHTS", str(tmp_path))
+    torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="does not fit"):
+        weights_store.import_weights(tmp_path / "other.pth")
+
+
+def test_weights_file_that_holds_code_is_refused(tmp_path):
+    torch.save({"state": print, "topology": "{}"}, tmp_path / "code.pt")
+    with pytest.raises(WeightsError, match="not a torch weights file"):
+        weights_store.load_network(str(tmp_path / "code.pt"))
+
+
+def test_unknown_weights_name_points_to_the_list():
+    with pytest.raises(WeightsError, match="weights list"):
+        weights_store.load_network("nothing")
+
+
+def test_import_may_not_leave_its_folder(tmp_path):
+    with pytest.raises(WeightsError, match="not usable"):
+        weights_store.import_weights(tmp_path / "x.pth", "../evil")
