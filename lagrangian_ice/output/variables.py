@@ -539,7 +539,6 @@ DEFORMATION = Product(
                 "node_coordinates": "x y",
                 "face_node_connectivity": "face_nodes",
                 "face_dimension": "face",
-                "face_coordinates": "face_lon face_lat",
             },
         ),
         Variable(
