@@ -22,6 +22,9 @@ HALF = 0.5
 MAX_GCP_HEIGHT = 1.0
 """Metres; higher control points are displaced by the slant view and are left out."""
 
+HEMISPHERE = 1.3e7
+"""Metres from the pole to beyond the equator in EPSG:3413."""
+
 _NODES = 97
 _EDGE_POINTS = 48
 _NEWTON_STEPS = 8
@@ -190,9 +193,9 @@ def usable_control_points(heights: Float) -> NDArray[np.bool_]:
 
 
 def footprint(georeference: Georeference) -> Polygon:
-    """Outline of the outer pixel edges in EPSG:3413; empty where it cannot be had."""
+    """Outline of the outer pixel edges in EPSG:3413; empty where it leaves the hemisphere."""
     outline = georeference.xy(_edge(georeference.shape))
-    if not np.all(np.isfinite(outline)):
+    if not np.all(np.abs(outline) < HEMISPHERE):
         return Polygon()
     polygon = Polygon(outline)
     if polygon.is_valid:

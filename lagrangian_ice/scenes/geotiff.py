@@ -19,14 +19,16 @@ import rasterio
 from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import ProjError
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import MAP_CRS, transform
 from lagrangian_ice.scenes.georeference import (
+    HEMISPHERE,
     AffineGeoreference,
     GcpGeoreference,
     Georeference,
@@ -47,6 +49,9 @@ from lagrangian_ice.times import parse_utc
 Pixels = NDArray[np.float32]
 
 SUPPORTED_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+_DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
+"""What GDAL's answers to damaged keys, tags and blocks become; the second has no public name."""
 
 _MIN_CONTROL_POINTS = 6
 _SAMPLE_ROWS = 7
@@ -146,10 +151,10 @@ def _opened(path: Path) -> Iterator[DatasetReader]:
             # scenes with control points have no transform; what is missing is told below
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(path, driver="GTiff")
-    except RasterioIOError as error:
+        with dataset:
+            yield dataset
+    except _DAMAGED as error:
         raise SceneError(_unreadable(path, error)) from None
-    with dataset:
-        yield dataset
 
 
 def _unreadable(path: Path, error: Exception) -> str:
@@ -248,18 +253,28 @@ def _from_control_points(path: Path, dataset: DatasetReader) -> GcpGeoreference:
     if not np.all(np.isfinite(table)):
         raise SceneError(f"{path}: control points that are not finite; get the file again")
     table = table[usable_control_points(table[:, 4])]
-    # averaging repeated points keeps the fit solvable
+    # a point given twice would leave the fit without a solution
     rowcol, first = np.unique(table[:, :2], axis=0, return_index=True)
     if len(rowcol) < _MIN_CONTROL_POINTS or np.linalg.matrix_rank(_quadratic(rowcol)) < 6:
         raise SceneError(
             f"{path}: {len(rowcol)} control points that do not span the image; "
             f"at least {_MIN_CONTROL_POINTS} over all of it are needed"
         )
+    shape = (dataset.height, dataset.width)
+    if np.any(rowcol < -np.array(shape)) or np.any(rowcol > 2 * np.array(shape)):
+        raise SceneError(f"{path}: control points far outside of the image; get the file again")
     positions = transform(table[first, 2:4], _known_crs(path, crs.to_wkt()), MAP_CRS)
-    if not np.all(np.isfinite(positions)):
+    if not np.all(np.abs(positions) < HEMISPHERE):
         raise SceneError(f"{path}: control points off the north polar map")
     # files count from the corner of the first pixel
-    return GcpGeoreference(rowcol - 0.5, positions, (dataset.height, dataset.width))
+    georeference = GcpGeoreference(rowcol - 0.5, positions, shape)
+    try:
+        georeference.xy([0.0, 0.0])
+    except np.linalg.LinAlgError:
+        raise SceneError(
+            f"{path}: no mapping goes through its control points; get the file again"
+        ) from None
+    return georeference
 
 
 def _quadratic(rowcol: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -393,7 +408,7 @@ def _read(path: Path, dataset: DatasetReader, index: int, window: Window) -> Pix
     try:
         stored = dataset.read(index, window=window)
         masked = _masked(dataset, index, window)
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
         raise SceneError(
             f"{path}: pixels cannot be read, the file is cut or damaged ({reason}); get it again"

@@ -305,6 +305,35 @@ def test_control_points_on_a_line(write_scene):
     refused(write_scene(NAME, linear(), gcps=gcps), "control points")
 
 
+def test_control_points_far_outside_of_the_image(write_scene):
+    gcps = [(r, c, 100.0 * c, -6e5 - 100.0 * r) for r in range(0, 41, 10) for c in range(0, 51, 10)]
+    gcps[7] = (1e30, *gcps[7][1:])
+    refused(write_scene(NAME, linear(), gcps=gcps), "control points")
+
+
+def test_damaged_bytes_are_an_error_of_the_scene_or_harmless(write_scene):
+    gcps = [(r, c, 80.0 * c, -6e5 - 80.0 * r) for r in range(0, 41, 8) for c in range(0, 51, 10)]
+    intact = [
+        write_scene(f"affine_{NAME}", linear()).read_bytes(),
+        write_scene(f"points_{NAME}", linear(), gcps=gcps).read_bytes(),
+    ]
+    rng = np.random.default_rng(5)
+    lines = []
+    for number in range(300):
+        content = bytearray(intact[number % 2])
+        # the directory and its tables are at the end
+        for place in rng.integers(1, 900, rng.integers(1, 8)):
+            content[-place] = rng.integers(0, 256)
+        path = write_scene(f"damaged_{number}_{NAME}", linear((2, 2)))
+        path.write_bytes(content)
+        try:
+            open_scene(path)
+        except SceneError as error:
+            lines.append(str(error))
+    assert 30 < len(lines) < 300
+    assert not any("\n" in line for line in lines)
+
+
 def test_complex_pixels(write_scene):
     refused(write_scene(NAME, np.ones((40, 50), dtype=np.complex64)), "complex64")
 
