@@ -513,12 +513,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = cli.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="lagrangian-ice",
-            standalone_mode=False,
-        )
+        with cli.make_context("lagrangian-ice", words) as context:
+            code = cli.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

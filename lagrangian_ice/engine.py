@@ -5,22 +5,27 @@ Everything is a :class:`concurrent.futures.Executor`; results do not depend on w
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import resource
+import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from lagrangian_ice.errors import LagrangianIceError
 
 P = ParamSpec("P")
+A = TypeVar("A")
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -70,19 +75,36 @@ def executor(workers: int) -> Iterator[Executor]:
 
 
 def in_order(
-    pool: Executor, function: Callable[[Any], T], items: Iterable[Any], ahead: int
-) -> Iterator[Future[T]]:
-    """Futures of ``function(item)`` in the order of the items, at most ``ahead`` submitted early.
+    pool: Executor, function: Callable[[A], T], items: Iterable[A], ahead: int
+) -> Iterator[T]:
+    """Results of ``function(item)`` in the order of the items.
 
-    With ``ahead`` 0 a task is submitted only when its turn has come.
+    At most ``ahead`` items are submitted before their turn; with 0 each only when it has come.
+    What a worker that died leaves undone is done here.
     """
-    waiting: deque[Future[T]] = deque()
+    waiting: deque[tuple[A, Future[T] | None]] = deque()
     for item in items:
-        waiting.append(pool.submit(function, item))
+        waiting.append((item, _submitted(pool, function, item)))
         if len(waiting) > ahead:
-            yield waiting.popleft()
+            yield _result(function, *waiting.popleft())
     while waiting:
-        yield waiting.popleft()
+        yield _result(function, *waiting.popleft())
+
+
+def _submitted(pool: Executor, function: Callable[[A], T], item: A) -> Future[T] | None:
+    try:
+        return pool.submit(function, item)
+    except BrokenExecutor:
+        return None
+
+
+def _result(function: Callable[[A], T], item: A, future: Future[T] | None) -> T:
+    try:
+        if future is not None:
+            return future.result()
+    except BrokenExecutor:
+        log.warning("a worker process died; its task is done here")
+    return function(item)
 
 
 def limit_threads(count: int) -> None:
@@ -104,6 +126,8 @@ def limit_threads(count: int) -> None:
 
 def _start_worker() -> None:
     limit_threads(1)
+    # Ctrl-C reaches the whole group; the parent tells its workers when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -26,7 +26,7 @@ from lagrangian_ice.parcels.fold import Fold, Stream, fold_pass, lost_until
 from lagrangian_ice.parcels.prepare import CACHE_BYTES, Prepared, Recent, Task, clean, prepare
 from lagrangian_ice.parcels.schema import DATABASE, locked
 from lagrangian_ice.parcels.store import PassRecord, Store
-from lagrangian_ice.parcels.transitions import nodes_within
+from lagrangian_ice.parcels.transitions import no_parcels, nodes_within
 from lagrangian_ice.scenes.catalogue import find_scenes
 from lagrangian_ice.scenes.passes import Pass, group_passes
 from lagrangian_ice.scenes.scene import Scene
@@ -348,7 +348,7 @@ class _Run:
         self.scenes: dict[str, Scene] = {}
         self.tasks: dict[int, Task] = {}
         self.failed: dict[str, str] = {}
-        self.parcels = store.living()
+        self.parcels = no_parcels()
 
     def advance(self, goal: float) -> Outcome:
         """Process, end who is lost by then, write the products, and only then move the clock.
@@ -357,6 +357,7 @@ class _Run:
         """
         for folder in (self.workspace, self._cache, self.workspace / PRODUCTS):
             clean(folder)
+        self.parcels = self.store.living()
         waiting, late = self._look()
         todo = [one for one in waiting if to_seconds(one.start) < goal]
         self._process(todo)
@@ -389,8 +390,8 @@ class _Run:
         ahead = 0 if self.workers == 1 else 2 * self.workers
         with executor(self.workers) as pool:
             ready = in_order(pool, prepare, tasks, ahead)
-            for one, future in zip(self.progress(todo), ready, strict=True):
-                self._fold(one, future.result())
+            for one, prepared in zip(self.progress(todo), ready, strict=True):
+                self._fold(one, prepared)
 
     def _fold(self, one: Pass, prepared: Prepared) -> None:
         index = self.store.next_pass_index()

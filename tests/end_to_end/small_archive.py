@@ -1,0 +1,178 @@
+"""A quick archive: small scenes of noise, and a matcher that knows how the ice moves."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from pkgutil import resolve_name
+
+import netCDF4
+import numpy as np
+import rasterio
+from rasterio.transform import Affine
+
+from lagrangian_ice.cli import run
+from lagrangian_ice.images.geoimage import GeoImage
+from lagrangian_ice.matching.vectors import Status, Vectors
+
+BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
+PIXEL = 250.0
+CORNER = (-100_000.0, -400_000.0)
+VELOCITY = np.array([0.05, 0.03])
+PASSES = {
+    # hours after BEGIN: shift of the west edge, km
+    3: 0,
+    15: 10,
+    29: 0,
+    40: -10,
+    53: 5,
+    66: 0,
+    77: 10,
+}
+
+
+def write_archive(folder: Path) -> list[Path]:
+    """Two frames make the third pass; the others are one scene each."""
+    paths = []
+    for number, (hours, shift) in enumerate(PASSES.items()):
+        moment = BEGIN + timedelta(hours=hours)
+        halves = ((0, 30), (28, 30)) if number == 2 else ((0, 58),)
+        for part, (top, height) in enumerate(halves):
+            paths.append(_scene(folder, number, part, moment, shift, top, height))
+    return paths
+
+
+def _scene(
+    folder: Path, number: int, part: int, moment: datetime, shift: int, top: int, height: int
+) -> Path:
+    start = moment + timedelta(seconds=10 * part)
+    stop = start + timedelta(seconds=10)
+    times = f"{start:%Y%m%dT%H%M%S}_{stop:%Y%m%dT%H%M%S}"
+    path = (
+        folder / f"S1A_EW_GRDM_1SDH_{times}_{30000 + number:06d}_{number + 1:06X}_A{part:03X}.tif"
+    )
+    path.parent.mkdir(exist_ok=True, parents=True)
+    rng = np.random.default_rng([number, part])
+    pixels = rng.normal(-15, 3, (1, height * 4, 60 * 4)).astype(np.float32)
+    west, north = CORNER[0] + shift * 1e3, CORNER[1] - top * 1e3
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        count=1,
+        height=height * 4,
+        width=60 * 4,
+        dtype="float32",
+        crs="EPSG:3413",
+        nodata=float("nan"),
+        transform=Affine(PIXEL, 0, west, 0, -PIXEL, north),
+    ) as dataset:
+        dataset.write(pixels)
+        dataset.update_tags(
+            time_coverage_start=start.isoformat(), time_coverage_end=stop.isoformat()
+        )
+        dataset.set_band_description(1, "sigma0_HH_dB")
+    return path
+
+
+def known_motion(
+    source: GeoImage, _sf: object, target: GeoImage, _tf: object, xy: np.ndarray, *_: object
+) -> Vectors:
+    """Stand in for ``match_images``: everything moves alike, some is not found."""
+    time0 = source.time_at(xy)
+    seconds = (target.time_at(xy) - time0)[:, None]
+    end = xy + VELOCITY * seconds + 50 * np.sin(xy / 7e3)
+    status = np.where(target.grid.contains(end), Status.TRACKED, Status.OUT_OF_IMAGE)
+    hard = (np.floor(xy[:, 0] / 1e3) + np.floor(time0 / 7e4)) % 9 == 0
+    status = np.where((status == Status.TRACKED) & hard, Status.TWO_PEAKS, status).astype(np.int8)
+    tracked = status == Status.TRACKED
+    end = np.where(tracked[:, None], end, np.nan)
+    time1 = np.full(len(xy), np.nan)
+    time1[tracked] = target.time_at(end[tracked])
+    return Vectors(
+        xy0=xy,
+        xy1=end,
+        covariance=np.where(tracked, 900.0, np.nan)[:, None, None] * np.eye(2),
+        first_guess=xy + VELOCITY * seconds,
+        first_guess_error=np.full(len(xy), 300.0),
+        mcc=np.full(len(xy), 0.7),
+        peak_ratio=np.full(len(xy), 0.6),
+        rotation=np.where(tracked, 0.5, np.nan),
+        strain=np.zeros((len(xy), 3)),
+        status=status,
+        time0=time0,
+        time1=time1,
+    )
+
+
+def command(workspace: Path, *words: object) -> int:
+    """Run a command line on a workspace; its exit code."""
+    return run([str(words[0]), *map(str, words[1:]), "--workspace", str(workspace), "-q"])
+
+
+def killed(place: str, count: int, before: bool, workspace: Path, *words: object) -> None:
+    """Run a command in a process that SIGKILL ends at the count-th call of a function."""
+    # From a server that has run no network: a fork of threads that torch holds would hang.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lagrangian_ice.workflow"])
+    child = context.Process(target=_run_to_death, args=(place, count, before, workspace, *words))
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL
+
+
+def _run_to_death(place: str, count: int, before: bool, workspace: Path, *words: object) -> None:
+    home_name, name = place.rsplit(".", 1)
+    home = resolve_name(home_name)
+    function = getattr(home, name)
+    calls = [0]
+
+    def doomed(*args: object, **kwargs: object) -> object:
+        calls[0] += 1
+        if calls[0] == count and before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*args, **kwargs)
+        if calls[0] == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(home, name, doomed)
+    resolve_name("lagrangian_ice.workflow").match_images = known_motion
+    command(workspace, *words)
+
+
+def seeded(workspace: Path, archive: Path, cache: Path | None = None) -> Path:
+    """A new workspace, with the cache of another one so that it is quick."""
+    more = ("--spacing", 5000, "--window-days", 1)
+    assert command(workspace, "seed", "--date", "2021-01-01", "--scenes", archive, *more) == 0
+    if cache is not None:
+        shutil.copytree(cache, workspace / "cache")
+    return workspace
+
+
+def products(workspace: Path) -> dict[str, dict[str, object]]:
+    """All values and attributes of the products, but for when and how they were written."""
+    found = {}
+    for path in sorted((workspace / "products").iterdir()):
+        with netCDF4.Dataset(path) as dataset:
+            dataset.set_auto_mask(False)
+            values = {name: variable[...] for name, variable in dataset.variables.items()}
+            attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
+        for name in ("history", "date_created"):
+            attributes.pop(name)
+        found[path.name] = {**values, **attributes}
+    return found
+
+
+def assert_same_products(first: Path, second: Path) -> None:
+    one, other = products(first), products(second)
+    assert list(one) == list(other)
+    assert len(one) == 3
+    for name, values in one.items():
+        assert list(values) == list(other[name])
+        for key, value in values.items():
+            np.testing.assert_array_equal(value, other[name][key], err_msg=f"{name} {key}")

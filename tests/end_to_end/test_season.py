@@ -1,0 +1,230 @@
+"""Seed and advance as cron would: divided, killed, late, broken; the records stay the same."""
+
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import small_archive as small
+import xarray as xr
+
+import lagrangian_ice as li
+from lagrangian_ice.parcels import store
+
+DAYS = 4
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("season") / "scenes"
+    small.write_archive(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def known_motion(monkeypatch):
+    monkeypatch.setattr("lagrangian_ice.workflow.match_images", small.known_motion)
+
+
+@pytest.fixture(scope="module")
+def straight(archive, tmp_path_factory):
+    """The undisturbed run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lagrangian_ice.workflow.match_images", small.known_motion)
+        workspace = small.seeded(tmp_path_factory.mktemp("straight") / "ws", archive)
+        assert small.command(workspace, "advance", "--days", DAYS) == 0
+    return workspace
+
+
+@pytest.fixture
+def fresh(archive, straight, tmp_path):
+    return small.seeded(tmp_path / "ws", archive, straight / "cache")
+
+
+def test_the_season_is_tracked(straight):
+    population = li.open_workspace(straight)
+    status = population.status()
+    assert status["passes_done"] == 7
+    assert status["passes_waiting"] == status["passes_failed"] == 0
+    assert status["processed_until"] == "2021-01-05T00:00:00.000Z"
+    assert status["parcels"]["alive"] > 50
+    assert status["parcels"]["dormant"] > 3
+    seen = population.observations()
+    assert seen["parcel_id"].nunique() == (population.parcels["n_obs"] > 0).sum()
+    assert (seen.groupby("parcel_id")["time"].diff().dropna() >= 12 * 3600 - 60).all()
+    assert seen.groupby("parcel_id").size().max() >= 4
+    (path,) = (straight / "products").glob("*_LP.nc")
+    with xr.open_dataset(path) as dataset:
+        assert int(dataset["n_obs"].sum()) == len(seen)
+    with li.open_trajectories(path) as dataset:
+        assert dataset.sizes["trajectory"] == seen["parcel_id"].nunique()
+
+
+@pytest.mark.parametrize("parts", [(1, 3), (1, 1, 1, 1), (0.5, 2.9, 0.6)])
+def test_it_does_not_matter_how_the_days_are_divided(straight, fresh, parts):
+    for days in parts:
+        assert small.command(fresh, "advance", "--days", days) == 0
+    small.assert_same_products(straight, fresh)
+
+
+def test_until_is_days_from_the_clock(straight, fresh):
+    assert small.command(fresh, "advance", "--until", "2021-01-05") == 0
+    small.assert_same_products(straight, fresh)
+
+
+STORE = "lagrangian_ice.parcels.store.Store"
+PREPARE = "lagrangian_ice.parcels.prepare"
+PLACES = [
+    (f"{STORE}._insert", 2, True),
+    (f"{STORE}._insert", 7, False),
+    (f"{STORE}._insert", 19, True),
+    (f"{STORE}._insert_pass", 4, False),
+    (f"{STORE}.add_fold", 1, False),
+    (f"{STORE}.add_fold", 7, True),
+    (f"{STORE}.add_lost", 1, False),
+    (f"{STORE}.set_clock", 1, True),
+    ("lagrangian_ice.output.products.write_pairs", 1, True),
+    (f"{PREPARE}._save", 1, False),
+    (f"{PREPARE}.np.savez", 2, False),
+]
+
+
+@pytest.mark.parametrize(("place", "count", "before"), PLACES)
+def test_killed_anywhere_and_started_again_it_ends_the_same(
+    straight, archive, tmp_path, place, count, before
+):
+    cache = None if place.startswith(PREPARE) else straight / "cache"
+    workspace = small.seeded(tmp_path / "ws", archive, cache)
+    small.killed(place, count, before, workspace, "advance", "--days", DAYS)
+    assert small.command(workspace, "advance", "--days", DAYS) == 0
+    small.assert_same_products(straight, workspace)
+    assert [path for path in workspace.rglob("*") if path.name.endswith(".part")] == []
+
+
+def test_interrupted_by_the_keyboard_it_goes_on(straight, fresh, monkeypatch, capsys):
+    add = store.Store.add_fold
+
+    def interrupted(self, *args):
+        add(self, *args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.Store, "add_fold", interrupted)
+        assert small.command(fresh, "advance", "--days", DAYS) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+    assert small.command(fresh, "advance", "--days", DAYS) == 0
+    small.assert_same_products(straight, fresh)
+
+
+def test_a_late_scene_is_reported_and_taken_in_by_a_rebuild(straight, archive, tmp_path, capsys):
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    late = sorted(scenes.glob("*20210102T16*.tif"))
+    assert len(late) == 1
+    aside = tmp_path / late[0].name
+    shutil.move(late[0], aside)
+    workspace = small.seeded(tmp_path / "ws", scenes, straight / "cache")
+    assert small.command(workspace, "advance", "--days", DAYS) == 0
+    shutil.move(aside, late[0])
+    assert small.command(workspace, "scenes", "add", scenes) == 0
+    assert li.open_workspace(workspace).status()["late_scenes"] == [late[0].stem]
+    assert small.command(workspace, "advance", "--days", 1) == 0
+    assert "rebuild" in capsys.readouterr().err
+    assert small.command(workspace, "rebuild", "--from", "2021-01-02") == 0
+    assert li.open_workspace(workspace).status()["late_scenes"] == []
+    longer = small.seeded(tmp_path / "longer", archive, straight / "cache")
+    assert small.command(longer, "advance", "--days", DAYS + 1) == 0
+    small.assert_same_products(longer, workspace)
+
+
+def test_a_rebuild_that_is_killed_goes_on(straight, archive, tmp_path):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    small.killed(f"{STORE}.add_fold", 2, False, workspace, "rebuild", "--from", "2021-01-02")
+    assert li.open_workspace(workspace).status()["rebuilding_until"] is not None
+    assert small.command(workspace, "rebuild", "--from", "2021-01-02") == 0
+    small.assert_same_products(straight, workspace)
+    assert li.open_workspace(workspace).status()["rebuilding_until"] is None
+
+
+def test_a_scene_that_breaks_later_is_named_and_the_rest_goes_on(archive, tmp_path, capsys):
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    workspace = small.seeded(tmp_path / "ws", scenes)
+    frame = sorted(scenes.glob("*20210102T05*.tif"))[1]
+    whole = sorted(scenes.glob("*20210103T05*.tif"))[0]
+    for path in (frame, whole):
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size // 2)
+    capsys.readouterr()
+    assert small.command(workspace, "advance", "--days", DAYS) == 3
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert all(path.stem in "".join(errors) for path in (frame, whole))
+    status = li.open_workspace(workspace).status()
+    assert status["passes_done"] == 6
+    assert status["passes_failed"] == 1
+    assert set(status["failed_scenes"]) == {frame.stem, whole.stem}
+    assert small.command(workspace, "advance", "--days", 1) == 0
+
+
+def test_two_workers_give_the_same(straight, archive, tmp_path):
+    workspace = small.seeded(tmp_path / "ws", archive)
+    assert small.command(workspace, "advance", "--days", DAYS, "--workers", 2) == 0
+    small.assert_same_products(straight, workspace)
+
+
+def test_a_second_advance_at_once_is_refused(fresh, capsys):
+    program = f"""
+        from pathlib import Path
+        from lagrangian_ice.parcels.schema import locked
+        with locked(Path({str(fresh)!r})):
+            print("held", flush=True)
+            input()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        holder.stdout.readline()
+        capsys.readouterr()
+        assert small.command(fresh, "advance", "--days", 1) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+        holder.communicate("\n")
+
+
+def test_a_second_seed_needs_a_new_stream(fresh, archive, capsys):
+    assert small.command(fresh, "seed", "--date", "2021-01-02") == 1
+    assert "--stream" in capsys.readouterr().err
+    assert small.command(fresh, "advance", "--days", 1) == 0
+    again = ("seed", "--date", "2021-01-02", "--stream", "--spacing", 5000, "--window-days", 1)
+    assert small.command(fresh, *again) == 0
+    assert small.command(fresh, "advance", "--days", 3) == 0
+    names = sorted(path.name for path in (fresh / "products").iterdir())
+    assert [name.split("_")[2] for name in names] == ["a"] * 3 + ["b"] * 3
+    assert len(li.open_workspace(fresh).observations(1)) > 50
+
+
+@pytest.mark.parametrize("date", ["2021-03-01", "2020-12-01"])
+def test_a_date_without_scenes_changes_nothing(archive, tmp_path, capsys, date):
+    workspace = tmp_path / "ws"
+    assert small.command(workspace, "seed", "--date", date, "--scenes", archive) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not workspace.exists()
+    assert small.command(workspace, "scenes", "add", archive) == 0
+    before = (workspace / "lagrangian_ice.sqlite").read_bytes()
+    assert small.command(workspace, "seed", "--date", date) == 1
+    assert (workspace / "lagrangian_ice.sqlite").read_bytes() == before
+
+
+def test_the_cache_keeps_within_its_limit(archive, straight, tmp_path):
+    workspace = small.seeded(tmp_path / "ws", archive)
+    assert small.command(workspace, "advance", "--days", DAYS, "--cache-gb", 0.005) == 0
+    size = sum(path.stat().st_size for path in (workspace / "cache").glob("*.npz"))
+    assert 0 < size < 0.005 * 2**30 * 2
+    small.assert_same_products(straight, workspace)
