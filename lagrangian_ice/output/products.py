@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lagrangian_ice.deformation.pairs import deform
+from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output.attributes import Extent, Header
 from lagrangian_ice.output.deformation import write_deformation
 from lagrangian_ice.output.names import product_name, products_of
@@ -19,7 +20,7 @@ from lagrangian_ice.output.pairs import write_pairs
 from lagrangian_ice.output.reading import open_product, read_passes, read_sightings
 from lagrangian_ice.output.trajectories import write_trajectories
 from lagrangian_ice.output.variables import TRAJECTORIES
-from lagrangian_ice.settings import DeformationSettings, Settings, validate
+from lagrangian_ice.settings import DeformationSettings, validate
 
 Chunks = Callable[[int], Iterable[pd.DataFrame]]
 
@@ -108,7 +109,11 @@ def deform_file(
     ------
     ProductError
         If the input is not a trajectory product or the output cannot be written.
+    ValueError
+        If input and output are one file.
     """
+    if Path(path_in).resolve() == Path(path_out).resolve():
+        raise ValueError(f"{path_out} is the input; give another name for the deformation")
     with open_product(path_in, TRAJECTORIES, decode_times=False) as dataset:
         passes = read_passes(dataset)
         attributes = dict(dataset.attrs)
@@ -125,9 +130,11 @@ def deform_file(
 def _header_of(attributes: dict[str, object], path: Path) -> Header:
     """Take what a trajectory file says of its making."""
     text = attributes.get("settings")
-    settings = (
-        validate(json.loads(str(text)), f"{path}: attribute settings") if text else Settings()
-    )
+    try:
+        table = json.loads(str(text)) if text else {}
+    except json.JSONDecodeError:
+        raise ProductError(f"{path}: the attribute settings is not JSON") from None
+    settings = validate(table, f"{path}: attribute settings")
     return Header(
         settings,
         weights_sha256=str(attributes.get("weights_sha256", "")),

@@ -43,6 +43,8 @@ from lagrangian_ice.times import SECONDS_PER_DAY
 
 MOST_TRAJECTORIES = 4000
 MOST_ARROWS = 1600
+LEAST_SQUARE = 10e3
+"""Metres: squares of the coverage map are no smaller than the usual spacing of the parcels."""
 ENDED = "#c8553d"
 _DARKENING = ListedColormap(colormaps["viridis_r"](np.linspace(0.1, 1.0, 256)))
 """Without the palest tenth, which is lost on water."""
@@ -112,7 +114,8 @@ def plot_drift(path: str | Path, out: str | Path) -> Path:
     u = 100 * (shown["displacement_x"] / dt).to_numpy()
     v = 100 * (shown["displacement_y"] / dt).to_numpy()
     speed = np.hypot(u, v)
-    top = _round_up(float(np.percentile(speed, 99)))
+    # a few wrong vectors must not set the scale
+    top = _round_up(float(min(np.percentile(speed, 99), 1.2 * np.percentile(speed, 90))), 1.0)
     arrows = axes.quiver(
         shown["x0"],
         shown["y0"],
@@ -123,7 +126,7 @@ def plot_drift(path: str | Path, out: str | Path) -> Path:
         norm=Normalize(0.0, top),
         angles="xy",
         scale_units="width",
-        scale=top * 16,
+        scale=top / float(np.clip(1.3 / np.sqrt(len(shown)), 0.035, 0.1)),
         width=0.0028,
         headwidth=4,
         headlength=4.5,
@@ -224,7 +227,7 @@ def plot_coverage(path: str | Path, out: str | Path) -> Path:
     xy = frame[["x", "y"]].to_numpy()
     figure, axes = _map(xy)
     bounds = bounds_of(xy)
-    side = _round_up(max(bounds[2] - bounds[0], 200e3) / 60)
+    side = _round_up((bounds[2] - bounds[0]) / 30, LEAST_SQUARE)
     edges = [
         np.arange(np.floor(bounds[k] / side), np.ceil(bounds[k + 2] / side) + 1) * side
         for k in (0, 1)

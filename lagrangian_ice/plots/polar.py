@@ -35,7 +35,7 @@ MARGIN = 0.07
 SCALE_ROOM = 0.1
 """Of half the height: added at the bottom, where the scale bar is."""
 STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 45.0, 90.0)
-LABEL_GAP = 0.07
+LABEL_GAP = 0.11
 """Of the side of the map: labels closer than this are left out."""
 
 Bounds = tuple[float, float, float, float]

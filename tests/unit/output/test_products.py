@@ -391,6 +391,20 @@ def test_deform_file_with_other_settings(paths, tmp_path):
         assert dataset.sizes["pair"] == 4
 
 
+def test_deform_file_refuses_to_overwrite_its_input(paths):
+    with pytest.raises(ValueError, match="is the input"):
+        deform_file(paths["LP"], paths["LP"])
+
+
+def test_damaged_settings_attribute_is_named(frames, tmp_path):
+    path = tmp_path / "lp.nc"
+    write_trajectories(path, HEADER, frames.passes, frames.parcels, frames.chunks())
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.settings = "{"
+    with pytest.raises(ProductError, match=r"lp\.nc: the attribute settings is not JSON"):
+        deform_file(path, tmp_path / "dp.nc")
+
+
 def test_pairs_round_trip(frames, paths):
     found = read_pairs(paths["PD"])
     assert len(found) == len(frames.vectors)

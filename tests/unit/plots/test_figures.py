@@ -89,7 +89,7 @@ BARS = {
         "Total deformation (per day)",
         "Total deformation over its standard error (1)",
     ],
-    "coverage": ["Observations in squares of 5 km (count)"],
+    "coverage": ["Observations in squares of 10 km (count)"],
 }
 
 
