@@ -74,8 +74,14 @@ def fit_affine(
     half_width : int
         Of the template, pixels.
     """
-    template = _Template.cut(source, start, half_width)
-    first = _initial_warp(position, rotation)
+    # Templates are cut at whole pixels and the fitted warp is read at the exact position:
+    # interpolating the template would smooth its noise and pull the fit by 0.05 px, to or
+    # fro with the fraction of the position.
+    centre = torch.round(start)
+    offset = start - centre
+    template = _Template.cut(source, centre, half_width)
+    turn = _initial_warp(torch.zeros_like(position), rotation)[:, :2, :2]
+    first = _initial_warp(position - _turned(turn, offset), rotation)
     inverse = _inverse_curvature(target, template, first)
     ascent = _Ascent.begin(first)
     for _ in range(ITERATIONS):
@@ -89,7 +95,7 @@ def fit_affine(
         ascent.judge(index, correlation.double(), step[..., 0].double())
         far = (ascent.warp[index] - first[index])[:, :2, 2].norm(dim=1) > 2 * FARTHEST
         ascent.moving[index[far]] = False
-    return _finish(target, template, ascent.warp, first, ascent.moving)
+    return _finish(target, template, offset, ascent.warp, first, ascent.moving)
 
 
 @dataclass
@@ -226,6 +232,11 @@ def _standardised(values: Tensor, known: Tensor) -> Tensor:
     return centred / torch.sqrt((centred**2).sum(dim=1, keepdim=True) / count).clamp_min(1e-6)
 
 
+def _turned(matrix: Tensor, offset: Tensor) -> Tensor:
+    """Offsets (N, 2) under matrices (N, 2, 2)."""
+    return (matrix @ offset[..., None])[..., 0]
+
+
 def _initial_warp(position: Tensor, rotation: Tensor) -> Tensor:
     """Homogeneous (N, 3, 3) matrices from template offsets to target row, col."""
     cosine, sine = torch.cos(rotation), torch.sin(rotation)
@@ -264,7 +275,12 @@ def _composed(warp: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _finish(
-    target: SplineImage, template: _Template, warp: Tensor, first: Tensor, moving: Tensor
+    target: SplineImage,
+    template: _Template,
+    offset: Tensor,
+    warp: Tensor,
+    first: Tensor,
+    moving: Tensor,
 ) -> AffineFit:
     seen, known = _warped(target, template, warp)
     difference, correlation = template.difference(seen, known)
@@ -272,14 +288,19 @@ def _finish(
     variance = (difference.double() ** 2).sum(dim=1) / (count - 8).clamp_min(1)
     inverse = _inverse_curvature(target, template, warp).double()
     sandwich = inverse @ template.curvature(known) @ inverse
-    position_part = sandwich[:, [[0, 0], [3, 3]], [[0, 3], [0, 3]]]
     matrix = warp[:, :2, :2]
-    turn = _initial_warp(first[:, :2, 2], torch.atan2(first[:, 1, 0], first[:, 0, 0]))[:, :2, :2]
-    strain = matrix @ turn.transpose(1, 2) - torch.eye(2, dtype=torch.float64, device=warp.device)
+    # The six terms' effect on the position at the offset, before the warp turns it.
+    effect = torch.zeros(len(warp), 2, 6, dtype=torch.float64, device=warp.device)
+    effect[:, 0, 0] = effect[:, 1, 3] = 1
+    effect[:, 0, 1:3] = effect[:, 1, 4:6] = offset
+    effect = matrix @ effect
+    position_part = effect @ sandwich @ effect.transpose(1, 2)
+    strain = matrix @ first[:, :2, :2].transpose(1, 2)
+    strain = strain - torch.eye(2, dtype=torch.float64, device=warp.device)
     near = (warp - first)[:, :2, 2].norm(dim=1) <= FARTHEST
     sound = near & (strain.abs().amax(dim=(1, 2)) < LARGEST_STRAIN) & ~moving
     return AffineFit(
-        warp[:, :2, 2],
+        warp[:, :2, 2] + _turned(matrix, offset),
         matrix,
         variance[:, None, None] * position_part,
         correlation.double(),

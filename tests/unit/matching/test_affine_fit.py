@@ -54,7 +54,7 @@ def test_filter_measured_on_a_noisy_pair_helps():
     )
     plain, filtered = fitted(pair), fitted(pair, kernel=kernel)
     error = [np.median(np.hypot(*(f.position.numpy() - pair.truth).T)) for f in (plain, filtered)]
-    assert error[1] < 0.6 * error[0]
+    assert error[1] < 0.8 * error[0]
     assert filtered.converged.float().mean() > 0.95
 
 
