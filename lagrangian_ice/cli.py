@@ -506,6 +506,217 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+@cli.command()
+@click.argument("directory", default="demo", type=click.Path(path_type=Path))
+@click.option("--days", type=float, default=3.0, show_default=True, help="Length of the record.")
+@click.option("--area", type=float, default=120.0, show_default=True, help="Its side, km.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated ice.")
+@click.option("--spacing", type=float, default=5000.0, show_default=True, help="Of parcels, m.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes [default: 2 at most].")
+@common
+def demo(
+    env: Env,
+    directory: Path,
+    days: float,
+    area: float,
+    seed: int,
+    spacing: float,
+    workers: int | None,
+) -> None:
+    """Do the whole job on simulated scenes of known motion, in DIRECTORY."""
+    from lagrangian_ice.demo import run_demo, score_lines
+
+    found = run_demo(
+        directory,
+        changed(env.settings(), {"parcels.spacing": spacing}),
+        days=days,
+        seed=seed,
+        area_km=area,
+        workers=workers or min(2, os.cpu_count() or 1),
+        told=click.echo,
+        progress=lambda passes: env.progress(passes, "passes"),
+    )
+    for path in (*found.products, *found.plots):
+        click.echo(f"wrote {path}")
+    for line in score_lines(found.score):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--days", type=float, required=True, help="Length of the record.")
+@click.option("--seed", type=int, required=True, help="The same seed gives the same pixels.")
+@click.option("--start", default="2021-01-01", show_default=True, help="First day (UTC).")
+@click.option("--area", type=float, default=200.0, show_default=True, help="Side, km.")
+@click.option("--pixel", type=float, default=100.0, show_default=True, help="Of the scenes, m.")
+@common
+def simulate(
+    env: Env, directory: Path, days: float, seed: int, start: str, area: float, pixel: float
+) -> None:
+    """Write an archive of scenes of drifting ice, and its truth, into DIRECTORY."""
+    from lagrangian_ice.simulate.archive import simulate_archive
+    from lagrangian_ice.times import parse_utc
+
+    paths = simulate_archive(directory, days, seed, parse_utc(start), area, pixel)
+    click.echo(f"wrote {len(paths)} scenes and truth.nc in {directory}")
+
+
+KINDS = {"trajectories": "LP", "deformation": "DP", "pairs": "PD"}
+LATER = ("rgps-csv", "rgps-lp", "pysida", "mojito", "sitrack", "nextsim-rgps", "nextsim-iabp")
+
+
+@cli.command()
+@click.option("--format", "formats", required=True, help="Names separated by commas.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option("--start", help="Observations from this time on.")
+@click.option("--end", help="Observations before this time.")
+@click.option("--stream", help="One stream alone, by its letter.")
+@click.option("--crs", help="Of the exports that have no fixed one.")
+@common
+def export(
+    env: Env,
+    formats: str,
+    out: Path,
+    start: str | None,
+    end: str | None,
+    stream: str | None,
+    crs: str | None,
+) -> None:
+    """Write products of the workspace: trajectories, deformation, pairs."""
+    names = [name.strip() for name in formats.split(",")]
+    for name in names:
+        if name in LATER:
+            raise LagrangianIceError(f"--format {name}: is not there yet; {', '.join(KINDS)} are")
+        if name not in KINDS:
+            raise click.UsageError(f"--format {name}: choose from {', '.join([*KINDS, *LATER])}")
+    if crs is not None:
+        raise LagrangianIceError(f"--crs {crs}: {', '.join(names)} are always in EPSG:3413")
+    from lagrangian_ice import workflow
+    from lagrangian_ice.times import parse_utc
+
+    paths = workflow.export(
+        env.workspace,
+        [KINDS[name] for name in names],
+        out,
+        start=None if start is None else parse_utc(start),
+        end=None if end is None else parse_utc(end),
+        stream=None if stream is None else stream_number(stream),
+    )
+    for path in paths:
+        click.echo(f"wrote {path}")
+
+
+def stream_number(letter: str) -> int:
+    """Turn a stream's letter into its number: a is 0."""
+    if len(letter) != 1 or not "a" <= letter <= "z":
+        raise click.UsageError(f"--stream {letter}: give its letter, a to z")
+    return ord(letter) - ord("a")
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.nc.")
+@common
+def deform(env: Env, file: Path, out: Path) -> None:
+    """Compute the deformation of a trajectory FILE of ours."""
+    check_writable(out)
+    from lagrangian_ice.output.products import deform_file
+
+    deform_file(file, out, None if env.config is None else env.settings().deformation)
+    click.echo(f"wrote {out}")
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["trajectories", "drift", "deformation", "coverage"]))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.png.")
+@common
+def plot(env: Env, what: str, file: Path, out: Path) -> None:
+    """Draw a map of a product FILE: _LP.nc, _PD.nc for drift, _DP.nc for deformation."""
+    check_writable(out)
+    from lagrangian_ice.plots import figures
+
+    draw = {
+        "trajectories": figures.plot_trajectories,
+        "drift": figures.plot_drift,
+        "deformation": figures.plot_deformation,
+        "coverage": figures.plot_coverage,
+    }[what]
+    draw(file, out)
+    click.echo(f"wrote {out}")
+
+
+@cli.group()
+def weights() -> None:
+    """List and import the network's weights."""
+
+
+@weights.command("list")
+@common
+def weights_list(env: Env) -> None:
+    """List the weights that have a name."""
+    from lagrangian_ice.superlim.weights_store import list_weights
+
+    for entry in list_weights():
+        inputs = entry.topology.inputs
+        click.echo(
+            f"{entry.name:<16} {entry.parameters:>9} parameters, {inputs} band(s), "
+            f"sha256 {entry.sha256}  {entry.path}"
+        )
+
+
+@weights.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="To use it by [default: the file's own].")
+@common
+def weights_import(env: Env, file: Path, name: str | None) -> None:
+    """Import a published weights FILE, or one made by `train`."""
+    from lagrangian_ice.superlim.weights_store import import_weights
+
+    entry = import_weights(file, name)
+    click.echo(f"imported {entry.name}: {entry.parameters} parameters, sha256 {entry.sha256}")
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--steps", type=click.IntRange(min=1), default=2000, show_default=True)
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--size", type=click.IntRange(min=64), default=256, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--start", "start_weights", help="Weights to begin from, by name or file.")
+@common
+def train(
+    env: Env,
+    directory: Path,
+    steps: int,
+    batch: int,
+    size: int,
+    seed: int,
+    start_weights: str | None,
+) -> None:
+    """Train the network on simulated ice; DIRECTORY keeps checkpoint, curve and weights.
+
+    An interrupted training goes on from its checkpoint.
+    """
+    from lagrangian_ice.simulate.texture import ice_texture
+    from lagrangian_ice.superlim.network import Topology
+    from lagrangian_ice.superlim.training.train import Recipe
+    from lagrangian_ice.superlim.training.train import train as run_training
+    from lagrangian_ice.superlim.weights_store import load_network
+
+    if size % 8:
+        raise click.UsageError(f"--size {size}: must be a multiple of 8")
+    start = None if start_weights is None else load_network(start_weights)
+    run_training(
+        Topology() if start is None else start.topology,
+        lambda rng: ice_texture((2 * size, 2 * size), rng),
+        Recipe(steps=steps, batch=batch, size=size, seed=seed),
+        directory,
+        start,
+    )
+    click.echo(f"wrote {directory / 'weights.pt'}; `weights import` gives it a name")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit 0 done, 1 one-line error, 2 usage, 3 some inputs unreadable."""
     sys.exit(run(arguments))

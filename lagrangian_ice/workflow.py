@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
 from lagrangian_ice.engine import executor, in_order
-from lagrangian_ice.errors import SceneError, WorkspaceError
+from lagrangian_ice.errors import ProductError, SceneError, WorkspaceError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.land import is_land
 from lagrangian_ice.matching.match import match_images
@@ -518,3 +521,87 @@ def _found(paths: Sequence[Path]) -> tuple[list[Scene], dict[Path, str]]:
     """Scenes under paths, by absolute path: the workspace may be used from elsewhere."""
     found, unreadable = find_scenes([path.absolute() for path in paths])
     return found, {item.path: item.reason for item in unreadable}
+
+
+def export(
+    workspace: Path,
+    kinds: Sequence[str],
+    out: Path,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    stream: int | None = None,
+) -> list[Path]:
+    """Write products of a part of the state.
+
+    Parameters
+    ----------
+    workspace : Path
+        With at least one pass done.
+    kinds : sequence of str
+        Of ``LP``, ``DP``, ``PD``.
+    out : Path
+        Folder, made if it is missing.
+    start, end : datetime, optional
+        Observations (and vectors that end) from ``start`` on and before ``end``.
+    stream : int, optional
+        One alone; all otherwise.
+
+    Raises
+    ------
+    WorkspaceError
+        If there is nothing to write.
+    ProductError
+        If a file cannot be written.
+    """
+    low = -np.inf if start is None else to_seconds(start)
+    high = np.inf if end is None else to_seconds(end)
+    with Store(workspace) as store:
+        passes = store.passes()
+        passes = passes[(passes["reason"] == "") & (passes["time"] < high)].drop(columns="reason")
+
+        def observations(number: int) -> Iterator[pd.DataFrame]:
+            for frame in store.observation_chunks(number):
+                inside = frame["time"].between(low, high, inclusive="left")
+                yield frame[inside & frame["pass_index"].isin(passes["pass_index"])]
+
+        def vectors(number: int) -> Iterator[pd.DataFrame]:
+            for frame in store.vector_chunks(number):
+                # What was not found has no end time; it belongs to its target's time.
+                times = frame["pair_index"].map(target_time).astype(np.float64)
+                yield frame[times.between(low, high, inclusive="left")]
+
+        times = passes.set_index("pass_index")["time"]
+        target_time = store.pairs().set_index("pair_index")["target_pass_index"].map(times)
+        pairs = store.pairs()
+        pairs = pairs[pairs["target_pass_index"].isin(passes["pass_index"])]
+        parcels = _parcels_with(store.parcels(), stream, observations)
+        if parcels.empty:
+            raise WorkspaceError(f"{workspace}: holds no observation to export")
+        settings = validate(json.loads(store.settings or "{}"), str(store.path))
+        header = Header(settings, store.weights_sha256, "lagrangian-ice export")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix=".export-", suffix=".part", dir=out) as folder:
+                whole = write_products(
+                    Path(folder), header, passes, parcels, observations, pairs, vectors
+                )
+                wanted = [path for path in whole if path.stem.rpartition("_")[2] in kinds]
+                return [path.replace(out / path.name) for path in wanted]
+        except OSError as error:
+            raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
+
+
+def _parcels_with(
+    parcels: pd.DataFrame,
+    stream: int | None,
+    observations: Callable[[int], Iterable[pd.DataFrame]],
+) -> pd.DataFrame:
+    """Parcels with observations, and how many of them are chosen."""
+    streams = sorted(set(parcels["stream"])) if stream is None else [stream]
+    counts: Counter[int] = Counter()
+    for number in streams:
+        for frame in observations(number):
+            counts.update(frame["parcel_id"].tolist())
+    chosen = parcels[parcels["parcel_id"].isin(list(counts))]
+    return chosen.assign(n_obs=[counts[i] for i in chosen["parcel_id"]])

@@ -87,7 +87,7 @@ def connect(workspace: Path, *, writable: bool, create: bool = False) -> sqlite3
     writable : bool
         Whether rows will be added.
     create : bool
-        Make folder and database where missing.
+        Make the database where it is missing.
 
     Raises
     ------
@@ -95,13 +95,7 @@ def connect(workspace: Path, *, writable: bool, create: bool = False) -> sqlite3
         If the folder or database is missing, cannot be written, or is not one of ours.
     """
     path = workspace / DATABASE
-    if workspace.exists() and not workspace.is_dir():
-        raise WorkspaceError(f"{workspace}: is a file; a workspace is a folder")
-    if not path.exists() and not create:
-        raise WorkspaceError(
-            f"{workspace}: no workspace here ({DATABASE} is missing); "
-            "start one with `lagrangian-ice seed` or `lagrangian-ice scenes add`"
-        )
+    _check_folder(workspace, create)
     with told(path):
         connection = _opened(path, writable)
     try:
@@ -144,10 +138,7 @@ def locked(workspace: Path, *, create: bool = False) -> Iterator[None]:
     WorkspaceError
         If another process holds it, or the folder is missing or cannot be written.
     """
-    if workspace.exists() and not workspace.is_dir():
-        raise WorkspaceError(f"{workspace}: is a file; a workspace is a folder")
-    if not workspace.exists() and not create:
-        raise WorkspaceError(f"{workspace}: no such folder")
+    _check_folder(workspace, create)
     try:
         workspace.mkdir(parents=True, exist_ok=True)
         handle = os.open(workspace / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -163,6 +154,16 @@ def locked(workspace: Path, *, create: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _check_folder(workspace: Path, create: bool) -> None:
+    if workspace.exists() and not workspace.is_dir():
+        raise WorkspaceError(f"{workspace}: is a file; a workspace is a folder")
+    if not (create or (workspace / DATABASE).exists()):
+        raise WorkspaceError(
+            f"{workspace}: no workspace here ({DATABASE} is missing); "
+            "start one with `lagrangian-ice seed` or `lagrangian-ice scenes add`"
+        )
 
 
 def _opened(path: Path, writable: bool) -> sqlite3.Connection:

@@ -258,7 +258,7 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path):
     program = f"""
         from pathlib import Path
         from lagrangian_ice.parcels.schema import locked
-        with locked(Path({str(tmp_path)!r})):
+        with locked(Path({str(tmp_path)!r}), create=True):
             print("held", flush=True)
             input()
     """
@@ -269,10 +269,13 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path):
         text=True,
     ) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(WorkspaceError, match="another lagrangian-ice"), locked(tmp_path):
+        with (
+            pytest.raises(WorkspaceError, match="another lagrangian-ice"),
+            locked(tmp_path, create=True),
+        ):
             pass
         os.kill(holder.pid, signal.SIGKILL)
-    with locked(tmp_path):
+    with locked(tmp_path, create=True):
         pass
 
 

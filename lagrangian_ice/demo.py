@@ -1,0 +1,131 @@
+"""The main job from nothing: an archive of known motion, tracked, drawn and scored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from lagrangian_ice import workflow
+from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.parcels.schema import DATABASE
+from lagrangian_ice.plots.figures import plot_deformation, plot_drift, plot_trajectories
+from lagrangian_ice.scenes.passes import Pass
+from lagrangian_ice.settings import Settings
+from lagrangian_ice.simulate.archive import ArchiveSettings, write_archive
+from lagrangian_ice.simulate.truth import TRUTH_NAME, load_truth
+from lagrangian_ice.times import SECONDS_PER_DAY
+from lagrangian_ice.validation.truth import TruthScore, score_trajectories
+
+log = logging.getLogger(__name__)
+
+BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
+SCENES, PLOTS = "scenes", "plots"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demo made.
+
+    Attributes
+    ----------
+    products, plots : tuple of Path
+        Files.
+    score : TruthScore
+        Distance to the truth.
+    """
+
+    products: tuple[Path, ...]
+    plots: tuple[Path, ...]
+    score: TruthScore
+
+
+def run_demo(
+    directory: Path,
+    settings: Settings,
+    *,
+    days: float = 3.0,
+    seed: int = 1,
+    area_km: float = 120.0,
+    workers: int = 1,
+    told: Callable[[str], None] = log.info,
+    progress: Callable[[Sequence[Pass]], Iterable[Pass]] = iter,
+) -> Demo:
+    """Simulate, seed, advance, draw and score; what is there already is not made again.
+
+    Parameters
+    ----------
+    directory : Path
+        Workspace of the demo; the archive goes into its folder ``scenes``.
+    settings : Settings
+        Of all stages.
+    days, seed, area_km : float, int, float
+        Of the archive.
+    workers : int
+        As for :func:`lagrangian_ice.workflow.advance`.
+    told : callable
+        Gets one line for each step.
+    progress : callable
+        Wraps the list of passes for a progress bar.
+
+    Raises
+    ------
+    WorkspaceError
+        If the directory cannot be written or holds something else.
+    """
+    archive = directory / SCENES
+    _make_archive(archive, days, seed, area_km, told)
+    if not (directory / DATABASE).exists():
+        count, _ = workflow.seed(directory, BEGIN, scenes=[archive], settings=settings)
+        told(f"seeded {count} parcels, {settings.parcels.spacing:g} m apart")
+    told("following them from pass to pass")
+    end = BEGIN + timedelta(seconds=days * SECONDS_PER_DAY)
+    outcome = workflow.advance(directory, until=end, workers=workers, progress=progress)
+    trajectories, deformation, drift = outcome.products[:3]
+    told("drawing")
+    folder = directory / PLOTS
+    folder.mkdir(exist_ok=True)
+    plots = (
+        plot_trajectories(trajectories, folder / "trajectories.png"),
+        plot_drift(drift, folder / "drift.png"),
+        plot_deformation(deformation, folder / "deformation.png"),
+    )
+    told("comparing with the truth")
+    truth = load_truth(archive / TRUTH_NAME)
+    return Demo(outcome.products, plots, score_trajectories(trajectories, truth, deformation))
+
+
+def _make_archive(
+    archive: Path, days: float, seed: int, area_km: float, told: Callable[[str], None]
+) -> None:
+    if (archive / TRUTH_NAME).exists():
+        told(f"using the archive in {archive}")
+        return
+    if archive.exists() and any(archive.iterdir()):
+        raise WorkspaceError(
+            f"{archive}: holds something that is no finished archive; remove it or choose "
+            "another folder for the demo"
+        )
+    told(f"simulating {days:g} days of passes over {area_km:g} km of drifting ice")
+    for path, done, total in write_archive(
+        archive, days, seed, BEGIN, ArchiveSettings(area_km=area_km)
+    ):
+        log.info("scene %d of %d: %s", done, total, path.name)
+
+
+def score_lines(score: TruthScore) -> list[str]:
+    """Say the score in lines for people."""
+    per_day = SECONDS_PER_DAY
+    return [
+        f"parcels                    {score.parcels}, seen {score.observations} times after birth",
+        f"distance to the truth      median {score.median_distance:.0f} m, "
+        f"90th percentile {score.p90_distance:.0f} m, "
+        f"{100 * score.share_wrong:.1f} % more than 1 km off",
+        f"kept alive                 {100 * score.share_kept:.0f} % of the {score.observable} "
+        "parcels that could be seen all the time",
+        f"strain-rate error (median) divergence {score.divergence_error * per_day:.4f} /day, "
+        f"shear {score.shear_error * per_day:.4f} /day, on {score.triangles} triangles whose "
+        f"true deformation is {score.true_deformation * per_day:.4f} /day",
+    ]

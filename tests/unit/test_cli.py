@@ -1,0 +1,208 @@
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lagrangian_ice.cli import changed, cli, run
+from lagrangian_ice.errors import SettingsError
+from lagrangian_ice.settings import Settings
+
+TAGS = {"time_coverage_start": "2021-01-01T03:00:00"}
+
+
+def told(capsys):
+    """The one line on stderr."""
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1, err
+    assert err.startswith("error: ")
+    return err
+
+
+def all_commands(group=cli, words=()):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from all_commands(command, (*words, name))
+        yield (*words, name)
+
+
+@pytest.fixture
+def scene(write_scene):
+    pixels = np.random.default_rng(0).normal(-15, 3, (60, 60)).astype(np.float32)
+    return write_scene("one_HH.tif", pixels, tags=TAGS, descriptions=["sigma0_HH"])
+
+
+def test_help_and_import_do_without_torch_and_files():
+    program = (
+        "import sys, lagrangian_ice\n"
+        "from lagrangian_ice.cli import run\n"
+        "assert run(['track', '--help']) == 0\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'pydantic', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("words", list(all_commands()), ids=" ".join)
+def test_every_command_has_help_and_the_common_options(words, capsys):
+    assert run([*words, "--help"]) == 0
+    out = capsys.readouterr().out
+    if words not in (("scenes",), ("weights",)):
+        assert "--workspace" in out
+        assert "--config" in out
+
+
+def test_config_prints_the_defaults(capsys):
+    assert run(["config"]) == 0
+    text = capsys.readouterr().out
+    assert Settings.model_validate(tomllib.loads(text)) == Settings()
+    assert "# " in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense"],
+        ["seed"],
+        ["advance"],
+        ["advance", "--days", "1", "--until", "2021-01-01"],
+        ["advance", "--days", "one"],
+        ["track", "a", "b", "--out", "c.csv"],
+        ["track", "a", "b", "--out", "c.txt", "--spacing", "1000"],
+        ["export", "--format", "nonsense", "--out", "x"],
+    ],
+)
+def test_wrong_usage_is_exit_2(words, capsys):
+    assert run(words) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["status"], "no workspace here"),
+        (["advance", "--days", "1"], "no workspace here"),
+        (["rebuild", "--from", "2021-01-01"], "no workspace here"),
+        (["scenes", "list"], "no workspace here"),
+        (["seed", "--date", "2021-01-01"], "no scene"),
+        (["seed", "--date", "yesterday"], "yesterday"),
+        (["export", "--format", "mojito", "--out", "x"], "not there yet"),
+        (["export", "--format", "pairs", "--out", "x"], "no workspace here"),
+        (["weights", "import", "nothing.pth"], "nothing.pth"),
+        (["plot", "drift", "nothing.nc", "--out", "a.png"], "nothing.nc"),
+        (["deform", "nothing.nc", "--out", "a.nc"], "nothing.nc"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(words) == 1
+    assert message in told(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_workspace_is_named(tmp_path, capsys):
+    assert run(["advance", "--days", "1", "--workspace", str(tmp_path / "none")]) == 1
+    assert "none" in told(capsys)
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_unknown_setting_is_named(tmp_path, capsys):
+    path = tmp_path / "c.toml"
+    path.write_text("[mcc]\nhalf_with = 3\n")
+    assert run(["config", "--config", str(path)]) == 1
+    assert "unknown setting mcc.half_with" in told(capsys)
+
+
+def test_the_workspace_comes_from_the_environment_unless_given(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LAGRANGIAN_ICE_WORKSPACE", str(tmp_path / "env"))
+    assert run(["status"]) == 1
+    assert str(tmp_path / "env") in told(capsys)
+    assert run(["status", "--workspace", str(tmp_path / "given")]) == 1
+    assert str(tmp_path / "given") in told(capsys)
+    assert run(["--workspace", str(tmp_path / "before"), "status"]) == 1
+    assert str(tmp_path / "before") in told(capsys)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_workspace_is_told(scene, tmp_path, capsys):
+    folder = tmp_path / "ro"
+    folder.mkdir(mode=0o500)
+    assert run(["scenes", "add", str(scene), "--workspace", str(folder)]) == 1
+    assert "cannot be written" in told(capsys)
+
+
+def test_options_change_settings_within_their_range():
+    assert changed(Settings(), {"first_guess.max_speed": 1.5}).first_guess.max_speed == 1.5
+    assert changed(Settings(), {"images.pixel": None}) == Settings()
+    with pytest.raises(SettingsError, match=r"images\.pixel"):
+        changed(Settings(), {"images.pixel": 1e9})
+
+
+def test_scenes_are_listed_without_a_workspace(scene, tmp_path, capsys):
+    assert run(["scenes", "list", str(scene), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    keys = "id path start stop pass platform polarisations footprint status reason"
+    assert set(keys.split()) <= set(row)
+    assert row["id"] == "one_HH"
+
+
+def test_unreadable_scenes_are_named_with_exit_3(scene, tmp_path, capsys):
+    bad = tmp_path / "bad.tif"
+    bad.write_text("hello")
+    workspace = tmp_path / "ws"
+    assert run(["scenes", "list", str(scene), str(bad)]) == 3
+    assert "bad.tif" in capsys.readouterr().out
+    assert run(["scenes", "add", str(scene), str(bad), "--workspace", str(workspace)]) == 3
+    captured = capsys.readouterr()
+    assert "1 scenes added" in captured.out
+    assert "bad.tif" in captured.err
+    assert run(["scenes", "list", "--json", "--workspace", str(workspace)]) == 3
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["status"] for row in rows] == ["waiting", "unreadable"]
+    assert Path(rows[0]["path"]).is_absolute()
+
+
+def test_track_errors_are_one_line(scene, write_scene, tmp_path, capsys):
+    points = tmp_path / "p.csv"
+    points.write_text("x,y\n-48000,-602000\n")
+    far = write_scene(
+        "far_HH.tif",
+        np.ones((20, 20), np.float32),
+        transform=(100.0, 0.0, 900_000.0, 0.0, -100.0, 0.0),
+        tags={"time_coverage_start": "2021-01-02T03:00:00"},
+        descriptions=["sigma0_HH"],
+    )
+    text = tmp_path / "text.tif"
+    text.write_text("hello")
+    out = tmp_path / "out.csv"
+    base = ["track", str(scene)]
+    more = ["--points", str(points), "--out", str(out)]
+    for words, message in (
+        ([*base, str(far), *more], "do not overlap"),
+        ([*base, str(text), *more], "text.tif"),
+        ([*base, str(tmp_path / "none.tif"), *more], "none.tif"),
+        ([*base, str(scene), *more, "--polarisation", "VV"], "no polarisation VV"),
+        ([*base, str(scene), *more, "--pixel", "3"], "images.pixel"),
+        ([*base, str(scene), *more, "--weights", "none"], "none"),
+        ([*base, str(scene), *more[:3], str(tmp_path / "no" / "out.csv")], "does not exist"),
+    ):
+        assert run(words) == 1
+        assert message in told(capsys)
+    assert not out.exists()
+
+
+def test_a_scene_on_itself_is_at_rest(scene, tmp_path, capsys):
+    out, timings = tmp_path / "out.csv", tmp_path / "t.json"
+    points = tmp_path / "p.csv"
+    points.write_text("x,y\n-47010,-602990\n0,0\n-46000,-603000\n")
+    words = ["track", str(scene), str(scene), "--points", str(points), "--out", str(out)]
+    assert run([*words, "--timings", str(timings)]) == 0
+    rows = out.read_text().splitlines()
+    assert len(rows) == 4
+    assert rows[2].split(",")[:3] == ["0.0", "0.0", ""]
+    assert "out_of_image" in rows[2]
+    assert {"geocode", "features", "match"} <= set(json.loads(timings.read_text())["seconds"])

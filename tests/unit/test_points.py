@@ -1,0 +1,127 @@
+import csv
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from lagrangian_ice.errors import ProductError, SceneError
+from lagrangian_ice.grid import xy_to_lonlat
+from lagrangian_ice.matching.vectors import Status, Vectors
+from lagrangian_ice.points import (
+    COLUMNS,
+    grid_points,
+    read_points,
+    write_vectors_csv,
+    write_vectors_nc,
+)
+from lagrangian_ice.settings import Settings
+
+
+def some_vectors():
+    nan = np.nan
+    return Vectors(
+        xy0=np.array([[1.0, 2.0], [3.0, 4.0]]),
+        xy1=np.array([[11.25, 12.0], [nan, nan]]),
+        covariance=np.array([[[9.0, 1.0], [1.0, 4.0]], [[nan, nan], [nan, nan]]]),
+        first_guess=np.zeros((2, 2)),
+        first_guess_error=np.zeros(2),
+        mcc=np.array([0.75, 0.125]),
+        peak_ratio=np.array([0.5, nan]),
+        rotation=np.array([-1.5, nan]),
+        strain=np.zeros((2, 3)),
+        status=np.array([Status.TRACKED, Status.LOW_CORRELATION], np.int8),
+        time0=np.array([1_600_000_000.25, nan]),
+        time1=np.array([1_600_086_400.0, nan]),
+    )
+
+
+def written(tmp_path, text):
+    path = tmp_path / "points.csv"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("names", ["x,y", "x0,y0", "name, x , y"])
+def test_positions_are_read_exactly(tmp_path, names):
+    value = "0.1,-2e5" if not names.startswith("name") else "a, 0.1, -2e5"
+    assert read_points(written(tmp_path, f"{names}\n{value}\n")).tolist() == [[0.1, -2e5]]
+
+
+def test_longitude_and_latitude_are_projected(tmp_path):
+    xy = read_points(written(tmp_path, "lat,lon\n80,-45\n85.5,10\n"))
+    np.testing.assert_allclose(xy_to_lonlat(xy), [[-45, 80], [10, 85.5]], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a,b\n1,2\n", "columns a, b"),
+        ("", "columns none"),
+        ("x,y\n", "no points"),
+        ("x,y\n1,2\n3,four\n", "row 3: y = 'four'"),
+        ("x,y\n1,nan\n", "row 2: y = 'nan'"),
+        ("x,y\n1\n", "row 2: y = 'None'"),
+        ("lon,lat\n10,91\n", "row 2: lat 91"),
+        ("lon,lat\n10,-80\n", "row 2: lat -80.0 is not in the north"),
+    ],
+)
+def test_bad_tables_name_the_row(tmp_path, text, told):
+    with pytest.raises(ProductError, match=told):
+        read_points(written(tmp_path, text))
+
+
+def test_a_missing_or_binary_file_is_told(tmp_path):
+    with pytest.raises(ProductError, match="No such file"):
+        read_points(tmp_path / "none.csv")
+    path = tmp_path / "b.csv"
+    path.write_bytes(b"x,y\n\xff\xfe\x00")
+    with pytest.raises(ProductError, match="cannot be read as CSV"):
+        read_points(path)
+
+
+def test_grid_points_are_multiples_inside_the_bounds():
+    assert grid_points((-150.0, 10.0, 150.0, 110.0), 100.0).tolist() == [
+        [-100.0, 100.0],
+        [0.0, 100.0],
+        [100.0, 100.0],
+    ]
+
+
+def test_a_grid_without_points_or_with_too_many_is_refused():
+    with pytest.raises(SceneError, match="no grid point"):
+        grid_points((10.0, 10.0, 90.0, 90.0), 100.0)
+    with pytest.raises(ValueError, match="not positive"):
+        grid_points((0.0, 0.0, 1.0, 1.0), -1.0)
+    with pytest.raises(ValueError, match="use a wider"):
+        grid_points((0.0, 0.0, 1e6, 1e6), 1.0)
+
+
+def test_csv_holds_a_row_a_point_and_blanks_for_the_unknown(tmp_path):
+    write_vectors_csv(tmp_path / "v.csv", some_vectors())
+    with (tmp_path / "v.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert tuple(first) == COLUMNS
+    assert first["x1"] == "11.25"
+    assert first["sigma_x"] == "3.0"
+    assert first["sigma_y"] == "2.0"
+    assert first["status"] == "tracked"
+    assert first["time0"] == "2020-09-13T12:26:40.250Z"
+    assert second["status"] == "low_correlation"
+    assert second["mcc"] == "0.125"
+    empty = ("x1", "y1", "sigma_x", "sigma_y", "cov_xy", "rotation", "time0", "time1")
+    assert {second[name] for name in empty} == {""}
+
+
+def test_netcdf_holds_the_same(tmp_path):
+    write_vectors_nc(tmp_path / "v.nc", some_vectors(), Settings(), ["a", "b"])
+    with xr.open_dataset(tmp_path / "v.nc") as dataset:
+        assert dataset["x1"].values[0] == 11.25
+        assert np.isnan(dataset["x1"].values[1])
+        assert dataset["status"].values.tolist() == [0, 6]
+        assert dataset["time1"].values[0] == np.datetime64("2020-09-14T12:26:40")
+        assert dataset.attrs["scene_ids"] == "a,b"
+
+
+def test_a_folder_that_is_missing_is_told(tmp_path):
+    with pytest.raises(ProductError, match="cannot be written"):
+        write_vectors_csv(tmp_path / "none" / "v.csv", some_vectors())
