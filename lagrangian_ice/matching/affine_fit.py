@@ -98,6 +98,57 @@ def fit_affine(
     return _finish(target, template, offset, ascent.warp, first, ascent.moving)
 
 
+def colour_factor(
+    source: SplineImage,
+    target: SplineImage,
+    start: Tensor,
+    position: Tensor,
+    rotation: Tensor,
+    half_width: int,
+) -> float:
+    """How much the colour of the noise adds to the variance of a fitted position.
+
+    The formal covariance takes the residuals as white. Their effect on the position is
+    ``sum_k E(k) G(k)`` with the power spectra of residuals and slopes, which for white
+    residuals is the product of their means; the factor is the ratio of the two.
+
+    Parameters
+    ----------
+    source, target : SplineImage
+        Filtered bands.
+    start, position : (N, 2) float64 Tensor
+        Row, col of matched places.
+    rotation : (N,) float64 Tensor
+        Radians.
+    half_width : int
+        Of the templates.
+
+    Returns
+    -------
+    float
+        Median over the places with complete data; 1 where there is none.
+    """
+    fit = fit_affine(source, target, start, position, rotation, half_width)
+    template = _Template.cut(source, torch.round(start), half_width)
+    warp = _initial_warp(torch.zeros_like(position), rotation)
+    warp[:, :2, :2] = fit.matrix
+    warp[:, :2, 2] = fit.position - _turned(fit.matrix, start - torch.round(start))
+    seen, known = _warped(target, template, warp)
+    complete = known.all(dim=1) & fit.converged
+    if not bool(complete.any()):
+        return 1.0
+    difference, _ = template.difference(seen, known)
+    side = 2 * half_width + 1
+    images = [difference, template.descent[..., 0], template.descent[..., 3]]
+    residual, by_row, by_col = (
+        torch.fft.fft2(image[complete].reshape(-1, side, side).double()).abs() ** 2
+        for image in images
+    )
+    slopes = by_row + by_col
+    mean = residual.mean(dim=(1, 2)) * slopes.mean(dim=(1, 2))
+    return float(((residual * slopes).mean(dim=(1, 2)) / mean).median())
+
+
 @dataclass
 class _Ascent:
     """Warps on their way up: a step that lowers the correlation is taken back and halved."""

@@ -10,6 +10,8 @@ from lagrangian_ice.grid import Float
 
 STRAIN_TOLERANCE = 0.1
 """Difference of displacement allowed per distance: strain plus rotation of neighbouring ice."""
+FARTHEST_TOLERANCE = 2.0
+"""Times the tolerance that distance may add: far matches are no witnesses of everything."""
 
 
 def nearest(points: Float, xy: Float, count: int) -> tuple[Float, NDArray[np.intp]]:
@@ -25,11 +27,13 @@ def agreeing_share(
     neighbour_displacement: Float,
     neighbours: int,
     tolerance: float,
+    rotation: Float | None = None,
 ) -> Float:
     """Share (N,) of the nearest neighbours that move alike.
 
     Two vectors agree when they differ by less than ``tolerance`` plus ``STRAIN_TOLERANCE``
-    times their distance. A share, not a fit: the two sides of a crack both survive.
+    times their distance, which adds ``FARTHEST_TOLERANCE`` times the tolerance at most.
+    A share, not a fit: the two sides of a crack both survive.
 
     Parameters
     ----------
@@ -42,16 +46,31 @@ def agreeing_share(
         How many are asked.
     tolerance : float
         Metres.
+    rotation : (N,) float64, optional
+        Of the ice at the vectors, degrees counter-clockwise: neighbours on a turning floe
+        move differently by the rotation times their distance.
     """
     count = min(neighbours + 1, len(neighbour_xy))
     if len(xy) == 0 or count == 0:
         return np.zeros(len(xy))
     distance, index = nearest(neighbour_xy, xy, count)
-    difference = np.linalg.norm(neighbour_displacement[index] - displacement[:, None], axis=-1)
+    expected = np.repeat(displacement[:, None], count, axis=1)
+    if rotation is not None:
+        expected = expected + _turn_effect(neighbour_xy[index] - xy[:, None], rotation)
+    difference = np.linalg.norm(neighbour_displacement[index] - expected, axis=-1)
     other = distance > 0
-    agrees = other & (difference < tolerance + STRAIN_TOLERANCE * distance)
+    allowed = tolerance + np.minimum(STRAIN_TOLERANCE * distance, FARTHEST_TOLERANCE * tolerance)
+    agrees = other & (difference < allowed)
     share = agrees.sum(axis=1) / np.maximum(other.sum(axis=1), 1)
     return np.asarray(share, dtype=np.float64)
+
+
+def _turn_effect(offset: Float, rotation: Float) -> Float:
+    """Displacement (N, K, 2) that a rotation (N,) about the vector gives its neighbours."""
+    angle = np.radians(rotation)[:, None]
+    cosine, sine = np.cos(angle) - 1, np.sin(angle)
+    x, y = offset[..., 0], offset[..., 1]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
 
 
 def in_consensus(

@@ -17,7 +17,7 @@ from lagrangian_ice.superlim.features import STRIDE, Features
 
 OUTLIER_SHARE = 0.15
 """Least share of the nearest matches that a vector must agree with; a crack leaves more."""
-OUTLIER_TOLERANCE = 1.5
+OUTLIER_TOLERANCE = 0.75
 """Cells that a vector may differ from a match near by."""
 LEAST_OVERLAP = 0.5
 
@@ -133,31 +133,37 @@ def _refined(
         prediction.rotation[tried],
         settings,
     )
-    end = np.full_like(xy, np.nan)
-    end[tried] = target.grid.xy(found.position)
-    verdict = _verdict(found, settings)
-    seconds = target.time_at(end[tried]) - source.time_at(xy[tried])
-    moved = end[tried] - xy[tried]
-    slow = np.hypot(moved[:, 0], moved[:, 1]) <= _farthest(seconds, guess_settings, source)
-    verdict[(verdict == Status.TRACKED) & ~slow] = Status.TOO_FAST
-    agrees = _agrees_with_matches(xy[tried], moved, guess, source, guess_settings)
-    verdict[(verdict == Status.TRACKED) & ~agrees] = Status.OUTLIER
-    status[tried] = verdict
-    covariance = np.full((len(xy), 2, 2), np.nan)
-    covariance[tried] = _map_covariance(found.covariance, source.grid.pixel)
     rotation, strain = _rotation_and_strain(found.matrix)
-    measures = {
-        "mcc": found.correlation,
-        "peak_ratio": found.ratio,
-        "rotation": rotation,
-        "strain": strain,
-    }
-    whole = {}
-    for name, values in measures.items():
-        whole[name] = np.full((len(xy), *values.shape[1:]), np.nan)
-        whole[name][tried] = values
+    end = target.grid.xy(found.position)
+    verdict = _verdict(found, settings)
+    seconds = target.time_at(end) - source.time_at(xy[tried])
+    for reason, fault in (
+        (Status.TOO_FAST, _too_fast(end - xy[tried], seconds, source, guess_settings)),
+        (Status.OUTLIER, _outlier(xy[tried], end, rotation, guess, source, guess_settings)),
+    ):
+        verdict[(verdict == Status.TRACKED) & fault] = reason
+    status[tried] = verdict
+
+    def whole(values: Float) -> Float:
+        """Return values of all points: NaN for those that were not tried."""
+        spread = np.full((len(xy), *values.shape[1:]), np.nan)
+        spread[tried] = values
+        return spread
+
     return _assembled(
-        source, target, xy, guess, status, end=end, covariance=covariance, measures=whole
+        source,
+        target,
+        xy,
+        guess,
+        status,
+        end=whole(end),
+        covariance=whole(_map_covariance(found.covariance, source.grid.pixel)),
+        measures={
+            "mcc": whole(found.correlation),
+            "peak_ratio": whole(found.ratio),
+            "rotation": whole(rotation),
+            "strain": whole(strain),
+        },
     )
 
 
@@ -195,23 +201,33 @@ def _verdict(found: Refined, settings: MccSettings) -> NDArray[np.int8]:
     return chosen.astype(np.int8)
 
 
-def _farthest(seconds: Float, settings: FirstGuessSettings, source: GeoImage) -> Float:
-    return np.abs(seconds) * settings.max_speed + STRIDE * source.grid.pixel
-
-
-def _agrees_with_matches(
-    xy: Float, moved: Float, guess: FirstGuess, source: GeoImage, settings: FirstGuessSettings
+def _too_fast(
+    moved: Float, seconds: Float, source: GeoImage, settings: FirstGuessSettings
 ) -> NDArray[np.bool_]:
-    """Whether enough of the matches around move like the vector."""
+    """Whether displacements (N, 2) are beyond what the fastest ice could do, and a cell."""
+    farthest = np.abs(seconds) * settings.max_speed + STRIDE * source.grid.pixel
+    return np.asarray(np.hypot(moved[:, 0], moved[:, 1]) > farthest)
+
+
+def _outlier(
+    xy: Float,
+    end: Float,
+    rotation: Float,
+    guess: FirstGuess,
+    source: GeoImage,
+    settings: FirstGuessSettings,
+) -> NDArray[np.bool_]:
+    """Whether too few of the matches around move like the vector."""
     share = agreeing_share(
         xy,
-        moved,
+        end - xy,
         guess.matches.xy0,
         guess.matches.displacement,
         settings.consensus_neighbours,
         OUTLIER_TOLERANCE * STRIDE * source.grid.pixel,
+        rotation,
     )
-    return np.asarray(share >= OUTLIER_SHARE)
+    return np.asarray(share < OUTLIER_SHARE)
 
 
 def _map_covariance(covariance: Float, pixel: float) -> Float:

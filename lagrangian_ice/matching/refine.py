@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching import matched_filter
-from lagrangian_ice.matching.affine_fit import AffineFit, fit_affine
+from lagrangian_ice.matching.affine_fit import AffineFit, colour_factor, fit_affine
 from lagrangian_ice.matching.correlation import Peak, correlate
 from lagrangian_ice.matching.sampling import SplineImage, sample
 from lagrangian_ice.settings import MccSettings
@@ -22,8 +23,8 @@ CHUNK = 256
 LARGEST_RADIUS = 48
 FILTER_PLACES = 300
 FILTER_LEAST_CORRELATION = 0.3
-SIGMA_SCALE = 2.5
-"""Stated over formal standard error; measured on known motion, see docs/method.md."""
+VARIANCE_SCALE = 1.0
+"""Stated over formal variance, the noise's colour included; measured on known motion."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,13 @@ class Refined:
 
 @dataclass(frozen=True)
 class Bands:
-    """One band of both images, as it is and filtered for the fit."""
+    """One band of both images, as it is and filtered for the fit, and its noise's colour."""
 
     source: SplineImage
     target: SplineImage
     source_filtered: SplineImage
     target_filtered: SplineImage
+    colour: float
 
     @classmethod
     def prepare(
@@ -84,26 +86,27 @@ class Bands:
             matched places that the filter is measured at.
         """
         splines = (SplineImage.of(source), SplineImage.of(target))
-        kernel = _measured_kernel(*splines, places)
+        found = _found_again(*splines, places)
+        kernel = matched_filter.measure(*splines, *found)
         if kernel is None:
-            return cls(*splines, *splines)
-        filtered = (matched_filter.apply(band, kernel) for band in (source, target))
-        return cls(*splines, *(SplineImage.of(band) for band in filtered))
+            return cls(*splines, *splines, 1.0)
+        bands = (matched_filter.apply(band, kernel) for band in (source, target))
+        filtered = (SplineImage.of(next(bands)), SplineImage.of(next(bands)))
+        colour = colour_factor(*filtered, *found, matched_filter.HALF_WIDTH)
+        return cls(*splines, *filtered, colour)
 
 
-def _measured_kernel(
+def _found_again(
     source: SplineImage, target: SplineImage, places: tuple[Float, Float, Float]
-) -> NDArray[np.float32] | None:
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Start, position and rotation of an even choice of the places, found by correlation."""
     count = len(places[0])
-    if count == 0:
-        return None
-    chosen = np.unique(np.linspace(0, count - 1, FILTER_PLACES).astype(np.intp))
+    steps = np.linspace(0, count - 1, FILTER_PLACES) if count else np.empty(0)
+    chosen = np.unique(steps.astype(np.intp))
     start, guess, rotation = (torch.from_numpy(np.ascontiguousarray(p[chosen])) for p in places)
     peak = correlate(source, target, start, guess, rotation[:, None], matched_filter.HALF_WIDTH, 10)
     good = (peak.correlation > FILTER_LEAST_CORRELATION) & ~peak.at_edge
-    return matched_filter.measure(
-        source, target, start[good], peak.position[good], peak.rotation[good]
-    )
+    return start[good], peak.position[good], peak.rotation[good]
 
 
 def refine(
@@ -153,7 +156,7 @@ def refine(
             settings.half_width,
         )
         share = _template_share(bands.source, start[index], settings.half_width)
-        parts.append((index, _collected(peak, fit, share)))
+        parts.append((index, _collected(peak, fit, share, VARIANCE_SCALE * bands.colour)))
     return _joined(parts, len(start))
 
 
@@ -179,11 +182,11 @@ def _template_share(source: SplineImage, start: Float, half_width: int) -> Float
     return np.asarray(torch.isfinite(values).double().mean(dim=(1, 2)).numpy())
 
 
-def _collected(peak: Peak, fit: AffineFit, share: Float) -> Refined:
+def _collected(peak: Peak, fit: AffineFit, share: Float, variance_scale: float) -> Refined:
     return Refined(
         fit.position.numpy(),
         fit.matrix.numpy(),
-        SIGMA_SCALE**2 * fit.covariance.numpy(),
+        variance_scale * fit.covariance.numpy(),
         peak.correlation.double().numpy(),
         peak.ratio.double().numpy(),
         share,
