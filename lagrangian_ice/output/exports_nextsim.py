@@ -1,0 +1,157 @@
+"""Drifters for neXtSIM: text of ``year month day hour number lat lon``, one header line.
+
+The model reads positions at whole hours only. These two exports alone are interpolated in time
+(linearly on the map, between a parcel's two nearest observations), and their header says so.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lagrangian_ice.errors import ProductError
+from lagrangian_ice.grid import Float, xy_to_lonlat
+from lagrangian_ice.output.exports_table import Chosen
+from lagrangian_ice.times import SECONDS_PER_DAY, from_seconds, iso, to_datetime64
+
+HOUR = 3600.0
+INPUT_STEP = 12 * HOUR
+"""neXtSIM reads the IABP file again this often."""
+LONGEST_GAP = 4 * SECONDS_PER_DAY
+"""Seconds between two observations beyond which nothing is interpolated."""
+SEED_WINDOW = 3 * SECONDS_PER_DAY
+HEADER = (
+    "year month day hour number lat lon (number: parcel id; lat lon: WGS84 degrees, interpolated "
+    "linearly in time between observations at most 4 days apart to whole hours UTC by "
+    "lagrangian_ice; no observation has these times)"
+)
+
+
+def write_nextsim_rgps(chosen: Chosen, out: Path, start: float | None = None) -> list[Path]:
+    """Write ``RGPS_<init time>.txt``: where the parcels are at the model's initial time.
+
+    Parameters
+    ----------
+    chosen : Chosen
+        Observations.
+    out : Path
+        Folder.
+    start : float, optional
+        Initial time, seconds since 1970; a whole hour. Default: the first midnight three days
+        after the first observation (the parcels of a seeding are then born), or the last
+        whole hour with parcels where the record is shorter.
+
+    Raises
+    ------
+    ProductError
+        If the time is not a whole hour, no parcel is observed both before and after it, an id
+        does not fit into 32 bits, or the file cannot be written.
+    """
+    moment = _initial_time(chosen) if start is None else start
+    if moment % HOUR:
+        raise ProductError(
+            f"initial time {iso(moment)}: neXtSIM takes whole hours only; give --start as one"
+        )
+    places = positions_at(chosen, np.array([moment]))
+    if places.empty:
+        raise ProductError(
+            f"no parcel is observed both before and after {iso(moment)}; observations go from "
+            f"{iso(chosen.observations['time'].min())} to {iso(chosen.observations['time'].max())}"
+        )
+    day = from_seconds(moment)
+    name = day.strftime("%Y-%m-%d") + (f"_{day.hour:02d}" if day.hour else "")
+    return [_write(out / f"RGPS_{name}.txt", places)]
+
+
+def write_nextsim_iabp(chosen: Chosen, out: Path, name: str) -> list[Path]:
+    """Write ``IABP_<name>.txt``: positions every 12 hours; parcels appear and vanish as listed.
+
+    Raises
+    ------
+    ProductError
+        If no parcel is observed around such a time, an id does not fit into 32 bits, or the
+        file cannot be written.
+    """
+    times = chosen.observations["time"]
+    first = math.ceil(times.min() / INPUT_STEP) * INPUT_STEP
+    moments = np.arange(first, times.max() + 1e-3, INPUT_STEP)
+    places = positions_at(chosen, moments)
+    if places.empty:
+        raise ProductError("no parcel is observed both before and after a time of 00 or 12 UTC")
+    return [_write(out / f"IABP_{name}.txt", places)]
+
+
+def _initial_time(chosen: Chosen) -> float:
+    times = chosen.observations["time"]
+    midnight = math.ceil((times.min() + SEED_WINDOW) / SECONDS_PER_DAY) * SECONDS_PER_DAY
+    if midnight <= times.max() and len(positions_at(chosen, np.array([midnight]))):
+        return float(midnight)
+    last = chosen.observations.groupby("parcel_id")["time"].max().min()
+    return float(math.floor(float(last) / HOUR) * HOUR)
+
+
+def positions_at(chosen: Chosen, moments: Float) -> pd.DataFrame:
+    """Parcels interpolated to moments, where observations at most 4 days apart embrace them.
+
+    Parameters
+    ----------
+    chosen : Chosen
+        Observations.
+    moments : (T,) float64
+        Seconds since 1970, ascending.
+
+    Returns
+    -------
+    DataFrame
+        ``time, parcel_id, x, y`` by time and parcel; EPSG:3413 metres.
+    """
+    table = chosen.observations
+    ids, time = table["parcel_id"].to_numpy(), table["time"].to_numpy()
+    joined = ids[1:] == ids[:-1]
+    joined &= np.diff(time) <= LONGEST_GAP
+    left = np.flatnonzero(joined)
+    # each segment holds its start; its end belongs to the next one, if there is one
+    begin = np.searchsorted(moments, time[left], side="left")
+    continued = np.zeros(len(left), bool)
+    continued[:-1] = left[1:] == left[:-1] + 1
+    after = time[left + 1]
+    stop = np.where(
+        continued,
+        np.searchsorted(moments, after, side="left"),
+        np.searchsorted(moments, after, side="right"),
+    )
+    segment = np.repeat(np.arange(len(left)), stop - begin)
+    within = np.arange(len(segment)) - np.repeat(
+        np.cumsum(stop - begin) - (stop - begin), stop - begin
+    )
+    at = moments[begin[segment] + within]
+    row = left[segment]
+    share = (at - time[row]) / (time[row + 1] - time[row])
+    found = {"time": at, "parcel_id": ids[row]}
+    for axis in ("x", "y"):
+        values = table[axis].to_numpy()
+        found[axis] = values[row] + share * (values[row + 1] - values[row])
+    return pd.DataFrame(found).sort_values(["time", "parcel_id"], ignore_index=True)
+
+
+def _write(path: Path, places: pd.DataFrame) -> Path:
+    largest = int(places["parcel_id"].max())
+    if largest > np.iinfo(np.int32).max:
+        raise ProductError(f"parcel {largest} does not fit into neXtSIM's 32-bit numbers")
+    lonlat = xy_to_lonlat(places[["x", "y"]].to_numpy(np.float64))
+    dates = pd.DatetimeIndex(to_datetime64(places["time"].to_numpy(np.float64)))
+    columns = (dates.year, dates.month, dates.day, dates.hour, places["parcel_id"], *lonlat.T[::-1])
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="ascii", newline="\n") as file:
+            file.write(f"{HEADER}\n")
+            for year, month, day, hour, number, lat, lon in zip(*columns, strict=True):
+                file.write(f"{year} {month} {day} {hour} {number} {lat:.7f} {lon:.7f}\n")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+    return path
