@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 import small_archive as small
 import xarray as xr
@@ -173,6 +174,12 @@ def test_two_workers_give_the_same(straight, archive, tmp_path):
     workspace = small.seeded(tmp_path / "ws", archive)
     assert small.command(workspace, "advance", "--days", DAYS, "--workers", 2) == 0
     small.assert_same_products(straight, workspace)
+    kept = sorted((straight / "cache").glob("*.npz"))
+    assert len(kept) == 7
+    for path in kept:
+        with np.load(path) as one, np.load(workspace / "cache" / path.name) as other:
+            for name in one.files:
+                np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
 def test_a_second_advance_at_once_is_refused(fresh, capsys):
