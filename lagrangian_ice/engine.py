@@ -124,6 +124,24 @@ def limit_threads(count: int) -> None:
             getattr(sys.modules[library], setter)(count)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread inside.
+
+    Sums depend on how many threads share them, in the last bit: what is computed here and in
+    a worker process must not differ.
+    """
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else 1
+    if torch is not None:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
+
+
 def _start_worker() -> None:
     limit_threads(1)
     # Ctrl-C reaches the whole group; the parent tells its workers when to stop.

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from lagrangian_ice import __version__
+from lagrangian_ice.engine import one_thread
 from lagrangian_ice.errors import SceneError, WorkspaceError
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geocode import geocode_pass
@@ -137,7 +138,9 @@ def _ensure(task: Task) -> None:
 def _make(task: Task) -> Ready:
     settings = task.settings
     image = geocode_pass(task.scenes, settings.images.pixel, settings.images)
-    features = extract_features(image, _network(settings.features.weights), settings.features)
+    network = _network(settings.features.weights)
+    with one_thread():
+        features = extract_features(image, network, settings.features)
     _save(_path(task), image, features)
     _evict(task.cache, task.limit, keep=_path(task))
     return image, features
