@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.superlim.features import Features, cell_to_rowcol, rowcol_to_cell
+from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
-BLOCK = 16
-"""Cells per side of the source blocks whose similarities are one matrix product."""
 SUBCELL_TEMPERATURE = 0.05
 """Softmax temperature of the sub-cell position; the one that the network is trained with."""
 
@@ -46,20 +44,41 @@ class Matches:
         return self.xy1 - self.xy0
 
 
+@dataclass(frozen=True)
+class Windows:
+    """Where each block of source cells is looked for.
+
+    Attributes
+    ----------
+    block : int
+        Cells per side of a block.
+    displacement : (bh, bw, 2) float64
+        From each block's cells to the middle of their windows, metres; NaN leaves it out.
+    radius : float
+        Of the windows, metres.
+    """
+
+    block: int
+    displacement: Float
+    radius: float
+
+
 def match_cells(
-    source: Features, target: Features, displacement: Float, radius: float | Float
+    source: Features,
+    target: Features,
+    windows: Windows,
+    looking: NDArray[np.bool_] | None = None,
 ) -> Matches:
-    """Mutual best matches between all valid cells of two images.
+    """Mutual best matches between the cells of two images.
 
     Parameters
     ----------
     source, target : Features
         Of images with the same pixel size.
-    displacement : (bh, bw, 2) float64
-        Centre of the search window of each block of ``BLOCK`` x ``BLOCK`` source cells,
-        metres; NaN leaves the block out. See :func:`block_centres`.
-    radius : float or (bh, bw) float64
-        Of the search window, metres.
+    windows : Windows
+        Of all blocks of the source; see :func:`block_centres`.
+    looking : (h, w) bool, optional
+        Source cells to match; all that are valid by default.
 
     Returns
     -------
@@ -75,22 +94,33 @@ def match_cells(
     """
     if source.grid.pixel != target.grid.pixel:
         raise ValueError(f"pixels of {source.grid.pixel} and {target.grid.pixel} m do not match")
-    search = _Search.prepare(source, target)
-    radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), displacement.shape[:2])
-    for block in np.argwhere(np.isfinite(displacement).all(axis=-1)):
-        at = (int(block[0]), int(block[1]))
-        search.look(at, displacement[at], float(radii[at]))
+    search = _Search.prepare(source, target, source.valid if looking is None else looking)
+    for row, col in np.argwhere(np.isfinite(windows.displacement).all(axis=-1)):
+        search.look(int(row), int(col), windows)
     return search.mutual()
 
 
-def block_centres(features: Features) -> Float:
+def block_centres(features: Features, block: int) -> Float:
     """Map position (bh, bw, 2) of the middle of each block of source cells."""
     height, width = features.valid.shape
     rows, cols = np.meshgrid(
-        np.arange(-(-height // BLOCK)) * BLOCK, np.arange(-(-width // BLOCK)) * BLOCK, indexing="ij"
+        np.arange(-(-height // block)) * block, np.arange(-(-width // block)) * block, indexing="ij"
     )
-    middle = np.stack([rows, cols], axis=-1) + (BLOCK - 1) / 2
+    middle = np.stack([rows, cols], axis=-1) + (block - 1) / 2
     return features.grid.xy(cell_to_rowcol(middle))
+
+
+def strongest_cells(features: Features, side: int) -> NDArray[np.bool_]:
+    """Cell (h, w) of the highest keypoint score among each ``side`` x ``side`` valid cells."""
+    height, width = features.valid.shape
+    padded = (-(-height // side) * side, -(-width // side) * side)
+    scores = np.full(padded, -1.0, dtype=np.float32)
+    scores[:height, :width] = np.where(features.valid, features.scores, -1.0)
+    groups = scores.reshape(padded[0] // side, side, padded[1] // side, side).transpose(0, 2, 1, 3)
+    flat = groups.reshape(*groups.shape[:2], side * side)
+    chosen = np.arange(side * side) == flat.argmax(axis=-1)[..., None]
+    chosen = chosen.reshape(groups.shape).transpose(0, 2, 1, 3).reshape(padded)
+    return np.asarray(chosen[:height, :width] & features.valid)
 
 
 @dataclass
@@ -99,6 +129,7 @@ class _Search:
 
     source: Features
     target: Features
+    looking: NDArray[np.bool_]
     source_descriptors: Tensor
     target_descriptors: Tensor
     shift: Float
@@ -108,13 +139,14 @@ class _Search:
     target_source: Tensor
 
     @classmethod
-    def prepare(cls, source: Features, target: Features) -> _Search:
+    def prepare(cls, source: Features, target: Features, looking: NDArray[np.bool_]) -> _Search:
         count0, count1 = source.valid.size, target.valid.size
         # Cell (0, 0) of the source expressed in the target's cells.
         origin = source.grid.xy(cell_to_rowcol(np.zeros(2)))
         return cls(
             source,
             target,
+            looking & source.valid,
             torch.from_numpy(source.descriptors).float(),
             torch.from_numpy(target.descriptors).float(),
             rowcol_to_cell(target.grid.rowcol(origin)),
@@ -124,20 +156,20 @@ class _Search:
             torch.full((count1,), -1, dtype=torch.long),
         )
 
-    def look(self, block: tuple[int, int], displacement: Float, radius: float) -> None:
+    def look(self, block_row: int, block_col: int, windows: Windows) -> None:
         """Compare one block of source cells with the target cells of its window."""
         height, width = self.source.valid.shape
-        rows = np.arange(block[0] * BLOCK, min((block[0] + 1) * BLOCK, height))
-        cols = np.arange(block[1] * BLOCK, min((block[1] + 1) * BLOCK, width))
-        keep = self.source.valid[np.ix_(rows, cols)].ravel()
+        side = windows.block
+        rows = np.arange(block_row * side, min((block_row + 1) * side, height))
+        cols = np.arange(block_col * side, min((block_col + 1) * side, width))
+        keep = self.looking[np.ix_(rows, cols)].ravel()
         if not keep.any():
             return
-        cell_size = 8 * self.source.grid.pixel
-        move = np.array([-displacement[1], displacement[0]]) / cell_size + self.shift
-        window = self._window(rows, cols, move, radius / cell_size)
-        target_rows, target_cols = window
-        if len(target_rows) == 0 or len(target_cols) == 0:
-            return
+        cell_size = STRIDE * self.source.grid.pixel
+        radius = windows.radius / cell_size
+        east, north = windows.displacement[block_row, block_col]
+        move = np.array([-north, east]) / cell_size + self.shift
+        target_rows, target_cols = self._window(rows, cols, move, radius)
         looked = self.target.valid[np.ix_(target_rows, target_cols)].ravel()
         if not looked.any():
             return
@@ -146,8 +178,7 @@ class _Search:
         source_index = torch.from_numpy(source_cells @ np.array([width, 1]))
         target_index = torch.from_numpy(target_cells @ np.array([self.target.valid.shape[1], 1]))
         similarity = self._similarity(source_index, target_index)
-        far = _too_far(source_cells + move, target_cells, radius / cell_size)
-        similarity.masked_fill_(far, -2.0)
+        similarity.masked_fill_(_too_far(source_cells + move, target_cells, radius), -2.0)
         self._record(similarity, source_index, target_index)
 
     def _window(

@@ -11,14 +11,20 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.cells import (
     SUBCELL_TEMPERATURE,
     Matches,
+    Windows,
     block_centres,
     match_cells,
+    strongest_cells,
 )
 from lagrangian_ice.matching.consensus import agreeing_share, in_consensus
 from lagrangian_ice.matching.motion_field import Prediction, predict
 from lagrangian_ice.settings import FirstGuessSettings
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
+GLOBAL_SIDE = 2
+"""Of each 2 x 2 cells the strongest is matched in the whole window: a quarter is enough."""
+GLOBAL_BLOCK, GUIDED_BLOCK = 32, 8
+"""Cells per side of the source blocks whose similarities are one matrix product."""
 GUIDED_RADII = (12.0, 8.0)
 """Cells around the field's prediction in which the guided rounds look."""
 AGREEMENT = 1.5
@@ -45,10 +51,10 @@ def first_guess(
 ) -> FirstGuess:
     """Predict the motion of parcels from the matches of all cells of both images.
 
-    All valid source cells are compared with all target cells that ice could have reached;
-    mutual best matches that move like their neighbours make a motion field. Guided by it, all
-    cells are matched again in small windows around its prediction, which fills the holes that
-    repetitive or changed ice left.
+    The source's strongest cells are compared with all target cells that ice could have
+    reached; mutual best matches that move like their neighbours make a motion field. Guided
+    by it, all cells are matched in small windows around its prediction, which fills the holes
+    that repetitive or changed ice left.
 
     Parameters
     ----------
@@ -63,14 +69,18 @@ def first_guess(
     """
     cell = STRIDE * source.grid.pixel
     reach = settings.max_speed * abs(seconds) + cell
-    centres = block_centres(source)
-    matches = _agreeing(match_cells(source, target, np.zeros_like(centres), reach), cell, settings)
+    still = np.zeros_like(block_centres(source, GLOBAL_BLOCK))
+    strongest = strongest_cells(source, GLOBAL_SIDE)
+    found = match_cells(source, target, Windows(GLOBAL_BLOCK, still, reach), strongest)
+    matches = _agreeing(found, cell, settings)
+    centres = block_centres(source, GUIDED_BLOCK)
     for radius in GUIDED_RADII:
         field = predict(
             centres.reshape(-1, 2), matches.xy0, matches.displacement, settings.fit_neighbours
         )
         guided = field.displacement.reshape(centres.shape)
-        matches = _agreeing(match_cells(source, target, guided, radius * cell), cell, settings)
+        found = match_cells(source, target, Windows(GUIDED_BLOCK, guided, radius * cell))
+        matches = _agreeing(found, cell, settings)
     field = predict(xy, matches.xy0, matches.displacement, settings.fit_neighbours)
     own = own_displacement(source, target, xy, field.displacement, OWN_RADIUS)
     return FirstGuess(_with_minorities(field, own, xy, matches, cell, settings), matches)

@@ -10,7 +10,7 @@ from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.consensus import agreeing_share
 from lagrangian_ice.matching.first_guess import FirstGuess, first_guess
 from lagrangian_ice.matching.motion_field import predict
-from lagrangian_ice.matching.refine import Bands, Refined, refine
+from lagrangian_ice.matching.refine import FILTER_PLACES, Bands, Refined, refine
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
 from lagrangian_ice.superlim.features import STRIDE, Features
@@ -174,9 +174,11 @@ def _sea(image: GeoImage) -> NDArray[np.float32]:
 
 
 def _places(source: GeoImage, target: GeoImage, guess: FirstGuess) -> tuple[Float, Float, Float]:
-    """Row, col in both images and rotation (radians) of the matches."""
-    matches = guess.matches
-    around = predict(matches.xy0, matches.xy0, matches.displacement, 40)
+    """Row, col in both images and rotation (radians) of an even choice of the matches."""
+    steps = np.linspace(0, max(len(guess.matches) - 1, 0), FILTER_PLACES).astype(np.intp)
+    chosen = np.unique(steps)[: len(guess.matches)]
+    matches = guess.matches[chosen]
+    around = predict(matches.xy0, guess.matches.xy0, guess.matches.displacement, 40)
     return (
         source.grid.rowcol(matches.xy0),
         target.grid.rowcol(matches.xy1),

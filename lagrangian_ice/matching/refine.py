@@ -21,7 +21,7 @@ from lagrangian_ice.settings import MccSettings
 CHUNK = 256
 """Points worked on at once: bounds the memory, whatever the number of parcels."""
 LARGEST_RADIUS = 48
-FILTER_PLACES = 300
+FILTER_PLACES = 128
 FILTER_LEAST_CORRELATION = 0.3
 VARIANCE_SCALE = 1.0
 """Stated over formal variance, the noise's colour included; measured on known motion."""
@@ -99,11 +99,8 @@ class Bands:
 def _found_again(
     source: SplineImage, target: SplineImage, places: tuple[Float, Float, Float]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Start, position and rotation of an even choice of the places, found by correlation."""
-    count = len(places[0])
-    steps = np.linspace(0, count - 1, FILTER_PLACES) if count else np.empty(0)
-    chosen = np.unique(steps.astype(np.intp))
-    start, guess, rotation = (torch.from_numpy(np.ascontiguousarray(p[chosen])) for p in places)
+    """Start, position and rotation of the places, found again by correlation."""
+    start, guess, rotation = (torch.from_numpy(p) for p in places)
     peak = correlate(source, target, start, guess, rotation[:, None], matched_filter.HALF_WIDTH, 10)
     good = (peak.correlation > FILTER_LEAST_CORRELATION) & ~peak.at_edge
     return start[good], peak.position[good], peak.rotation[good]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lagrangian_ice.grid import Grid
-from lagrangian_ice.matching.cells import block_centres, match_cells
+from lagrangian_ice.matching.cells import Windows, block_centres, match_cells, strongest_cells
 from lagrangian_ice.matching.consensus import agreeing_share, in_consensus
 from lagrangian_ice.matching.first_guess import first_guess, own_displacement, sample_descriptors
 from lagrangian_ice.matching.motion_field import predict
@@ -37,10 +37,31 @@ def shifted_pair(rows=40, cols=48, shift=(5, -7), seed=0, outside=(0, 0)):
     return first, second, truth
 
 
+def still(source, radius):
+    """Windows around where the cells are."""
+    return Windows(16, np.zeros_like(block_centres(source, 16)), radius)
+
+
+def test_strongest_cell_of_each_group_is_chosen():
+    source, _, _ = shifted_pair(rows=5, cols=6)
+    source.scores[...] = np.arange(30).reshape(5, 6)
+    source.valid[3, 3] = False
+    chosen = np.argwhere(strongest_cells(source, 2)).tolist()
+    expected = [[1, 1], [1, 3], [1, 5], [3, 1], [3, 2], [3, 5], [4, 1], [4, 3], [4, 5]]
+    assert sorted(chosen) == sorted(expected)
+
+
+def test_only_the_cells_asked_for_are_matched():
+    source, target, _ = shifted_pair()
+    looking = strongest_cells(source, 4)
+    matches = match_cells(source, target, still(source, 10_000.0), looking)
+    assert 0 < len(matches) <= looking.sum()
+
+
 @pytest.mark.parametrize("outside", [(0, 0), (3, -11)])
 def test_whole_cell_motion_is_found_on_grids_with_another_origin(outside):
     source, target, truth = shifted_pair(outside=outside)
-    matches = match_cells(source, target, np.zeros_like(block_centres(source)), 10_000.0)
+    matches = match_cells(source, target, still(source, 10_000.0))
     # Cells that left the image match at random; their similarity is that of strangers.
     right = matches[matches.similarity > 0.9]
     assert len(right) > 0.5 * source.valid.size
@@ -50,14 +71,14 @@ def test_whole_cell_motion_is_found_on_grids_with_another_origin(outside):
 def test_nothing_is_matched_beyond_the_window():
     source, target, truth = shifted_pair()
     reach = np.linalg.norm(truth) - 900
-    matches = match_cells(source, target, np.zeros_like(block_centres(source)), reach)
+    matches = match_cells(source, target, still(source, reach))
     assert (np.linalg.norm(matches.displacement, axis=1) < reach + 1140).all()
 
 
 def test_window_follows_the_expected_displacement():
     source, target, truth = shifted_pair()
-    expected = np.broadcast_to(truth + [800.0, 0.0], block_centres(source).shape)
-    matches = match_cells(source, target, expected, 2500.0)
+    expected = np.broadcast_to(truth + np.array([800.0, 0.0]), block_centres(source, 16).shape)
+    matches = match_cells(source, target, Windows(16, expected, 2500.0))
     np.testing.assert_allclose(np.median(matches.displacement, axis=0), truth, atol=1)
 
 
@@ -67,13 +88,13 @@ def test_different_pixels_are_refused():
         Grid(0, 0, 50.0, source.grid.shape), target.scores, target.descriptors, target.valid, ""
     )
     with pytest.raises(ValueError, match="do not match"):
-        match_cells(source, other, np.zeros_like(block_centres(source)), 1e4)
+        match_cells(source, other, still(source, 1e4))
 
 
 def test_images_without_data_have_no_matches():
     source, target, _ = shifted_pair()
     empty = features(np.ones((40, 48, 256)), valid=np.zeros((40, 48), bool))
-    assert len(match_cells(empty, target, np.zeros_like(block_centres(empty)), 1e4)) == 0
+    assert len(match_cells(empty, target, still(empty, 1e4))) == 0
     guess = first_guess(source, empty, np.array([[7000.0, 7000.0]]), 86400, FirstGuessSettings())
     assert np.isnan(guess.prediction.displacement).all()
     assert np.isinf(guess.prediction.error).all()
@@ -149,7 +170,7 @@ def test_descriptor_at_a_cell_centre_is_the_cells_own():
 def test_own_descriptor_finds_its_cell():
     source, target, truth = shifted_pair()
     xy = source.grid.xy(cell_to_rowcol(np.array([[20.0, 20.0], [25.0, 30.0]])))
-    found = own_displacement(source, target, xy, np.tile(truth + [1600.0, 800.0], (2, 1)), 4)
+    found = own_displacement(source, target, xy, np.tile(truth + np.array([1600.0, 800.0]), (2, 1)), 4)
     np.testing.assert_allclose(found, np.tile(truth, (2, 1)), atol=5)
 
 
