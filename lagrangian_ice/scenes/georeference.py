@@ -140,6 +140,11 @@ class GcpGeoreference:
         """Control points come with images that were never put on a map."""
         return True
 
+    @property
+    def _limits(self) -> tuple[Float, Float]:
+        """First and last row and col that the splines reach."""
+        return np.array([-HALF, -HALF]), np.asarray(self.shape) - HALF
+
     @cached_property
     def _splines(self) -> tuple[RectBivariateSpline, RectBivariateSpline]:
         fit = fit_control_points(self.points, self.positions)
@@ -152,8 +157,7 @@ class GcpGeoreference:
         )
 
     def _forward(self, rowcol: Float) -> tuple[Float, Float]:
-        last = np.asarray(self.shape) - HALF
-        inside = np.clip(rowcol, -HALF, last)
+        inside = np.clip(rowcol, *self._limits)
         row, col = inside[..., 0], inside[..., 1]
         at, jacobian = np.empty(rowcol.shape), np.empty((*rowcol.shape, 2))
         for i, spline in enumerate(self._splines):

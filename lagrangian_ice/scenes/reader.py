@@ -17,6 +17,7 @@ from lagrangian_ice.scenes.geotiff import (
     open_geotiff,
 )
 from lagrangian_ice.scenes.names import is_sentinel1_name
+from lagrangian_ice.scenes.safe import open_safe, safe_georeference, safe_rows
 from lagrangian_ice.scenes.scene import Kind, Scene
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -39,7 +40,7 @@ def open_scene(path: Path, time: datetime | None = None) -> Scene:
     Parameters
     ----------
     path : Path
-        GeoTIFF file.
+        GeoTIFF file, SAFE folder or its ``manifest.safe``, SAFE zip.
     time : datetime, optional
         Acquisition time for a scene that does not tell its own (UTC where it has no zone).
 
@@ -57,14 +58,18 @@ def open_scene(path: Path, time: datetime | None = None) -> Scene:
         raise SceneError(f"{path}: no such file")
     kind = scene_kind(path)
     if kind == "safe":
-        raise SceneError(f"{path}: SAFE products are not read yet; give sigma nought as a GeoTIFF")
+        return open_safe(path)
     if kind is None:
-        raise SceneError(f"{path}: not a scene; known are GeoTIFF files (.tif, .tiff)")
+        raise SceneError(
+            f"{path}: not a scene; known are GeoTIFF files (.tif, .tiff), SAFE folders and zips"
+        )
     return open_geotiff(path, time)
 
 
 def read_georeference(scene: Scene) -> Georeference:
     """Positions of the scene's pixels on the map, and back."""
+    if scene.kind == "safe":
+        return safe_georeference(scene.path)
     return geotiff_georeference(scene.path)
 
 
@@ -92,6 +97,8 @@ def read_rows(scene: Scene, polarisation: str, step: int = _ROWS) -> Iterator[tu
     SceneError
         If the pixels cannot be read.
     """
+    if scene.kind == "safe":
+        return safe_rows(scene.path, polarisation, step)
     return geotiff_rows(scene.path, polarisation, step)
 
 

@@ -358,9 +358,9 @@ def test_folder_named_tif(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["S1A_EW_GRDM_1SDH_x.SAFE", "S1A_EW_GRDM_1SDH_x.zip"])
-def test_safe_products_are_known_and_not_read_yet(tmp_path, name):
+def test_empty_files_with_names_of_safe_products(tmp_path, name):
     (tmp_path / name).touch()
-    refused(tmp_path / name, "SAFE", "GeoTIFF")
+    refused(tmp_path / name, "zip")
 
 
 def test_other_files_are_not_scenes(tmp_path):

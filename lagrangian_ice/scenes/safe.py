@@ -1,0 +1,191 @@
+"""Sentinel-1 GRD products in SAFE format: folders, zips, cloud-optimised ones; any unit and mode.
+
+A product is checked whole when it is opened (manifest, the XML of every polarisation, headers of
+its images), so that a damaged one is told in one line before any work is done with it; pixels
+are read in blocks of rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from lagrangian_ice.errors import SceneError
+from lagrangian_ice.scenes.georeference import footprint, mean_pixel
+from lagrangian_ice.scenes.safe_annotation import Annotation, read_annotation
+from lagrangian_ice.scenes.safe_files import BandFiles, SafeProduct, find_product, product_id
+from lagrangian_ice.scenes.safe_georeference import SwathGeoreference, swath_georeference
+from lagrangian_ice.scenes.safe_radiometry import Pixels, Radiometry, read_radiometry
+from lagrangian_ice.scenes.scene import Scene
+
+_DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
+_CHECKED_BLOCKS = 32
+_CLOCK_SLACK = timedelta(days=1)
+
+
+def open_safe(path: Path) -> Scene:
+    """Metadata of a product; no pixel is read.
+
+    Parameters
+    ----------
+    path : Path
+        ``.SAFE`` folder, its ``manifest.safe``, or zip.
+
+    Raises
+    ------
+    SceneError
+        One line: the file, what is wrong with it, the remedy.
+    """
+    product = find_product(path)
+    annotations = [_checked_band(product, band) for band in product.bands]
+    first = annotations[0]
+    _check_alike(annotations)
+    if first.start > datetime.now(UTC) + _CLOCK_SLACK:
+        raise SceneError(f"{path}: acquired in the future, at {first.start.isoformat()}")
+    georeference = swath_georeference(first)
+    outline = footprint(georeference)
+    if outline.is_empty or not outline.area > 0:
+        raise SceneError(f"{path}: its geolocation grid does not lie on the north polar map")
+    return Scene(
+        id=product_id(path),
+        path=path,
+        kind="safe",
+        start=first.start,
+        stop=first.stop,
+        pass_id=first.pass_id,
+        platform=first.platform,
+        orbit=first.orbit_number,
+        polarisations=tuple(band.polarisation for band in product.bands),
+        units="linear",
+        shape=first.shape,
+        pixel=mean_pixel(georeference),
+        footprint=outline,
+    )
+
+
+def safe_georeference(path: Path) -> SwathGeoreference:
+    """Positions of a product's pixels at sea level, and their incidence angle."""
+    product = find_product(path)
+    return swath_georeference(read_annotation(product.xml(product.bands[0].annotation)))
+
+
+def safe_radiometry(path: Path, polarisation: str) -> Radiometry:
+    """Calibration and noise of one polarisation (ValueError where the product does not have it)."""
+    product = find_product(path)
+    band = product.band(polarisation)
+    return _radiometry(product, band, read_annotation(product.xml(band.annotation)))
+
+
+def safe_rows(path: Path, polarisation: str, step: int) -> Iterator[tuple[int, Pixels]]:
+    """Sigma nought (linear, noise removed) in blocks of ``step`` rows from the top.
+
+    Yields
+    ------
+    int, (rows, cols) float32
+        First row of the block, and the block; NaN is no data.
+    """
+    product = find_product(path)
+    band = product.band(polarisation)
+    annotation = read_annotation(product.xml(band.annotation))
+    radiometry = _radiometry(product, band, annotation)
+    with _image(product, band, annotation) as dataset:
+        rows, cols = annotation.shape
+        for row in range(0, rows, step):
+            window = Window(0, row, cols, min(step, rows - row))
+            yield row, radiometry.sigma0(row, _numbers(product, band, dataset, window))
+
+
+def _checked_band(product: SafeProduct, band: BandFiles) -> Annotation:
+    annotation = read_annotation(product.xml(band.annotation))
+    if annotation.polarisation != band.polarisation:
+        raise SceneError(
+            f"{annotation.source}: annotates {annotation.polarisation}, not {band.polarisation}"
+        )
+    _radiometry(product, band, annotation)
+    with _image(product, band, annotation):
+        return annotation
+
+
+def _check_alike(annotations: list[Annotation]) -> None:
+    first = annotations[0]
+    for other in annotations[1:]:
+        # the files of two products mixed in one
+        if (other.shape, other.start, other.pass_id) != (first.shape, first.start, first.pass_id):
+            raise SceneError(
+                f"{other.source}: its size, time or datatake is not that of {first.polarisation}; "
+                "get the product again"
+            )
+
+
+def _radiometry(product: SafeProduct, band: BandFiles, annotation: Annotation) -> Radiometry:
+    return read_radiometry(annotation, product.xml(band.calibration), product.xml(band.noise))
+
+
+@contextmanager
+def _image(
+    product: SafeProduct, band: BandFiles, annotation: Annotation
+) -> Iterator[DatasetReader]:
+    name = f"{product.files.path}/{band.measurement}"
+    try:
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), warnings.catch_warnings():
+            # an image has control points, which are not used, and no transform
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(product.files.gdal_path(band.measurement), driver="GTiff")
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split())
+        raise SceneError(f"{name}: not a readable TIFF ({reason}); get the product again") from None
+    with dataset:
+        _check_image(name, dataset, annotation)
+        _check_whole(name, dataset, _size(product, band.measurement))
+        yield dataset
+
+
+def _size(product: SafeProduct, name: str) -> int:
+    return product.files.sizes(str(PurePosixPath(name).parent))[name]
+
+
+def _check_image(name: str, dataset: DatasetReader, annotation: Annotation) -> None:
+    if (dataset.count, dataset.dtypes[0]) != (1, "uint16"):
+        raise SceneError(f"{name}: {dataset.count} bands of {dataset.dtypes[0]}, not one of uint16")
+    if (dataset.height, dataset.width) != annotation.shape:
+        rows, cols = annotation.shape
+        raise SceneError(
+            f"{name}: {dataset.height} x {dataset.width} pixels, annotated are {rows} x {cols}; "
+            "get the product again"
+        )
+
+
+def _check_whole(name: str, dataset: DatasetReader, size: int) -> None:
+    """Whether the blocks that the header tells end inside of the file (a cut one is told here)."""
+    height, width = dataset.block_shapes[0]
+    down, across = -(-dataset.height // height), -(-dataset.width // width)
+    for row in np.unique(np.linspace(0, down - 1, _CHECKED_BLOCKS).astype(int)):
+        key = f"{across - 1}_{row}"
+        start = dataset.get_tag_item(f"BLOCK_OFFSET_{key}", "TIFF", bidx=1)
+        length = dataset.get_tag_item(f"BLOCK_SIZE_{key}", "TIFF", bidx=1)
+        if start and length and int(start) + int(length) > size:
+            raise SceneError(f"{name}: cut after {size} bytes; get the product again")
+
+
+def _numbers(
+    product: SafeProduct, band: BandFiles, dataset: DatasetReader, window: Window
+) -> NDArray[np.uint16]:
+    try:
+        return np.asarray(dataset.read(1, window=window))
+    except _DAMAGED as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise SceneError(
+            f"{product.files.path}/{band.measurement}: pixels cannot be read, the file is cut or "
+            f"damaged ({reason}); get the product again"
+        ) from None
