@@ -170,7 +170,8 @@ def test_descriptor_at_a_cell_centre_is_the_cells_own():
 def test_own_descriptor_finds_its_cell():
     source, target, truth = shifted_pair()
     xy = source.grid.xy(cell_to_rowcol(np.array([[20.0, 20.0], [25.0, 30.0]])))
-    found = own_displacement(source, target, xy, np.tile(truth + np.array([1600.0, 800.0]), (2, 1)), 4)
+    expected = np.tile(truth + np.array([1600.0, 800.0]), (2, 1))
+    found = own_displacement(source, target, xy, expected, 4)
     np.testing.assert_allclose(found, np.tile(truth, (2, 1)), atol=5)
 
 
