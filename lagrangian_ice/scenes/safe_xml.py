@@ -18,7 +18,7 @@ from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.times import parse_utc
 
-MAX_XML_BYTES = 64 * 2**20
+MAX_XML_BYTES = 32 * 2**20
 """The largest annotation files of the archive have 10 MB."""
 
 
