@@ -1,0 +1,213 @@
+"""Drift vectors of another tracker as a trajectory file, so that everything here takes them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lagrangian_ice.errors import ProductError
+from lagrangian_ice.grid import Float, lonlat_to_xy
+from lagrangian_ice.output.attributes import Header, identifier_of
+from lagrangian_ice.output.trajectories import write_trajectories
+from lagrangian_ice.settings import Settings
+from lagrangian_ice.times import from_seconds
+
+_TIMES = (("t0", "t1"), ("time0", "time1"))
+_NAN_IF_ABSENT = {
+    "mcc": ("mcc", "ccorr", "correlation"),
+    "peak_ratio": ("peak_ratio",),
+    "rotation": ("rotation",),
+    "sigma_x": ("sigma_x",),
+    "sigma_y": ("sigma_y",),
+    "cov_xy": ("cov_xy",),
+}
+
+
+def import_vectors(source: Path, out: Path) -> int:
+    """Make a trajectory file ``_LP.nc`` from a CSV of drift vectors.
+
+    Each vector becomes a parcel of two observations; vectors are not joined. Each distinct
+    time becomes an image.
+
+    Parameters
+    ----------
+    source : Path
+        CSV, also compressed (``.gz``), with a header row and the columns ``t0, t1`` (or
+        ``time0, time1``; ISO 8601, UTC) and ``x0, y0, x1, y1`` (EPSG:3413 metres) or
+        ``lon0, lat0, lon1, lat1`` (degrees). Taken where present: ``mcc`` (or ``ccorr``),
+        ``peak_ratio``, ``rotation``, ``sigma_x, sigma_y, cov_xy`` (of the displacement,
+        metres), ``status`` (rows that are not ``tracked`` are left out). What ``track``
+        writes can be read.
+    out : Path
+        File to write; appears only when complete.
+
+    Returns
+    -------
+    int
+        Number of vectors.
+
+    Raises
+    ------
+    ProductError
+        If the CSV cannot be read, lacks a column, holds no vector or a wrong value, or the
+        file cannot be written.
+    """
+    table = _read(source)
+    passes = _passes(table)
+    parcels, observations = _records(table, passes["time"].to_numpy(np.float64))
+    header = Header(Settings(), history=f"lagrangian-ice import vectors {source.name}")
+    part = out.with_name(f".{out.name}.import")
+    try:
+        write_trajectories(part, header, passes, parcels, [observations])
+        _tell_origin(part, out, source)
+        part.replace(out)
+    except OSError as error:
+        raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return len(table)
+
+
+def _read(source: Path) -> pd.DataFrame:
+    try:
+        raw = pd.read_csv(source, skipinitialspace=True)
+    except (OSError, ValueError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ProductError(f"{source}: cannot be read as CSV ({reason})") from None
+    if "status" in raw:
+        raw = raw[raw["status"] == "tracked"].reset_index(drop=True)
+    if raw.empty:
+        raise ProductError(f"{source}: holds no vector")
+    begin, end = _columns_of(source, raw, _TIMES)
+    places = _columns_of(source, raw, (("x0", "y0", "x1", "y1"), ("lon0", "lat0", "lon1", "lat1")))
+    values = np.stack([_numbers(source, raw, name) for name in places], axis=1)
+    if places[0] == "lon0":
+        values = lonlat_to_xy(values.reshape(-1, 2, 2)).reshape(-1, 4)
+    table = pd.DataFrame(values, columns=["x0", "y0", "x1", "y1"])
+    table["time0"], table["time1"] = _seconds(source, raw, begin), _seconds(source, raw, end)
+    for name, columns in _NAN_IF_ABSENT.items():
+        found = [column for column in columns if column in raw]
+        table[name] = _numbers(source, raw, found[0], True) if found else np.nan
+    backward = np.flatnonzero(table["time1"] <= table["time0"])
+    if len(backward):
+        raise ProductError(f"{source}: row {backward[0] + 2}: {end} is not after {begin}")
+    return table
+
+
+def _columns_of(
+    source: Path, raw: pd.DataFrame, choices: tuple[tuple[str, ...], ...]
+) -> tuple[str, ...]:
+    for names in choices:
+        if set(names) <= set(raw.columns):
+            return names
+    wanted = " or ".join(",".join(names) for names in choices)
+    raise ProductError(
+        f"{source}: columns {','.join(map(str, raw.columns))}; vectors need {wanted}"
+    )
+
+
+def _numbers(source: Path, raw: pd.DataFrame, name: str, may_miss: bool = False) -> Float:
+    values = pd.to_numeric(raw[name], errors="coerce").to_numpy(np.float64)
+    wrong = np.flatnonzero(~np.isfinite(values) & (raw[name].notna().to_numpy() | (not may_miss)))
+    if len(wrong):
+        raise ProductError(
+            f"{source}: row {wrong[0] + 2}: {name} = {raw[name].iloc[wrong[0]]!r} is not a number"
+        )
+    return values
+
+
+def _seconds(source: Path, raw: pd.DataFrame, name: str) -> Float:
+    times = pd.to_datetime(raw[name], utc=True, errors="coerce", format="ISO8601")
+    wrong = np.flatnonzero(times.isna())
+    if len(wrong):
+        raise ProductError(
+            f"{source}: row {wrong[0] + 2}: {name} = {raw[name].iloc[wrong[0]]!r} is not an "
+            "ISO 8601 time"
+        )
+    naive = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    return np.asarray(naive.astype(np.int64) / 1e6, np.float64)
+
+
+def _passes(table: pd.DataFrame) -> pd.DataFrame:
+    times = np.unique(table[["time0", "time1"]].to_numpy(np.float64))
+    names = [f"image_{from_seconds(time):%Y%m%dT%H%M%S_%f}" for time in times]
+    return pd.DataFrame(
+        {
+            "pass_index": np.arange(len(times)),
+            "pass_id": names,
+            "time": times,
+            "start": times,
+            "stop": times,
+            "platform": "",
+            "orbit": -1,
+            "polarisations": "",
+            "scene_ids": "",
+        }
+    )
+
+
+def _records(table: pd.DataFrame, times: Float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    ids = np.arange(len(table), dtype=np.int64) + 1
+    parcels = pd.DataFrame(
+        {
+            "parcel_id": ids,
+            "stream": 0,
+            # not seeded on a grid
+            "seed_row": -1,
+            "seed_col": -1,
+            "birth_time": table["time0"],
+            "death_time": np.nan,
+            "end_reason": 0,
+            "n_obs": 2,
+        }
+    )
+    rows = pd.concat([_observations(table, ids, times, end) for end in (0, 1)])
+    return parcels, rows.sort_values(["parcel_id", "time"], ignore_index=True)
+
+
+def _observations(
+    table: pd.DataFrame, ids: NDArray[np.int64], times: Float, end: int
+) -> pd.DataFrame:
+    index = [np.searchsorted(times, table[f"time{number}"]) for number in (0, 1)]
+    later = np.where(end == 1, 1.0, np.nan)
+    return pd.DataFrame(
+        {
+            "parcel_id": ids,
+            "pass_index": index[end],
+            "time": table[f"time{end}"],
+            "x": table[f"x{end}"],
+            "y": table[f"y{end}"],
+            "var_x": table["sigma_x"] ** 2 if end else 0.0,
+            "var_y": table["sigma_y"] ** 2 if end else 0.0,
+            "cov_xy": table["cov_xy"] if end else 0.0,
+            "mcc": table["mcc"] * later,
+            "peak_ratio": table["peak_ratio"] * later,
+            "rotation": table["rotation"] * later,
+            "q_flag": 0,
+            "source_pass_index": index[0] if end else -1,
+        }
+    )
+
+
+def _tell_origin(part: Path, out: Path, source: Path) -> None:
+    """Correct the attributes that speak of our own tracking."""
+    with netCDF4.Dataset(part, "a") as dataset:
+        dataset.title = f"Drift vectors imported from {source.name}"
+        dataset.summary = "Every trajectory is one drift vector: its start and its end."
+        dataset.source = f"drift vectors in {source.name}"
+        dataset.comment = (
+            "Not tracked by lagrangian_ice. Errors are those of the input, missing where it has "
+            "none; q_flag was not evaluated."
+        )
+        dataset.id = identifier_of(out)
+        for name in ("settings", "weights_sha256", "input_scenes", "number_of_input_scenes"):
+            if name in dataset.ncattrs():
+                dataset.delncattr(name)
+        # nobody told it
+        dataset["geolocation_standard_error"][:] = np.nan
