@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import rasterio
@@ -16,13 +17,23 @@ from rasterio.crs import CRS
 
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.grid import Float, lonlat_to_xy, xy_to_lonlat
+from lagrangian_ice.simulate.instrument import NoiseSettings
 from lagrangian_ice.simulate.motion import IceMotion, MotionSettings, random_motion
+from lagrangian_ice.simulate.radar_swath import (
+    RadarSwath,
+    ground_between,
+    incidence_beyond,
+    plan_radar_swath,
+)
 from lagrangian_ice.simulate.render import FieldSettings, IceField, Radar, make_field
+from lagrangian_ice.simulate.safe import write_safe
+from lagrangian_ice.simulate.safe_frame import SafeFrame
 from lagrangian_ice.simulate.swath import Swath
-from lagrangian_ice.simulate.truth import TRUTH_NAME, Truth, write_truth
+from lagrangian_ice.simulate.truth import TRUTH_NAME, AnySwath, Truth, write_truth
 from lagrangian_ice.times import SECONDS_PER_DAY, from_seconds, to_seconds
 
 Image = NDArray[np.float32]
+Format = Literal["geotiff", "safe", "safe-zip"]
 
 CENTRE = (-150.0, 80.0)
 """Longitude, latitude of the middle of the area: deep sea, far from land."""
@@ -57,6 +68,10 @@ class ArchiveSettings:
         How the ice moves.
     ice : FieldSettings
         How its texture changes.
+    format : {"geotiff", "safe", "safe-zip"}
+        GeoTIFFs of backscatter on straight lines, or products of a radar on an orbit.
+    noise : NoiseSettings
+        Thermal noise of SAFE products.
     """
 
     area_km: float = 200.0
@@ -64,6 +79,8 @@ class ArchiveSettings:
     passes_per_day: int = 3
     motion: MotionSettings = field(default_factory=MotionSettings)
     ice: FieldSettings = field(default_factory=FieldSettings)
+    format: Format = "geotiff"
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
 
     def __post_init__(self) -> None:
         if not 40 <= self.area_km <= 1000:
@@ -72,6 +89,9 @@ class ArchiveSettings:
             raise ValueError(f"pixel {self.pixel} m is not between 40 and 400")
         if not 1 <= self.passes_per_day <= 12:
             raise ValueError(f"passes_per_day {self.passes_per_day} is not between 1 and 12")
+        if self.format not in get_args(Format):
+            allowed = ", ".join(get_args(Format))
+            raise ValueError(f"format {self.format!r} is not one of {allowed}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class PassPlan:
 
     Attributes
     ----------
-    swath : Swath
+    swath : Swath or RadarSwath
         The whole pass.
     platform : str
         ``S1A`` or ``S1B``.
@@ -92,7 +112,7 @@ class PassPlan:
         First line and number of lines of each frame.
     """
 
-    swath: Swath
+    swath: AnySwath
     platform: str
     orbit: int
     datatake: int
@@ -106,6 +126,7 @@ def simulate_archive(
     start: datetime,
     area_km: float = 200.0,
     pixel: float = 100.0,
+    format: Format = "geotiff",  # noqa: A002
 ) -> list[Path]:
     """Write scenes of drifting ice from several passes a day, and ``truth.nc``.
 
@@ -123,6 +144,8 @@ def simulate_archive(
         Side of the area that the passes are about, 40 to 1000 km.
     pixel : float
         Of the scenes, 40 to 400 m.
+    format : {"geotiff", "safe", "safe-zip"}
+        Of the scenes: GeoTIFFs, SAFE folders or SAFE zips.
 
     Returns
     -------
@@ -136,7 +159,7 @@ def simulate_archive(
     WorkspaceError
         If the directory cannot be written or holds an archive already.
     """
-    settings = ArchiveSettings(area_km=area_km, pixel=pixel)
+    settings = ArchiveSettings(area_km=area_km, pixel=pixel, format=format)
     return [path for path, _, _ in write_archive(directory, days, seed, start, settings)]
 
 
@@ -169,11 +192,10 @@ def write_archive(
     ice = _ice(truth, seed, settings)
     done = 0
     for index, plan in enumerate(plans):
-        image = _observed(ice, plan.swath, np.random.default_rng([seed, 4, index]))
-        for number, frame in enumerate(plan.frames):
-            rng = np.random.default_rng([seed, 5, index, number])
-            path = directory / _name(plan, frame, rng)
-            _write_scene(path, image[:, frame[0] : frame[0] + frame[1]], plan.swath.frame(*frame))
+        rng = np.random.default_rng([seed, 4, index])
+        unique = [np.random.default_rng([seed, 5, index, k]) for k in range(len(plan.frames))]
+        write = _write_geotiffs if isinstance(plan.swath, Swath) else _write_products
+        for path in write(directory, ice, plan, settings, rng, unique):
             done += 1
             yield path, done, total
     # Last, so that a folder with a truth is an archive that is complete.
@@ -210,7 +232,8 @@ def _plan_passes(
     for index in range(count):
         time = begin + (index + rng.uniform(0.2, 0.7)) * slot
         ascending = index % 2 == 0 if rng.random() < 0.7 else bool(rng.random() < 0.5)
-        swath = _plan_swath(time, ascending, rng, settings)
+        plan = _plan_swath if settings.format == "geotiff" else _plan_radar_swath
+        swath = plan(time, ascending, rng, settings)
         plans.append(
             PassPlan(
                 swath=swath,
@@ -247,6 +270,20 @@ def _plan_swath(
     )
 
 
+def _plan_radar_swath(
+    time: float, ascending: bool, rng: np.random.Generator, settings: ArchiveSettings
+) -> RadarSwath:
+    """Part of an EW swath over the area; the orbit gives the heading."""
+    area = 1e3 * settings.area_km
+    offset = rng.uniform(-0.12, 0.12, 2) * area
+    lonlat = xy_to_lonlat(lonlat_to_xy(CENTRE) + offset)
+    full = ground_between(lonlat, NEAREST, FARTHEST)
+    width = min(rng.uniform(0.8, 0.95) * area, full)
+    length = rng.uniform(0.95, 1.15) * area
+    near = incidence_beyond(lonlat, NEAREST, rng.uniform(0.0, full - width))
+    return plan_radar_swath(lonlat, time, ascending, near, (length, width), settings.pixel)
+
+
 def _frames(lines: int, index: int, rng: np.random.Generator) -> tuple[tuple[int, int], ...]:
     """One frame, two that abut, or two that share some lines, in turn."""
     if index % 3 == 0:
@@ -277,9 +314,56 @@ def _ice(truth: Truth, seed: int, settings: ArchiveSettings) -> IceField:
     return make_field(truth.motion, bounds, settings.pixel, seed, settings.ice)
 
 
-def _observed(ice: IceField, swath: Swath, rng: np.random.Generator) -> Image:
+def _write_geotiffs(
+    directory: Path,
+    ice: IceField,
+    plan: PassPlan,
+    settings: ArchiveSettings,
+    rng: np.random.Generator,
+    unique: Sequence[np.random.Generator],
+) -> Iterator[Path]:
+    del settings
+    swath = plan.swath
+    if not isinstance(swath, Swath):
+        raise TypeError(f"GeoTIFFs are made of straight swaths, not of {type(swath).__name__}")
     sigma0 = ice.sigma0(swath.all_xy(), swath.line_times)
-    return Radar.extra_wide(swath.pixel).observe(sigma0, swath.incidence, rng)
+    image = Radar.extra_wide(swath.pixel).observe(sigma0, swath.incidence, rng)
+    for (first, rows), number in zip(plan.frames, unique, strict=True):
+        path = directory / _name(plan, (first, rows), number)
+        _write_scene(path, image[:, first : first + rows], swath.frame(first, rows))
+        yield path
+
+
+def _write_products(
+    directory: Path,
+    ice: IceField,
+    plan: PassPlan,
+    settings: ArchiveSettings,
+    rng: np.random.Generator,
+    unique: Sequence[np.random.Generator],
+) -> Iterator[Path]:
+    # Names of SAFE products end in the check sum of their manifest: nothing is drawn for them.
+    del unique
+    swath = plan.swath
+    if not isinstance(swath, RadarSwath):
+        raise TypeError(f"products are made of radar swaths, not of {type(swath).__name__}")
+    radar = Radar.extra_wide(swath.pixel)
+    sigma0 = radar.backscatter(ice.sigma0(swath.all_xy(), swath.line_times), swath.incidence)
+    bands, rows, cols = sigma0.shape
+    speckle = radar.draw_speckle((bands, rows, cols), rng)
+    for number, (first, lines) in enumerate(plan.frames, start=1):
+        frame = SafeFrame(
+            swath=swath.frame(first, lines),
+            platform=plan.platform,
+            orbit_number=plan.orbit,
+            datatake=plan.datatake,
+            slice_number=number,
+            slices=len(plan.frames),
+            noise=settings.noise,
+        )
+        window = (slice(None), slice(first, first + lines))
+        zipped = settings.format == "safe-zip"
+        yield write_safe(directory, frame, sigma0[window], speckle[window], zipped=zipped)
 
 
 def _name(plan: PassPlan, frame: tuple[int, int], rng: np.random.Generator) -> str:

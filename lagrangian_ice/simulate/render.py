@@ -353,9 +353,32 @@ class Radar:
         floor = 10 ** (self.noise_profile(incidence) / 10)
         image = np.empty_like(sigma0)
         for band, trend, out in zip(sigma0, self.trend, image, strict=False):
-            ice = 10 ** ((band + trend * (incidence - MIDDLE_INCIDENCE)) / 10)
+            ice = _with_trend(band, trend, incidence)
             out[:] = (ice + floor) * speckle(band.shape, rng, self.looks, self.width)
         return image
+
+    def backscatter(self, sigma0: Image, incidence: Float) -> Image:
+        """Linear sigma nought (bands, rows, cols) of ice, with its trend but nothing else.
+
+        Parameters
+        ----------
+        sigma0 : (bands, rows, cols) float32
+            dB, of the ice at the middle of the swath.
+        incidence : (cols,) float64
+            Incidence angle, degrees.
+        """
+        image = np.empty_like(sigma0)
+        for band, trend, out in zip(sigma0, self.trend, image, strict=False):
+            out[:] = _with_trend(band, trend, incidence)
+        return image
+
+    def draw_speckle(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Image:
+        """Speckle (bands, rows, cols) of mean 1, independent in the bands."""
+        bands, rows, cols = shape
+        drawn = np.empty(shape, dtype=np.float32)
+        for band in range(bands):
+            drawn[band] = speckle((rows, cols), rng, self.looks, self.width)
+        return drawn
 
     def noise_profile(self, incidence: Float) -> Float:
         """Noise-equivalent sigma nought (dB) at incidence angles: an arch in each sub-swath."""
@@ -365,6 +388,11 @@ class Radar:
         within = (incidence - edges[swath]) / (edges[swath + 1] - edges[swath])
         step = np.array([1.5, -0.5, 0.2, -0.6, 0.4])[swath]
         return np.asarray(self.noise + step + 6.0 * (np.clip(within, 0, 1) - 0.5) ** 2 - 0.5)
+
+
+def _with_trend(band: Image, trend: float, incidence: Float) -> Float:
+    """Linear sigma nought of a band (rows, cols) in dB, with a trend in dB per degree."""
+    return np.asarray(10 ** ((band + trend * (incidence - MIDDLE_INCIDENCE)) / 10))
 
 
 def make_field(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +21,99 @@ NODE_STEP = 64
 """Pixels between the nodes of the spline that gives map positions of all pixels."""
 
 
+class SwathGeometry(ABC):
+    """What all swaths have: lines in time, columns in incidence, both on the map.
+
+    Attributes
+    ----------
+    pixel : float
+        Nominal metres on the ground.
+    shape : tuple of int
+        Rows, columns.
+    start : float
+        Time of the centre of the first line, seconds since 1970.
+    """
+
+    pixel: float
+    shape: tuple[int, int]
+    start: float
+
+    @property
+    @abstractmethod
+    def line_interval(self) -> float:
+        """Seconds from one line to the next."""
+
+    @property
+    @abstractmethod
+    def incidence(self) -> Float:
+        """Incidence angle (cols,) of all columns, degrees."""
+
+    @abstractmethod
+    def xy(self, rowcol: ArrayLike) -> Float:
+        """Map positions (..., 2) of pixel positions (..., 2), metres."""
+
+    @abstractmethod
+    def rowcol(self, xy: ArrayLike) -> Float:
+        """Pixel positions (..., 2) of map positions (..., 2)."""
+
+    @abstractmethod
+    def frame(self, first: int, rows: int) -> Self:
+        """Part of the swath: ``rows`` lines from line ``first`` on, of the same geometry."""
+
+    @property
+    def stop(self) -> float:
+        """Time of the centre of the last line, seconds since 1970."""
+        return float(self.line_time(self.shape[0] - 1))
+
+    def line_time(self, row: ArrayLike) -> Float:
+        """Acquisition times (...) of rows (...), seconds since 1970."""
+        return np.asarray(self.start + self.line_interval * np.asarray(row, dtype=np.float64))
+
+    @property
+    def line_times(self) -> Float:
+        """Times (rows,) of all lines."""
+        return self.line_time(np.arange(self.shape[0]))
+
+    def contains(self, xy: ArrayLike, inset: float = 0.0) -> NDArray[np.bool_]:
+        """Whether map positions (..., 2) lie inside the outermost pixels' centres.
+
+        Parameters
+        ----------
+        xy : (..., 2) array_like
+            Metres.
+        inset : float
+            By at least this much, metres.
+        """
+        rowcol = self.rowcol(xy)
+        edge = inset / self.pixel
+        last = np.asarray(self.shape, dtype=np.float64) - 1 - edge
+        return np.asarray(np.all((rowcol >= edge) & (rowcol <= last), axis=-1))
+
+    def all_xy(self) -> Float:
+        """Map positions (rows, cols, 2) of all pixels, to a centimetre."""
+        rows, cols = self.shape
+        row = np.linspace(0, rows - 1, max(4, rows // NODE_STEP + 2))
+        col = np.linspace(0, cols - 1, max(4, cols // NODE_STEP + 2))
+        nodes = self.xy(np.stack(np.meshgrid(row, col, indexing="ij"), -1))
+        grids = [
+            RectBivariateSpline(row, col, nodes[..., axis])(np.arange(rows), np.arange(cols))
+            for axis in range(2)
+        ]
+        return np.stack(grids, axis=-1)
+
+    def _check_frame(self, first: int, rows: int) -> None:
+        if first < 0 or rows < 2 or first + rows > self.shape[0]:
+            raise ValueError(f"lines {first} to {first + rows} are not in {self.shape[0]} lines")
+
+    def _check_size(self) -> None:
+        if min(self.shape) < 2:
+            raise ValueError(f"swath of {self.shape} pixels is too small")
+        if not self.pixel > 0:
+            raise ValueError(f"pixel {self.pixel} m is not positive")
+
+
 @dataclass(frozen=True)
-class Swath:
+class Swath(SwathGeometry):
     """Image lines across the track of a satellite that looks to the right.
 
     Rows follow each other along the track, columns go away from it. The lines are straight in an
@@ -58,29 +151,12 @@ class Swath:
     pass_lines: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.shape) < 2:
-            raise ValueError(f"swath of {self.shape} pixels is too small")
-        if not self.pixel > 0:
-            raise ValueError(f"pixel {self.pixel} m is not positive")
+        self._check_size()
 
     @property
     def line_interval(self) -> float:
         """Seconds from one line to the next."""
         return self.pixel / GROUND_SPEED
-
-    @property
-    def stop(self) -> float:
-        """Time of the centre of the last line, seconds since 1970."""
-        return float(self.line_time(self.shape[0] - 1))
-
-    def line_time(self, row: ArrayLike) -> Float:
-        """Acquisition times (...) of rows (...), seconds since 1970."""
-        return np.asarray(self.start + self.line_interval * np.asarray(row, dtype=np.float64))
-
-    @property
-    def line_times(self) -> Float:
-        """Times (rows,) of all lines."""
-        return self.line_time(np.arange(self.shape[0]))
 
     @property
     def incidence(self) -> Float:
@@ -126,37 +202,9 @@ class Swath:
         plane = transform(xy, MAP_CRS, self._crs)
         return np.stack([plane @ axis for axis in self._axes], axis=-1) / self.pixel + self._middle
 
-    def contains(self, xy: ArrayLike, inset: float = 0.0) -> NDArray[np.bool_]:
-        """Whether map positions (..., 2) lie inside the outermost pixels' centres.
-
-        Parameters
-        ----------
-        xy : (..., 2) array_like
-            Metres.
-        inset : float
-            By at least this much, metres.
-        """
-        rowcol = self.rowcol(xy)
-        edge = inset / self.pixel
-        last = np.asarray(self.shape, dtype=np.float64) - 1 - edge
-        return np.asarray(np.all((rowcol >= edge) & (rowcol <= last), axis=-1))
-
-    def all_xy(self) -> Float:
-        """Map positions (rows, cols, 2) of all pixels, to better than a millimetre."""
-        rows, cols = self.shape
-        row = np.linspace(0, rows - 1, max(4, rows // NODE_STEP + 2))
-        col = np.linspace(0, cols - 1, max(4, cols // NODE_STEP + 2))
-        nodes = self.xy(np.stack(np.meshgrid(row, col, indexing="ij"), -1))
-        grids = [
-            RectBivariateSpline(row, col, nodes[..., axis])(np.arange(rows), np.arange(cols))
-            for axis in range(2)
-        ]
-        return np.stack(grids, axis=-1)
-
     def frame(self, first: int, rows: int) -> Swath:
         """Part of the swath: ``rows`` lines from line ``first`` on, of the same geometry."""
-        if first < 0 or rows < 2 or first + rows > self.shape[0]:
-            raise ValueError(f"lines {first} to {first + rows} are not in {self.shape[0]} lines")
+        self._check_frame(first, rows)
         return dataclasses.replace(
             self,
             shape=(rows, self.shape[1]),

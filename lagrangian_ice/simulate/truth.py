@@ -6,6 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -15,12 +16,16 @@ from pyproj import CRS
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import MAP_CRS, Float
 from lagrangian_ice.simulate.motion import IceMotion
+from lagrangian_ice.simulate.orbit import Orbit
+from lagrangian_ice.simulate.radar_swath import RadarSwath
 from lagrangian_ice.simulate.swath import Swath
 from lagrangian_ice.validation.truth import TrueSightings
 
 TRUTH_NAME = "truth.nc"
 TIME_UNITS = "seconds since 1970-01-01 00:00:00"
 MISSING = float("nan")
+
+AnySwath = Swath | RadarSwath
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,12 @@ class Truth:
     ----------
     motion : IceMotion
         Exact positions at all times.
-    swaths : tuple of Swath
+    swaths : tuple of Swath or RadarSwath
         Whole passes in time order.
     """
 
     motion: IceMotion
-    swaths: tuple[Swath, ...]
+    swaths: tuple[AnySwath, ...]
 
     def position(self, xy: ArrayLike, time: ArrayLike, later: ArrayLike) -> Float:
         """Where the ice that is at map positions at one time is at another.
@@ -87,7 +92,7 @@ class Truth:
             on_top[:, index] = self.motion.visible(material, times[:, index])
         return TrueSightings(times, places, inside, on_top)
 
-    def _seen_by(self, swath: Swath, material: Float) -> tuple[Float, Float]:
+    def _seen_by(self, swath: AnySwath, material: Float) -> tuple[Float, Float]:
         """Solve for the time at which a line lies on the moving ice."""
         times = np.full(len(material), 0.5 * (swath.start + swath.stop))
         # Ice moves by less than 1e-4 of the beam's speed: each step gains four digits.
@@ -198,6 +203,8 @@ def load_truth(path: Path) -> Truth:
     return Truth(motion, tuple(_swath(fields) for fields in passes))
 
 
-def _swath(fields: dict[str, object]) -> Swath:
-    shape = fields.pop("shape")
-    return Swath(**fields, shape=tuple(shape))  # type: ignore[arg-type]
+def _swath(fields: dict[str, Any]) -> AnySwath:
+    fields = {**fields, "shape": tuple(fields["shape"])}
+    if "orbit" in fields:
+        return RadarSwath(**{**fields, "orbit": Orbit(**fields["orbit"])})
+    return Swath(**fields)
