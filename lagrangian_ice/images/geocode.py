@@ -17,12 +17,20 @@ from lagrangian_ice.images.resample import Pixels, Source, reduce_rows, reductio
 from lagrangian_ice.images.trend import fit_trend, trend_at, trend_order
 from lagrangian_ice.images.warp import PixelMap
 from lagrangian_ice.scenes.georeference import Georeference
-from lagrangian_ice.scenes.reader import read_georeference, read_rows
+from lagrangian_ice.scenes.reader import read_georeference, read_noise_floor, read_rows
+from lagrangian_ice.scenes.safe_georeference import SwathGeoreference
 from lagrangian_ice.scenes.scene import Scene, Units
 from lagrangian_ice.settings import ImageSettings
 
 FLOOR = 1e-4
 """Least sigma nought (-40 dB) before the logarithm: below what Sentinel-1 can see."""
+
+NOISE_SHARE = 0.1
+"""Share of the noise-equivalent sigma nought that is the least before the logarithm.
+
+Less the noise, dark ice is scattered about zero, by about 0.15 of the noise at 100 m; the floor
+keeps what is negative from becoming an arbitrarily dark speck.
+"""
 
 GROUND_SPEED = (6000.0, 7600.0)
 """Metres of ground a second that a radar satellite's lines may pass over."""
@@ -80,6 +88,7 @@ def geocode_pass(scenes: Sequence[Scene], pixel: float, settings: ImageSettings)
     data = np.full((len(polarisations), *grid.shape), np.nan, dtype=np.float32)
     for band, polarisation in zip(data, polarisations, strict=True):
         _fill_band(band, frames, polarisation, settings.remove_incidence_trend)
+    node_time, node_incidence = _node_values(frames, grid)
     return GeoImage(
         pass_id=ordered[0].pass_id,
         scene_ids=tuple(scene.id for scene in ordered),
@@ -88,7 +97,8 @@ def geocode_pass(scenes: Sequence[Scene], pixel: float, settings: ImageSettings)
         units=units,
         data=data,
         land=land_mask(grid),
-        node_time=_node_times(frames, grid),
+        node_time=node_time,
+        node_incidence=node_incidence,
     )
 
 
@@ -138,9 +148,10 @@ def _fill_band(band: Pixels, frames: Sequence[_Frame], polarisation: str, detren
     trends = []
     for number, frame in enumerate(frames):
         source = _reduced(frame, polarisation)
+        floor = _floor(frame.scene, polarisation)
         if detrend:
-            trends.append(_trend(frame, source))
-        _place(band, origin, number, frame, source)
+            trends.append(_trend(frame, source, floor))
+        _place(band, origin, number, frame, source, floor)
     # one trend for all frames, for two would leave a step where the frames meet
     orders = {len(trend) for trend in trends}
     if len(orders) == 1 and orders != {1}:
@@ -159,7 +170,12 @@ def _reduced(frame: _Frame, polarisation: str) -> Source:
 
 
 def _place(
-    band: Pixels, origin: NDArray[np.int16], number: int, frame: _Frame, source: Source
+    band: Pixels,
+    origin: NDArray[np.int16],
+    number: int,
+    frame: _Frame,
+    source: Source,
+    floor: float,
 ) -> None:
     for rows, cols in _tiles(frame.pixel_map.grid.shape):
         there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
@@ -167,13 +183,13 @@ def _place(
         if not (free.any() and frame.pixel_map.touches(rows, cols)):
             continue
         values = sample(source, *frame.pixel_map.rowcol(rows, cols))
-        values = _from_linear(values, frame.scene.units)
+        values = _from_linear(values, frame.scene.units, floor)
         taken = free & np.isfinite(values)
         band[there][taken] = values[taken]
         origin[there][taken] = number
 
 
-def _trend(frame: _Frame, source: Source) -> Float:
+def _trend(frame: _Frame, source: Source, floor: float) -> Float:
     scene = frame.scene
     order = trend_order(scene.shape[1] * scene.pixel) if frame.georeference.is_swath else 0
     if order == 0:
@@ -187,7 +203,7 @@ def _trend(frame: _Frame, source: Source) -> Float:
     ]
     nodes = np.stack(np.meshgrid(*stored, indexing="ij"), axis=-1)
     sea = ~is_land(frame.georeference.xy(nodes.reshape(-1, 2))).reshape(thin.shape)
-    return fit_trend(_from_linear(thin, scene.units), sea, order)
+    return fit_trend(_from_linear(thin, scene.units, floor), sea, order)
 
 
 def _subtract_trend(
@@ -210,10 +226,15 @@ def _to_linear(pixels: Pixels, units: Units) -> Pixels:
     return np.asarray(np.power(np.float32(10), pixels / np.float32(10)), dtype=np.float32)
 
 
-def _from_linear(values: Pixels, units: Units) -> Pixels:
+def _from_linear(values: Pixels, units: Units, floor: float) -> Pixels:
     if units == "grey":
         return values
-    return np.asarray(10 * np.log10(np.maximum(values, np.float32(FLOOR))), dtype=np.float32)
+    return np.asarray(10 * np.log10(np.maximum(values, np.float32(floor))), dtype=np.float32)
+
+
+def _floor(scene: Scene, polarisation: str) -> float:
+    noise = read_noise_floor(scene, polarisation)
+    return FLOOR if noise is None else max(FLOOR, NOISE_SHARE * noise)
 
 
 def _tiles(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
@@ -229,11 +250,13 @@ def _shifted(part: slice, by: int) -> slice:
     return slice(part.start + by, part.stop + by)
 
 
-def _node_times(frames: Sequence[_Frame], grid: Grid) -> Float:
+def _node_values(frames: Sequence[_Frame], grid: Grid) -> tuple[Float, Float | None]:
+    """Time and, where all frames tell it, incidence angle at the nodes, of the nearest frame."""
     nodes = [np.arange((size - 1) // TIME_STRIDE + 2) * float(TIME_STRIDE) for size in grid.shape]
     xy = grid.xy(np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1))
     best = np.full(xy.shape[:2], np.inf)
     times = np.full(xy.shape[:2], np.nan)
+    angles = np.full(xy.shape[:2], np.nan)
     for frame in frames:
         rowcol = frame.georeference.rowcol(xy)
         last = np.asarray(frame.scene.shape, dtype=np.float64) - 1
@@ -241,8 +264,10 @@ def _node_times(frames: Sequence[_Frame], grid: Grid) -> Float:
         outside = np.where(np.isfinite(outside), outside, np.finfo(np.float64).max)
         nearer = outside < best
         times[nearer] = _line_times(frame, rowcol[..., 0])[nearer]
+        if isinstance(frame.georeference, SwathGeoreference):
+            angles[nearer] = frame.georeference.incidence_angle(rowcol[nearer])
         best[nearer] = outside[nearer]
-    return times
+    return times, angles if np.all(np.isfinite(angles)) else None
 
 
 def _line_times(frame: _Frame, row: Float) -> Float:
@@ -257,7 +282,8 @@ def _line_times(frame: _Frame, row: Float) -> Float:
     if not (frame.georeference.is_swath and stop > start):
         return middle
     length = scene.shape[0] * _row_spacing(frame)
-    if not GROUND_SPEED[0] <= length / (stop - start) <= GROUND_SPEED[1]:
+    cut = not GROUND_SPEED[0] <= length / (stop - start) <= GROUND_SPEED[1]
+    if cut and scene.kind != "safe":
         return middle
     # beyond the scene time goes on, so that between the nodes at its edge it is right
     share = row / max(scene.shape[0] - 1, 1)

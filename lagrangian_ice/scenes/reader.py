@@ -17,11 +17,17 @@ from lagrangian_ice.scenes.geotiff import (
     open_geotiff,
 )
 from lagrangian_ice.scenes.names import is_sentinel1_name
-from lagrangian_ice.scenes.safe import open_safe, safe_georeference, safe_rows
+from lagrangian_ice.scenes.safe import (
+    open_safe,
+    safe_georeference,
+    safe_radiometry,
+    safe_rows,
+)
 from lagrangian_ice.scenes.scene import Kind, Scene
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 _ROWS = 512
+_NOISE_LINES = 65
 
 
 def scene_kind(path: Path) -> Kind | None:
@@ -71,6 +77,16 @@ def read_georeference(scene: Scene) -> Georeference:
     if scene.kind == "safe":
         return safe_georeference(scene.path)
     return geotiff_georeference(scene.path)
+
+
+def read_noise_floor(scene: Scene, polarisation: str) -> float | None:
+    """Median noise-equivalent sigma nought of a scene, linear; None where it is not told."""
+    if scene.kind != "safe":
+        return None
+    radiometry = safe_radiometry(scene.path, polarisation)
+    lines = np.linspace(0, scene.shape[0] - 1, _NOISE_LINES).astype(int)
+    rows = [radiometry.noise_equivalent_sigma0(int(line), 1) for line in np.unique(lines)]
+    return float(np.median(np.concatenate(rows)))
 
 
 def read_rows(scene: Scene, polarisation: str, step: int = _ROWS) -> Iterator[tuple[int, Pixels]]:

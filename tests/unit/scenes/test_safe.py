@@ -159,6 +159,8 @@ def test_geocoded_pass(tmp_path):
     xy = georeference.xy([[20.0, 150.0], [120.0, 150.0], [220.0, 150.0]])
     lines = scene.start.timestamp() + np.array([20.0, 120.0, 220.0]) * LINE_INTERVAL
     np.testing.assert_allclose(image.time_at(xy), lines, atol=1e-3)
+    angles = georeference.incidence_angle(georeference.rowcol(xy))
+    np.testing.assert_allclose(image.incidence_at(xy), angles, atol=1e-3)
     sigma0 = 10 * np.log10(expected_sigma0(tiny, "HH"))
     row, col = (int(v) for v in np.rint(image.grid.rowcol(xy[1])))
     centre = georeference.rowcol(image.grid.xy([float(row), float(col)]))
@@ -173,6 +175,32 @@ def test_frames_of_one_datatake_are_one_pass(tmp_path):
     scenes, unreadable = find_scenes([tmp_path])
     assert unreadable == []
     assert [scene.pass_id for scene in scenes] == ["S1A_046117_058549"] * 2
+
+
+def test_frames_join_without_seam(tmp_path):
+    """Two halves of one long acquisition, and the line between them, are one even image."""
+    first = Tiny(dn=300)
+    rows = first.shape[0]
+    scenes = [open_scene(folder_of(first, tmp_path))]
+    scenes.append(open_scene(folder_of(first.after(rows), tmp_path)))
+    image = geocode_pass(scenes, 100.0, ImageSettings())
+    georeference = read_georeference(scenes[0])
+    across = np.stack(
+        np.meshgrid(np.arange(rows - 40.0, rows + 40.0), np.arange(20.0, 280.0)), axis=-1
+    ).reshape(-1, 2)
+    row, col = np.rint(image.grid.rowcol(georeference.xy(across))).astype(int).T
+    assert image.valid[row, col].all()
+    along_track = image.band("HH")[row, col].reshape(-1, 80)
+    assert np.ptp(along_track, axis=1).max() < 0.8
+
+
+def test_noise_below_the_floor_is_not_arbitrarily_dark(tmp_path):
+    scene = open_scene(folder_of(Tiny(dn=20), tmp_path))
+    noise = safe_radiometry(scene.path, "HV").noise_equivalent_sigma0(0, 240)
+    assert (read_band(scene, "HV") < 0).all()
+    image = geocode_pass([scene], 100.0, ImageSettings())
+    floor = 10 * np.log10(0.1 * np.median(noise))
+    assert np.nanmin(image.band("HV")) == pytest.approx(floor, abs=0.1)
 
 
 def test_manifest_itself_may_be_given(tmp_path):

@@ -3,7 +3,7 @@
 import io
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -34,6 +34,12 @@ class Tiny:
     cog: bool = False
     short_names: bool = False
     dn: int | None = None
+    lines_before: int = 0
+
+    def after(self, lines):
+        """The next frame of the same orbit, so many lines later."""
+        later = self.start + timedelta(seconds=LINE_INTERVAL * lines)
+        return replace(self, start=later, lines_before=self.lines_before + lines)
 
     @property
     def stop(self):
@@ -117,7 +123,8 @@ class Tiny:
         up = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
         east = np.array([-np.sin(lon), np.cos(lon), 0.0])
         ahead = 0.8 * east + 0.6 * np.cross(up, east)
-        angle = np.asarray(seconds)[:, None] * SPEED / RADIUS
+        since = np.asarray(seconds)[:, None] + self.lines_before * LINE_INTERVAL
+        angle = since * SPEED / RADIUS
         return (
             RADIUS * (np.cos(angle) * up + np.sin(angle) * ahead),
             SPEED * (-np.sin(angle) * up + np.cos(angle) * ahead),
