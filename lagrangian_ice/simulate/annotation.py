@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -119,6 +120,7 @@ def _vector(values: Float) -> Tree:
 def _image_information(frame: SafeFrame, ties: TiePoints, numbers: NDArray[np.uint16]) -> Tree:
     swath = frame.swath
     rows, cols = swath.shape
+    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(numbers))
     return {
         "productFirstLineUtcTime": iso_micro(swath.start),
         "productLastLineUtcTime": iso_micro(swath.stop),
@@ -138,8 +140,8 @@ def _image_information(frame: SafeFrame, ties: TiePoints, numbers: NDArray[np.ui
         "zeroDopMinusAcqTime": f"{0.0:.15e}",
         "incidenceAngleMidSwath": f"{_middle_incidence(ties):.15e}",
         "imageStatistics": {
-            "outputDataMean": {"re": f"{numbers.mean():.6e}", "im": f"{0.0:.6e}"},
-            "outputDataStdDev": {"re": f"{numbers.std():.6e}", "im": f"{0.0:.6e}"},
+            "outputDataMean": {"re": f"{mean:.6e}", "im": f"{0.0:.6e}"},
+            "outputDataStdDev": {"re": f"{deviation:.6e}", "im": f"{0.0:.6e}"},
         },
     }
 

@@ -153,35 +153,42 @@ class Noise:
     vectors: tuple[RangeVector, ...]
     blocks: tuple[Block, ...]
 
-    def power(self, shape: tuple[int, int], error: tuple[float, ...] | None = None) -> Image:
-        """Noise (rows, cols) of all pixels, squared digital numbers.
+    def power(
+        self, first: int, stop: int, cols: int, error: tuple[float, ...] | None = None
+    ) -> Image:
+        """Noise (stop - first, cols) of some lines, squared digital numbers.
 
         Parameters
         ----------
-        shape : tuple of int
-            Rows, columns.
+        first, stop : int
+            First line, and the one after the last.
+        cols : int
+            Pixels of a line.
         error : tuple of float, optional
             By which the noise of each sub-swath is above that of the tables, dB.
         """
-        rows, cols = shape
-        col, row = np.arange(cols), np.arange(rows)
-        table = np.stack([np.interp(col, v.pixel, v.value) for v in self.vectors])
+        power = self._range_power(np.arange(first, stop), cols)
+        for block in self.blocks:
+            top, bottom = max(block.first_line, first), min(block.last_line + 1, stop)
+            if top >= bottom:
+                continue
+            along = np.interp(np.arange(top, bottom), block.line, block.value)
+            if error is not None:
+                along *= 10 ** (error[SUB_SWATHS.index(block.swath)] / 10)
+            window = power[top - first : bottom - first, block.first_sample : block.last_sample + 1]
+            window *= along.astype(np.float32)[:, None]
+        return power
+
+    def _range_power(self, row: Index, cols: int) -> Image:
         lines = np.array([vector.line for vector in self.vectors])
         index = np.clip(np.searchsorted(lines, row, side="right") - 1, 0, len(lines) - 2)
         weight = (row - lines[index]) / (lines[index + 1] - lines[index])
+        low, high = int(index.min()), int(index.max()) + 2
+        col = np.arange(cols)
+        table = np.stack([np.interp(col, v.pixel, v.value) for v in self.vectors[low:high]])
         table32, weight32 = table.astype(np.float32), weight.astype(np.float32)[:, None]
-        power = table32[index] * (1 - weight32) + table32[index + 1] * weight32
-        for block in self.blocks:
-            along = np.interp(
-                np.arange(block.first_line, block.last_line + 1), block.line, block.value
-            )
-            if error is not None:
-                along *= 10 ** (error[SUB_SWATHS.index(block.swath)] / 10)
-            window = power[
-                block.first_line : block.last_line + 1, block.first_sample : block.last_sample + 1
-            ]
-            window *= along.astype(np.float32)[:, None]
-        return np.asarray(power, dtype=np.float32)
+        index = index - low
+        return np.asarray(table32[index] * (1 - weight32) + table32[index + 1] * weight32)
 
 
 def written(values: Float) -> Float:

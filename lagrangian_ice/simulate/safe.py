@@ -23,12 +23,21 @@ from rasterio.crs import CRS
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.simulate.annotation import calibration_xml, noise_xml, product_xml
-from lagrangian_ice.simulate.instrument import digital_numbers, make_calibration, make_noise
+from lagrangian_ice.simulate.instrument import (
+    Calibration,
+    Noise,
+    digital_numbers,
+    make_calibration,
+    make_noise,
+)
 from lagrangian_ice.simulate.manifest import DataObject, manifest_text, overlay_text
 from lagrangian_ice.simulate.safe_frame import SafeFrame, TiePoints, iso_micro, moment, tie_points
 
 Image = NDArray[np.float32]
 
+
+BLOCK_LINES = 512
+"""Lines whose digital numbers are found at once."""
 
 QUICK_LOOK = 600
 """Largest side of the quick look, pixels."""
@@ -97,8 +106,7 @@ def _write_files(folder: Path, frame: SafeFrame, sigma0: Image, speckle: Image) 
     for index, polarisation in enumerate(frame.polarisations):
         stem = frame.stem(polarisation)
         noise = make_noise(frame.swath, calibration, polarisation, frame.noise)
-        power = noise.power(frame.swath.shape, frame.noise.error)
-        numbers = digital_numbers(sigma0[index], speckle[index], calibration, power)
+        numbers = _numbers(frame, calibration, noise, sigma0[index], speckle[index])
         looks.append(_small(numbers))
         files = {
             "product": (f"{stem}.xml", product_xml(frame, polarisation, ties, noise, numbers)),
@@ -121,6 +129,19 @@ def _write_files(folder: Path, frame: SafeFrame, sigma0: Image, speckle: Image) 
     manifest = manifest_text(_facts(frame, corners), objects).encode()
     (folder / "manifest.safe").write_bytes(manifest)
     return binascii.crc_hqx(manifest, 0xFFFF)
+
+
+def _numbers(
+    frame: SafeFrame, calibration: Calibration, noise: Noise, sigma0: Image, speckle: Image
+) -> NDArray[np.uint16]:
+    """Digital numbers of a band, in blocks of lines: a whole scene is large."""
+    rows, cols = frame.swath.shape
+    numbers = np.empty((rows, cols), dtype=np.uint16)
+    for first in range(0, rows, BLOCK_LINES):
+        lines = slice(first, min(first + BLOCK_LINES, rows))
+        power = noise.power(lines.start, lines.stop, cols, frame.noise.error)
+        numbers[lines] = digital_numbers(sigma0[lines], speckle[lines], calibration, power)
+    return numbers
 
 
 def _data_object(folder: Path, kind: str, stem: str, name: str) -> DataObject:
