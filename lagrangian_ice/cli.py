@@ -684,22 +684,37 @@ def weights_import(env: Env, file: Path, name: str | None) -> None:
 @click.option("--size", type=click.IntRange(min=64), default=256, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--start", "start_weights", help="Weights to begin from, by name or file.")
+@click.option(
+    "--scenes",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Scene whose texture is used; repeat for more. Simulated ice without.",
+)
+@click.option(
+    "--simulated",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of simulated textures beside the scenes'.",
+)
 @common
 def train(
     env: Env,
     directory: Path,
+    scenes: tuple[Path, ...],
+    simulated: float,
     steps: int,
     batch: int,
     size: int,
     seed: int,
     start_weights: str | None,
 ) -> None:
-    """Train the network on simulated ice; DIRECTORY keeps checkpoint, curve and weights.
+    """Train the network on moved textures; DIRECTORY keeps checkpoint, curve and weights.
 
     An interrupted training goes on from its checkpoint.
     """
-    from lagrangian_ice.simulate.texture import ice_texture
     from lagrangian_ice.superlim.network import Topology
+    from lagrangian_ice.superlim.training import textures
     from lagrangian_ice.superlim.training.train import Recipe
     from lagrangian_ice.superlim.training.train import train as run_training
     from lagrangian_ice.superlim.weights_store import load_network
@@ -709,7 +724,9 @@ def train(
     start = None if start_weights is None else load_network(start_weights)
     run_training(
         Topology() if start is None else start.topology,
-        lambda rng: ice_texture((2 * size, 2 * size), rng),
+        textures.from_scenes(scenes, 2 * size, simulated)
+        if scenes
+        else textures.simulated(2 * size),
         Recipe(steps=steps, batch=batch, size=size, seed=seed),
         directory,
         start,
