@@ -1,0 +1,204 @@
+"""Statistics of deformation fields whose exponents are known."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from product_frames import HEADER, make_frames
+
+from lagrangian_ice.errors import ProductError
+from lagrangian_ice.output.products import deform_file
+from lagrangian_ice.output.trajectories import write_trajectories
+from lagrangian_ice.validation.statistics import (
+    StatisticsOptions,
+    Triangles,
+    box_means,
+    distributions,
+    localisation,
+    noise_share,
+    spatial_scaling,
+    validate_statistics,
+)
+
+CELL = 10e3
+SIDE = 64
+DAY = 86400.0
+
+
+def field(gradients, pair=0):
+    """Triangles at the centres of a lattice of 10 km cells; gradients (SIDE, SIDE, 2, 2)."""
+    row, col = (index.ravel() for index in np.mgrid[:SIDE, :SIDE])
+    count = len(row)
+    return Triangles(
+        np.full(count, pair),
+        np.stack([col + 0.5, row + 0.5], axis=1) * CELL,
+        gradients.reshape(-1, 2, 2),
+        np.full(count, CELL**2),
+        np.full(count, 3.0),
+        np.full((count, 3), np.nan),
+    )
+
+
+def white(rng, pairs=12):
+    return Triangles.join(
+        [field(rng.normal(0, 0.02, (SIDE, SIDE, 2, 2)), pair) for pair in range(pairs)]
+    )
+
+
+def cascade(rng, sigma, pairs=40):
+    """Lognormal cascade with mean one, all of it divergence: beta(q) = s2 (q2 - q) / (2 ln 2)."""
+    parts = []
+    for pair in range(pairs):
+        values = np.ones((1, 1))
+        while len(values) < SIDE:
+            values = np.kron(values, np.ones((2, 2)))
+            values = values * np.exp(rng.normal(-(sigma**2) / 2, sigma, values.shape))
+        parts.append(field(0.02 * values[..., None, None] * np.eye(2) / 2, pair))
+    return Triangles.join(parts)
+
+
+def test_noise_without_correlation_scales_as_the_square_root_of_the_number():
+    found = spatial_scaling(white(np.random.default_rng(1)))
+    for q in (1, 2, 3):
+        beta = found[f"beta_{q}"]
+        assert beta["value"] == pytest.approx(q, abs=0.05)
+        assert beta["low"] < beta["value"] < beta["high"]
+    assert found["curvature"]["value"] == pytest.approx(0, abs=0.02)
+
+
+def test_a_cascade_of_known_exponents_is_diagnosed_within_its_own_confidence():
+    sigma = 0.35
+    known = sigma**2 / (2 * np.log(2))
+    found = spatial_scaling(cascade(np.random.default_rng(2), sigma))
+    curvature = found["curvature"]
+    assert curvature["low"] <= known <= curvature["high"]
+    assert curvature["value"] == pytest.approx(known, rel=0.2)
+    assert found["slope"]["low"] <= -known <= found["slope"]["high"]
+    assert curvature["high"] - curvature["low"] < known
+    assert found["beta_1"]["value"] == pytest.approx(0, abs=0.01)
+
+
+def test_uniform_deformation_does_not_scale():
+    gradients = np.broadcast_to([[0.01, 0.0], [0.0, -0.01]], (SIDE, SIDE, 2, 2))
+    found = spatial_scaling(Triangles.join([field(gradients, pair) for pair in range(3)]))
+    assert [found[f"beta_{q}"]["value"] for q in (1, 2, 3)] == pytest.approx([0, 0, 0], abs=1e-9)
+    lengths = [row["length"] for row in found["scales"]]
+    np.testing.assert_allclose(lengths[:4], [10e3, 20e3, 40e3, 80e3], rtol=0.07)
+
+
+def test_a_box_is_the_area_weighted_mean_of_gradients_not_of_rates():
+    gradients = np.zeros((SIDE, SIDE, 2, 2))
+    gradients[::2, :, 0, 0], gradients[1::2, :, 0, 0] = 0.1, -0.1
+    triangles = field(gradients)
+    _, total, length = box_means(triangles, 20e3)
+    aligned = total[:1024]
+    np.testing.assert_allclose(aligned, 0, atol=1e-15)
+    assert length[0] == 20e3
+    weighted = Triangles(
+        np.zeros(4, np.int64),
+        np.array([[5e3, 5e3], [15e3, 5e3], [5e3, 15e3], [15e3, 15e3]]),
+        np.array([0.1, 0.2, 0.3, 0.4])[:, None, None] * [[1.0, 0], [0, 0]],
+        np.array([1e8, 1e8, 1e8, 0.5e8]),
+        np.ones(4),
+        np.zeros((4, 3)),
+    )
+    _, total, _ = box_means(weighted, 20e3)
+    # u_x alone: divergence and shear are equal
+    assert total[0] == pytest.approx(np.sqrt(2) * (0.1 + 0.2 + 0.3 + 0.2) / 3.5)
+
+
+def test_boxes_that_are_not_filled_do_not_count():
+    triangles = field(np.ones((SIDE, SIDE, 2, 2)))
+    thin = triangles[np.arange(len(triangles)) % 3 == 0]
+    assert len(box_means(thin, 40e3)[0]) == 0
+
+
+def test_pairs_are_not_mixed():
+    gradients = np.broadcast_to([[0.01, 0.0], [0.0, 0.0]], (SIDE, SIDE, 2, 2))
+    both = Triangles.join([field(gradients, 0), field(-gradients, 1)])
+    pair, total, _ = box_means(both, 80e3)
+    np.testing.assert_allclose(total, 0.01 * np.sqrt(2))
+    assert set(pair) == {0, 1}
+
+
+def test_densities_integrate_to_one_and_signs_are_kept_apart():
+    triangles = white(np.random.default_rng(3), pairs=1)
+    found = distributions(triangles)
+    width = np.diff(found["edges"])
+    for name in ("opening", "closing", "shear", "total_deformation"):
+        assert np.sum(np.array(found[name]["density"]) * width) == pytest.approx(1, abs=0.01)
+    assert found["opening"]["count"] + found["closing"]["count"] == len(triangles)
+    assert found["shear"]["p90"] == pytest.approx(
+        0.02 * np.sqrt(2) * np.sqrt(-2 * np.log(0.1)), rel=0.05
+    )
+
+
+def test_localisation():
+    gradients = np.zeros((SIDE, SIDE, 2, 2))
+    gradients[:4, :, 0, 0] = 0.1  # a sixteenth of the area has it all
+    found = localisation(field(gradients))
+    assert found["share_in_15_percent"] == pytest.approx(1)
+    assert found["area_of_half"] == pytest.approx(1 / 32)
+    assert localisation(field(np.zeros((SIDE, SIDE, 2, 2))))["area_of_half"] is None
+
+
+def test_share_that_the_stated_error_explains():
+    rng = np.random.default_rng(4)
+    triangles = field(rng.normal(0, 0.03, (SIDE, SIDE, 2, 2)))
+    stated = Triangles(
+        triangles.pair,
+        triangles.xy,
+        triangles.gradients,
+        triangles.area,
+        triangles.days,
+        np.full((len(triangles), 3), 2 * 0.03**2),
+    )
+    assert noise_share(stated)["divergence"] == pytest.approx(1, rel=0.05)
+    assert noise_share(triangles)["shear"] is None
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("products")
+    frames = make_frames(side=10, count=7)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] + 500e3
+        )
+        write_trajectories(
+            folder / "a_LP.nc", HEADER, frames.passes, frames.parcels, frames.chunks()
+        )
+    deform_file(folder / "a_LP.nc", folder / "a_DP.nc")
+    return folder
+
+
+def test_a_trajectory_file_and_its_deformation_give_the_same(products):
+    own = validate_statistics(products / "a_LP.nc")
+    given = validate_statistics(products / "a_DP.nc")
+    assert own["triangles"] == given["triangles"] > 100
+    assert own["pairs"] == given["pairs"]
+    assert own["localisation"] == pytest.approx(given["localisation"], rel=1e-4)
+    for q in (1, 2, 3):
+        one, two = (found["spatial_scaling"][f"beta_{q}"]["value"] for found in (own, given))
+        assert one == pytest.approx(two, rel=1e-3)
+    assert given["temporal_scaling"] is None
+    json.dumps(own, allow_nan=False)
+
+
+def test_steady_ice_has_no_temporal_scaling(products):
+    found = validate_statistics(products / "a_LP.nc")["temporal_scaling"]
+    assert len(found["rows"]) >= 3
+    assert found["alpha"] == pytest.approx(0, abs=0.05)
+
+
+def test_files_and_options_that_cannot_be_used(products, tmp_path):
+    with pytest.raises(ProductError, match="no triangle of 9 to 12 days"):
+        validate_statistics(products / "a_DP.nc", StatisticsOptions(min_days=9, max_days=12))
+    with pytest.raises(ValueError, match="days 5"):
+        StatisticsOptions(min_days=5, max_days=4)
+    text = tmp_path / "a.nc"
+    text.write_text("no")
+    with pytest.raises(ProductError, match="not a readable NetCDF"):
+        validate_statistics(text)
