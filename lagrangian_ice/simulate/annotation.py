@@ -254,19 +254,11 @@ def calibration_xml(frame: SafeFrame, polarisation: str, calibration: Calibratio
 
 
 def noise_xml(frame: SafeFrame, polarisation: str, noise: Noise) -> bytes:
-    """Text of the noise file of a band."""
-    ranges: list[tuple[str, Tree]] = [
-        (
-            "noiseRangeVector",
-            {
-                "azimuthTime": iso_micro(float(frame.swath.line_time(vector.line))),
-                "line": str(vector.line),
-                "pixel": _row(vector.pixel, "d"),
-                "noiseRangeLut": _row(vector.value, ".6e"),
-            },
-        )
-        for vector in noise.vectors
-    ]
+    """Text of the noise file of a band, in the form of its time."""
+    head: dict[str, Tree] = {"adsHeader": _header(frame, polarisation)}
+    if not frame.noise.azimuth:
+        vectors = _noise_vectors(frame, noise, "noiseVector", "noiseLut")
+        return _xml("noise", {**head, "noiseVectorList": vectors})
     blocks: list[tuple[str, Tree]] = [
         (
             "noiseAzimuthVector",
@@ -282,12 +274,24 @@ def noise_xml(frame: SafeFrame, polarisation: str, noise: Noise) -> bytes:
         )
         for block in noise.blocks
     ]
-    tree: Tree = {
-        "adsHeader": _header(frame, polarisation),
-        "noiseRangeVectorList": ranges,
-        "noiseAzimuthVectorList": blocks,
-    }
-    return _xml("noise", tree)
+    vectors = _noise_vectors(frame, noise, "noiseRangeVector", "noiseRangeLut")
+    head |= {"noiseRangeVectorList": vectors, "noiseAzimuthVectorList": blocks}
+    return _xml("noise", head)
+
+
+def _noise_vectors(frame: SafeFrame, noise: Noise, name: str, table: str) -> list[tuple[str, Tree]]:
+    return [
+        (
+            name,
+            {
+                "azimuthTime": iso_micro(float(frame.swath.line_time(vector.line))),
+                "line": str(vector.line),
+                "pixel": _row(vector.pixel, "d"),
+                table: _row(vector.value, ".6e"),
+            },
+        )
+        for vector in noise.vectors
+    ]
 
 
 class _Row(str):

@@ -41,6 +41,9 @@ SCALLOP = (0.23, 0.22, 0.19, 0.173, 0.148)
 BURST_SECONDS = 3.04
 """From one burst of a sub-swath to its next."""
 
+RAGGED = (0.0, 0.77, 1.36, 1.95, 2.53)
+"""By which the sub-swaths of a first slice begin after its first line, seconds."""
+
 MERGE_SECONDS = 8.0
 """After which the seams between sub-swaths move by some pixels."""
 
@@ -58,10 +61,17 @@ class NoiseSettings:
         Added to the usual noise-equivalent sigma nought (about -28 dB), dB.
     error : tuple of float
         True noise against the tables in each of the five sub-swaths, dB; 0 is a right table.
+    azimuth : bool
+        Whether bursts scallop the noise and azimuth vectors tell so, as since IPF 2.90; False
+        is the noise file of older products.
+    ragged : bool
+        Whether the sub-swaths begin one after the other, as in the first slice of a datatake.
     """
 
     level: float = 0.0
     error: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    azimuth: bool = True
+    ragged: bool = False
 
     def __post_init__(self) -> None:
         if not abs(self.level) <= 20:
@@ -93,6 +103,11 @@ class Block:
     last_sample: int
     line: Index
     value: Float
+
+    @property
+    def end_sample(self) -> int:
+        """The sample after its last."""
+        return self.last_sample + 1
 
 
 @dataclass(frozen=True)
@@ -147,7 +162,7 @@ class Noise:
     vectors : tuple of RangeVector
         In the order of their lines, the first and last line among them.
     blocks : tuple of Block
-        Together they cover every pixel once.
+        Together they cover every pixel that has data once.
     """
 
     vectors: tuple[RangeVector, ...]
@@ -156,7 +171,7 @@ class Noise:
     def power(
         self, first: int, stop: int, cols: int, error: tuple[float, ...] | None = None
     ) -> Image:
-        """Noise (stop - first, cols) of some lines, squared digital numbers.
+        """Noise (stop - first, cols) of some lines, squared digital numbers; NaN is no data.
 
         Parameters
         ----------
@@ -167,7 +182,8 @@ class Noise:
         error : tuple of float, optional
             By which the noise of each sub-swath is above that of the tables, dB.
         """
-        power = self._range_power(np.arange(first, stop), cols)
+        along_range = self._range_power(np.arange(first, stop), cols)
+        power = np.full_like(along_range, np.nan)
         for block in self.blocks:
             top, bottom = max(block.first_line, first), min(block.last_line + 1, stop)
             if top >= bottom:
@@ -175,8 +191,8 @@ class Noise:
             along = np.interp(np.arange(top, bottom), block.line, block.value)
             if error is not None:
                 along *= 10 ** (error[SUB_SWATHS.index(block.swath)] / 10)
-            window = power[top - first : bottom - first, block.first_sample : block.last_sample + 1]
-            window *= along.astype(np.float32)[:, None]
+            window = slice(top - first, bottom - first), slice(block.first_sample, block.end_sample)
+            power[window] = along_range[window] * along.astype(np.float32)[:, None]
         return power
 
     def _range_power(self, row: Index, cols: int) -> Image:
@@ -222,7 +238,7 @@ def make_noise(
         seams = _seams(angle, float(swath.line_time(line)))
         pixel, value = _range_values(angle, seams, level)
         vectors.append(RangeVector(int(line), pixel, written(value * factor[pixel])))
-    return Noise(tuple(vectors), _blocks(swath, angle))
+    return Noise(tuple(vectors), _blocks(swath, angle, settings))
 
 
 def _seams(angle: Float, time: float) -> list[tuple[str, int, int]]:
@@ -258,7 +274,7 @@ def _range_values(
     return np.concatenate(pixels), np.concatenate(values)
 
 
-def _blocks(swath: RadarSwath, angle: Float) -> tuple[Block, ...]:
+def _blocks(swath: RadarSwath, angle: Float, settings: NoiseSettings) -> tuple[Block, ...]:
     """Azimuth noise between the lines at which the seams move."""
     rows = swath.shape[0]
     moves = np.arange(
@@ -270,8 +286,13 @@ def _blocks(swath: RadarSwath, angle: Float) -> tuple[Block, ...]:
     blocks = []
     for first, end in itertools.pairwise(bounds):
         for name, left, right in _seams(angle, float(swath.line_time(first)) + 1e-6):
-            line, value = _scallop(swath, SUB_SWATHS.index(name), int(first), int(end) - 1)
-            blocks.append(Block(name, int(first), left, int(end) - 1, right, line, written(value)))
+            index, top, last = SUB_SWATHS.index(name), int(first), int(end) - 1
+            if settings.ragged:
+                top = max(top, round(RAGGED[index] / swath.line_interval))
+            if top <= last:
+                line, value = _scallop(swath, index, top, last)
+                value = written(value) if settings.azimuth else np.ones(len(line))
+                blocks.append(Block(name, top, left, last, right, line, value))
     return tuple(blocks)
 
 
@@ -299,7 +320,7 @@ def digital_numbers(
     calibration : Calibration
         Of the frame.
     power : (rows, cols) float32
-        Thermal noise, squared digital numbers.
+        Thermal noise, squared digital numbers; NaN where nothing was received.
 
     Returns
     -------

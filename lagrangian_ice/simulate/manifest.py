@@ -78,7 +78,7 @@ _SECTIONS: dict[str, tuple[str, str]] = {
 start="{start}" stop="{stop}">
             <safe:facility country="" name="Simulated: sea ice of known motion" \
 organisation="lagrangian_ice" site="">
-              <safe:software name="Sentinel-1 IPF" version="003.52"/>
+              <safe:software name="Sentinel-1 IPF" version="{version}"/>
             </safe:facility>
           </safe:processing>""",
     ),

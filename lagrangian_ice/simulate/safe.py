@@ -42,7 +42,7 @@ BLOCK_LINES = 512
 QUICK_LOOK = 600
 """Largest side of the quick look, pixels."""
 
-SOFTWARE = "Sentinel-1 IPF 003.52 (layout; simulated by lagrangian_ice)"
+SOFTWARE = "lagrangian_ice (simulated Sentinel-1)"
 
 
 def write_safe(
@@ -231,6 +231,7 @@ def _facts(frame: SafeFrame, corners: Float) -> dict[str, str]:
     first = 73 if frame.platform == "S1A" else 27
     node = swath.orbit.node_time
     return {
+        "version": "003.52" if frame.noise.azimuth else "002.84",
         "nssdc": {"S1A": "2014-016A", "S1B": "2016-025A"}.get(frame.platform, "0000-000A"),
         "number": frame.platform[-1],
         "orbit": str(frame.orbit_number),

@@ -340,6 +340,35 @@ def test_missing_ice_is_zero_and_dark_ice_is_not(tmp_path: Path) -> None:
     assert np.count_nonzero(pixels == 0) == 70
 
 
+def test_noise_file_of_older_products(tmp_path: Path) -> None:
+    frame = SafeFrame(SWATH, "S1A", 1, 1, noise=NoiseSettings(azimuth=False))
+    path = write_safe(tmp_path, frame, *images(SWATH))
+    reader = Reader(path, "HV")
+    assert [child.tag for child in reader.noise] == ["adsHeader", "noiseVectorList"]
+    with rasterio.open(reader.measurement) as dataset:
+        power = dataset.read(1).astype(np.float64) ** 2
+    factor = Reader.between(
+        reader.calibration.findall(".//calibrationVector"), "sigmaNought", SWATH.shape
+    )
+    noise = Reader.between(reader.noise.findall(".//noiseVector"), "noiseLut", SWATH.shape)
+    for part in np.array_split((power - noise) / factor**2, 6, axis=0):
+        assert 10 * np.log10(part.mean()) == pytest.approx(TRUE_DB["HV"], abs=0.05)
+
+
+def test_sub_swaths_of_a_first_slice_begin_one_after_the_other(tmp_path: Path) -> None:
+    frame = SafeFrame(SWATH, "S1A", 1, 1, noise=NoiseSettings(ragged=True))
+    reader = Reader(write_safe(tmp_path, frame, *images(SWATH)), "HH")
+    with rasterio.open(reader.measurement) as dataset:
+        empty = dataset.read(1) == 0
+    starts = {}
+    for block in reader.noise.iter("noiseAzimuthVector"):
+        starts.setdefault(block.findtext("swath"), int(block.findtext("firstAzimuthLine")))
+        left, right = (int(block.findtext(f"{end}RangeSample")) for end in ("first", "last"))
+        assert empty[:, (left + right) // 2].sum() == starts[block.findtext("swath")]
+    assert list(starts.values()) == [0, 26, 45, 65, 84]
+    assert not empty[84:].any()
+
+
 def test_zip_holds_the_folder(tmp_path: Path) -> None:
     frame = SafeFrame(SWATH.frame(0, 40), "S1A", 46117, 361801)
     folder = write_safe(tmp_path, frame, *images(frame.swath))
