@@ -28,6 +28,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_MOST_THREADS = 8
 
 
 class SerialExecutor(Executor):
@@ -122,6 +123,15 @@ def limit_threads(count: int) -> None:
     for library, setter in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
         if library in sys.modules:
             getattr(sys.modules[library], setter)(count)
+
+
+def thread_count() -> int:
+    """Threads that numeric work of the package may use: the processors, or less where told."""
+    told = os.environ.get(_THREAD_VARIABLES[0], "")
+    processors = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    return max(1, min(int(told) if told.isdigit() else _MOST_THREADS, processors))
 
 
 @contextmanager

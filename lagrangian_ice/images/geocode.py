@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from lagrangian_ice.engine import thread_count
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float, Grid
 from lagrangian_ice.images.geoimage import TIME_STRIDE, GeoImage
@@ -177,16 +179,18 @@ def _place(
     source: Source,
     floor: float,
 ) -> None:
-    for rows, cols in _tiles(frame.pixel_map.grid.shape):
+    def place(rows: slice, cols: slice) -> None:
         there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
         free = np.isnan(band[there])
         if not (free.any() and frame.pixel_map.touches(rows, cols)):
-            continue
+            return
         values = sample(source, *frame.pixel_map.rowcol(rows, cols))
         values = _from_linear(values, frame.scene.units, floor)
         taken = free & np.isfinite(values)
         band[there][taken] = values[taken]
         origin[there][taken] = number
+
+    _for_tiles(frame, place)
 
 
 def _trend(frame: _Frame, source: Source, floor: float) -> Float:
@@ -210,14 +214,16 @@ def _subtract_trend(
     band: Pixels, origin: NDArray[np.int16], frames: Sequence[_Frame], coefficients: Float
 ) -> None:
     for number, frame in enumerate(frames):
-        columns = frame.scene.shape[1]
-        for rows, cols in _tiles(frame.pixel_map.grid.shape):
+
+        def subtract(rows: slice, cols: slice, frame: _Frame = frame, number: int = number) -> None:
             there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
             own = origin[there] == number
             if own.any():
                 column = frame.pixel_map.column(rows, cols)
-                trend = trend_at(coefficients, column[own], columns)
+                trend = trend_at(coefficients, column[own], frame.scene.shape[1])
                 band[there][own] -= trend.astype(np.float32)
+
+        _for_tiles(frame, subtract)
 
 
 def _to_linear(pixels: Pixels, units: Units) -> Pixels:
@@ -235,6 +241,13 @@ def _from_linear(values: Pixels, units: Units, floor: float) -> Pixels:
 def _floor(scene: Scene, polarisation: str) -> float:
     noise = read_noise_floor(scene, polarisation)
     return FLOOR if noise is None else max(FLOOR, NOISE_SHARE * noise)
+
+
+def _for_tiles(frame: _Frame, work: Callable[[slice, slice], None]) -> None:
+    """Do the work of all tiles, which write to places of their own, in threads."""
+    with ThreadPoolExecutor(thread_count()) as pool:
+        for _ in pool.map(lambda tile: work(*tile), _tiles(frame.pixel_map.grid.shape)):
+            pass
 
 
 def _tiles(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
