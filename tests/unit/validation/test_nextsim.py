@@ -1,0 +1,242 @@
+"""A synthetic model run of known bias, noise and scaling, in neXtSIM's own file layout."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import netCDF4
+import numpy as np
+import pandas as pd
+import pytest
+from product_frames import DAY, HEADER, START, field_velocity, make_frames
+
+from lagrangian_ice.errors import ProductError
+from lagrangian_ice.grid import xy_to_lonlat
+from lagrangian_ice.output.exports import export_trajectories
+from lagrangian_ice.output.reading import read_trajectories
+from lagrangian_ice.output.trajectories import write_trajectories
+from lagrangian_ice.validation.nextsim import (
+    ModelTracks,
+    compare_deformation,
+    read_drifters,
+    validate_nextsim,
+    vector_correlation,
+)
+
+EPOCH = datetime(1900, 1, 1, tzinfo=UTC).timestamp()
+BIAS = np.array([1200.0, -500.0])  # m per day
+
+
+def write_model(path, ids, time, xy):
+    """RGPS_Drifters layout with its faults; xy (T, N, 2), NaN where the drifter is gone."""
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.createDimension("time", None)
+        dataset.createDimension("x", len(ids))
+        dataset.createDimension("y", 1)
+        made = dataset.createVariable("time", "f4", ("time",))
+        made.units = "days since 1900-01-01 00:00:00"
+        made[:] = (time - EPOCH) / DAY
+        lonlat = np.full(xy.shape, np.nan)
+        known = np.isfinite(xy[..., 0])
+        lonlat[known] = xy_to_lonlat(xy[known])
+        values = {
+            "longitude": lonlat[..., 0],
+            "latitude": lonlat[..., 1],
+            "index": np.where(known, ids, np.nan),
+            "sic": np.where(known, 0.97, np.nan),
+        }
+        for name, array in values.items():
+            variable = dataset.createVariable(
+                name, "f4" if name == "sic" else "f8", ("time", "x", "y"), fill_value=-1e9
+            )
+            variable[:] = np.where(np.isfinite(array), array, -1e9)[..., None]
+        dataset["longitude"].units = "degrees_north"
+        dataset["latitude"].units = "degrees_north"
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return make_frames(side=10, count=7)
+
+
+@pytest.fixture(scope="module")
+def product(frames, tmp_path_factory):
+    path = tmp_path_factory.mktemp("observed") / "a_LP.nc"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] + 500e3
+        )
+        write_trajectories(path, HEADER, frames.passes, frames.parcels, frames.chunks())
+    return path
+
+
+def true_motion(product, time):
+    """Ids and positions (T, N, 2) of the parcels as they were made."""
+    table = read_trajectories(product)
+    first = table.drop_duplicates("parcel_id")
+    origin = first[["x", "y"]].to_numpy()
+    begin = first["time"].to_numpy()
+    row = first["seed_row"].to_numpy()
+    col = first["seed_col"].to_numpy()
+    start = np.stack([col - 5, row - 5], axis=1) * 10e3 + [0.0, -900e3]
+    velocity = field_velocity(start)
+    moved = origin + velocity * (time[:, None, None] - begin[:, None])
+    return first["parcel_id"].to_numpy(), moved
+
+
+@pytest.fixture
+def model(product, tmp_path):
+    def make(bias=(0.0, 0.0), noise=0.0, extra=0.0, name="RGPS_Drifters_20210102.nc"):
+        time = START + DAY + np.arange(0, 6.01, 0.5) * DAY
+        ids, xy = true_motion(product, time)
+        days = (time - time[0])[:, None, None] / DAY
+        rng = np.random.default_rng(5)
+        wander = rng.normal(0, noise, xy.shape) if noise else 0.0
+        grown = extra * (xy - xy.mean(axis=1, keepdims=True)) * days
+        path = tmp_path / name
+        write_model(path, ids, time, xy + np.asarray(bias) * days + wander + grown)
+        return path
+
+    return make
+
+
+def test_times_of_single_precision_are_put_right(model):
+    table = read_drifters([model()])
+    expected = START + DAY + np.arange(0, 6.01, 0.5) * DAY
+    np.testing.assert_array_equal(np.unique(table["time"]), expected)
+
+
+def test_single_precision_really_loses_minutes_and_quarters_are_found_again(tmp_path):
+    time = START + np.arange(0, 40) * 3600.0 + 900.0
+    raw = np.float32((time - EPOCH) / DAY).astype(float) * DAY + EPOCH
+    assert 60 < np.abs(raw - time).max() < 200
+    xy = np.broadcast_to([[0.0, -900e3]], (40, 1, 2))
+    write_model(tmp_path / "m.nc", np.array([7]), time, xy)
+    np.testing.assert_array_equal(read_drifters([tmp_path / "m.nc"])["time"], time)
+
+
+def test_longitude_is_longitude_whatever_its_units_say(model, product):
+    table = read_drifters([model()])
+    ids, xy = true_motion(product, np.unique(table["time"]))
+    one = table[table["parcel_id"] == ids[3]]
+    np.testing.assert_allclose(one[["x", "y"]], xy[:, 3], atol=1e-3)
+
+
+def test_drifters_that_vanish_have_no_position(tmp_path):
+    time = START + np.arange(5) * DAY / 2
+    xy = np.tile([0.0, -900e3], (5, 2, 1))
+    xy[3:, 1] = np.nan
+    write_model(tmp_path / "m.nc", np.array([4, 9]), time, xy)
+    tracks = ModelTracks(read_drifters([tmp_path / "m.nc"]))
+    asked = np.array([4, 4, 9, 9, 9, 5])
+    at = tracks.at(asked, time[[0, 4, 0, 2, 4, 0]])
+    assert np.isfinite(at[:, 0]).tolist() == [True, True, True, True, False, False]
+    beyond = tracks.at(np.array([4, 4, 9]), np.array([time[0] - 1, time[4] + 1, time[2] + 10]))
+    assert np.isnan(beyond).all()
+
+
+def test_a_perfect_model_has_no_error(model, product):
+    scores, _, (observed, modelled) = validate_nextsim(product, [model()])
+    drift = scores["drift_km_per_day"]
+    assert drift["rmse"] < 1e-3
+    assert drift["vector_correlation"] == pytest.approx(1, abs=1e-4)
+    assert len(observed) == len(modelled) > 100
+    np.testing.assert_allclose(observed.gradients, modelled.gradients, atol=1e-6)
+    json.dumps(scores, allow_nan=False)
+
+
+def test_a_known_bias_is_diagnosed(model, product):
+    scores, _, _ = validate_nextsim(product, [model(bias=BIAS)])
+    drift = scores["drift_km_per_day"]
+    assert drift["bias_x"] == pytest.approx(1.2, abs=0.002)
+    assert drift["bias_y"] == pytest.approx(-0.5, abs=0.002)
+    assert drift["rmse"] == pytest.approx(1.3, abs=0.002)
+    growth = scores["error_growth"]
+    for row in growth:
+        assert row["median_distance"] == pytest.approx(1300 * row["days"], rel=0.3)
+    # a shift of all does not deform
+    assert scores["deformation"]["divergence"]["rmse"] < 1e-4
+
+
+def test_known_extra_noise_is_diagnosed_within_its_own_confidence(model, product):
+    sigma = 300.0
+    scores, compared, _ = validate_nextsim(product, [model(noise=sigma)])
+    drift = scores["drift_km_per_day"]
+    # at noon and midnight it is whole; between the outputs, at weights w and 1 - w, less
+    w = (3600.0 + 10) / (DAY / 2)
+    each = np.sqrt(2 * (w**2 + (1 - w) ** 2)) * sigma / 1e3
+    assert drift["rmse_x"] == pytest.approx(each, rel=0.08)
+    assert abs(drift["bias_x"]) < 3 * drift["bias_x_standard_error"]
+    expected = compared["var_x"].mean() * 2 / (2 * each**2 * 1e6)
+    assert drift["explained_by_observation_error"] == pytest.approx(expected, rel=0.3)
+
+
+def test_known_extra_divergence_is_diagnosed_on_the_same_triangles(model, product):
+    scores, _, _ = validate_nextsim(product, [model(extra=0.02)])
+    found = scores["deformation"]["divergence"]
+    assert found["bias"] == pytest.approx(0.04, rel=0.1)  # both directions
+    assert scores["deformation"]["shear"]["bias"] == pytest.approx(0, abs=0.005)
+    assert found["explained_by_observation_error"] > 0
+
+
+def test_triangles_that_the_model_lacks_are_left_out_of_both(product, tmp_path):
+    time = START + DAY + np.arange(0, 6.01, 0.5) * DAY
+    ids, xy = true_motion(product, time)
+    xy[6:, ::7] = np.nan
+    write_model(tmp_path / "m.nc", ids, time, xy)
+    observed, modelled = compare_deformation(
+        product, ModelTracks(read_drifters([tmp_path / "m.nc"]))
+    )
+    np.testing.assert_array_equal(observed.xy, modelled.xy)
+    assert np.isfinite(observed.gradients).all()
+
+
+def test_ids_go_through_the_export_into_the_model_and_back(product, tmp_path):
+    (path,) = export_trajectories(
+        [product], ["nextsim-rgps"], tmp_path, start=datetime(2021, 1, 3, tzinfo=UTC)
+    )
+    rows = np.loadtxt(path, skiprows=1)
+    ids = rows[:, 4].astype(int)
+    time = START + 2 * DAY + np.arange(0, 3.01, 0.5) * DAY
+    all_ids, xy = true_motion(product, time)
+    xy = xy[:, np.searchsorted(all_ids, ids)]
+    np.testing.assert_allclose(xy_to_lonlat(xy[0])[:, 1], rows[:, 5], atol=1e-4)
+    write_model(tmp_path / "m.nc", ids, time, xy)
+    scores, _, _ = validate_nextsim(product, [tmp_path / "m.nc"])
+    assert scores["drift_km_per_day"]["parcels"] == len(ids)
+    assert scores["drift_km_per_day"]["rmse"] < 1e-3
+
+
+def test_vector_correlation_finds_turning_and_length():
+    rng = np.random.default_rng(6)
+    observed = rng.normal(size=(500, 2))
+    angle = np.radians(-25)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    found = vector_correlation(observed, 1.5 * observed @ turn.T + [3.0, 1.0])
+    assert found["vector_correlation"] == pytest.approx(1)
+    assert found["mean_turning"] == pytest.approx(-25)
+    assert found["regression"] == pytest.approx(1.5)
+    assert vector_correlation(observed, np.ones((500, 2)))["regression"] is None
+
+
+def test_faults_are_named_in_one_line(product, model, tmp_path):
+    text = tmp_path / "text.nc"
+    text.write_text("no")
+    with pytest.raises(ProductError, match="cannot be read"):
+        read_drifters([text])
+    with pytest.raises(ProductError, match="lacks longitude"):
+        read_drifters([product])
+    with pytest.raises(ProductError, match="no model file"):
+        read_drifters([])
+    time = START + np.arange(3) * DAY
+    xy = np.tile([0.0, -900e3], (3, 2, 1))
+    write_model(tmp_path / "other.nc", np.array([90001, 90002]), time, xy)
+    with pytest.raises(ProductError, match="are the ids of one export"):
+        validate_nextsim(product, [tmp_path / "other.nc"])
+
+
+def test_several_files_of_one_run_are_joined(model):
+    path = model()
+    twice = read_drifters([path, path])
+    pd.testing.assert_frame_equal(twice, read_drifters([path]))
