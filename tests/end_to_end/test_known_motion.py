@@ -1,0 +1,86 @@
+"""Vectors of whole image pairs against known motion."""
+
+import numpy as np
+import pytest
+
+from lagrangian_ice.matching.match import match_images
+from lagrangian_ice.matching.vectors import Status
+from lagrangian_ice.settings import FeatureSettings, FirstGuessSettings, MccSettings
+from lagrangian_ice.simulate.pairs import known_motion_pair
+from lagrangian_ice.superlim.extract import extract_features
+from lagrangian_ice.superlim.weights_store import load_network
+
+SHAPE = (640, 640)
+HALF_WIDTH = 1650.0
+
+
+def tracked(case, seed, *, refine=True):
+    pair = known_motion_pair(seed, case, shape=SHAPE)
+    network = load_network("default")
+    features = [extract_features(i, network, FeatureSettings()) for i in (pair.source, pair.target)]
+    rng = np.random.default_rng(seed)
+    xy = pair.source.grid.xy(rng.uniform(20, 620, (1200, 2)))
+    xy = xy[pair.observable(xy, HALF_WIDTH)]
+    vectors = match_images(
+        pair.source,
+        features[0],
+        pair.target,
+        features[1],
+        xy,
+        FirstGuessSettings(),
+        MccSettings() if refine else None,
+    )
+    return vectors, vectors.xy1 - pair.truth(xy)
+
+
+@pytest.mark.parametrize(
+    ("case", "median", "answered", "wrong"),
+    [("easy", 9, 0.995, 0.002), ("medium", 22, 0.99, 0.004), ("hard", 40, 0.96, 0.006)],
+)
+def test_errors_are_small_unbiased_and_true_to_what_is_stated(case, median, answered, wrong):
+    vectors, error = tracked(case, seed=21)
+    found = vectors.tracked
+    distance = np.hypot(*error[found].T)
+    assert found.mean() >= answered
+    assert np.median(distance) <= median
+    assert (distance > 300).mean() <= wrong
+    assert np.abs(np.median(error[found], axis=0)).max() <= 2.0
+    sigma = np.sqrt(np.stack([vectors.covariance[:, 0, 0], vectors.covariance[:, 1, 1]], axis=1))
+    inside = (np.abs(error[found]) < sigma[found]).mean()
+    assert 0.55 <= inside <= 0.85
+
+
+def test_both_sides_of_slipping_plates_are_tracked():
+    _, error = tracked("shear", seed=22)
+    assert (np.hypot(*error.T) < 300).mean() >= 0.985
+
+
+def test_first_guess_alone_is_good_to_a_cell():
+    vectors, error = tracked("medium", seed=23, refine=False)
+    distance = np.hypot(*error[vectors.tracked].T)
+    assert np.median(distance) <= 250
+    assert (distance <= 800).mean() >= 0.98
+    assert np.isnan(vectors.mcc).all()
+
+
+def test_what_is_not_tracked_has_no_end():
+    vectors, _ = tracked("rotation", seed=24)
+    failed = ~vectors.tracked
+    assert failed.any()
+    assert np.isnan(vectors.xy1[failed]).all()
+    assert np.isnan(vectors.covariance[failed]).all()
+    assert np.isnan(vectors.time1[failed]).all()
+    assert set(vectors.status[failed]) <= {int(status) for status in Status}
+
+
+def test_points_outside_and_on_no_data_are_told_apart():
+    pair = known_motion_pair(25, "easy", shape=(320, 320))
+    pair.source.data[:, :120, :120] = np.nan
+    network = load_network("default")
+    features = [extract_features(i, network, FeatureSettings()) for i in (pair.source, pair.target)]
+    xy = pair.source.grid.xy(np.array([[-5.0, 10.0], [50.0, 50.0], [200.0, 200.0]]))
+    vectors = match_images(
+        pair.source, features[0], pair.target, features[1], xy, FirstGuessSettings(), MccSettings()
+    )
+    expected = [Status.OUT_OF_IMAGE, Status.TOO_LITTLE_DATA, Status.TRACKED]
+    assert vectors.status.tolist() == [int(status) for status in expected]
