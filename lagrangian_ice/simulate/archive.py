@@ -19,6 +19,7 @@ from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.grid import Float, lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.simulate.instrument import NoiseSettings
 from lagrangian_ice.simulate.motion import IceMotion, MotionSettings, random_motion
+from lagrangian_ice.simulate.picture import picture_textures
 from lagrangian_ice.simulate.radar_swath import (
     RadarSwath,
     ground_between,
@@ -72,6 +73,9 @@ class ArchiveSettings:
         GeoTIFFs of backscatter on straight lines, or products of a radar on an orbit.
     noise : NoiseSettings
         Thermal noise of SAFE products.
+    texture : Path, optional
+        Picture to be the ice's texture, as
+        :func:`lagrangian_ice.simulate.picture.picture_textures` takes it.
     """
 
     area_km: float = 200.0
@@ -81,6 +85,7 @@ class ArchiveSettings:
     ice: FieldSettings = field(default_factory=FieldSettings)
     format: Format = "geotiff"
     noise: NoiseSettings = field(default_factory=NoiseSettings)
+    texture: Path | None = None
 
     def __post_init__(self) -> None:
         if not 40 <= self.area_km <= 1000:
@@ -127,6 +132,7 @@ def simulate_archive(
     area_km: float = 200.0,
     pixel: float = 100.0,
     format: Format = "geotiff",  # noqa: A002
+    texture: Path | None = None,
 ) -> list[Path]:
     """Write scenes of drifting ice from several passes a day, and ``truth.nc``.
 
@@ -146,6 +152,9 @@ def simulate_archive(
         Of the scenes, 40 to 400 m.
     format : {"geotiff", "safe", "safe-zip"}
         Of the scenes: GeoTIFFs, SAFE folders or SAFE zips.
+    texture : Path, optional
+        Picture to be the ice's texture in place of a random one: any raster; its pixels are
+        those of the ice.
 
     Returns
     -------
@@ -158,8 +167,10 @@ def simulate_archive(
         If an argument is out of its range.
     WorkspaceError
         If the directory cannot be written or holds an archive already.
+    SceneError
+        If the picture cannot be read.
     """
-    settings = ArchiveSettings(area_km=area_km, pixel=pixel, format=format)
+    settings = ArchiveSettings(area_km=area_km, pixel=pixel, format=format, texture=texture)
     return [path for path, _, _ in write_archive(directory, days, seed, start, settings)]
 
 
@@ -186,6 +197,8 @@ def write_archive(
         raise ValueError(f"days {days} is not more than 0 and at most 400")
     if seed < 0:
         raise ValueError(f"seed {seed} is negative")
+    if settings.texture is not None:
+        picture_textures(settings.texture, (1, 1))
     _prepare(directory)
     truth, plans = plan_archive(days, seed, start, settings)
     total = sum(len(plan.frames) for plan in plans)
@@ -311,7 +324,7 @@ def _ice(truth: Truth, seed: int, settings: ArchiveSettings) -> IceField:
         float(high[0] + margin),
         float(high[1] + margin),
     )
-    return make_field(truth.motion, bounds, settings.pixel, seed, settings.ice)
+    return make_field(truth.motion, bounds, settings.pixel, seed, settings.ice, settings.texture)
 
 
 def _write_geotiffs(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from scipy.ndimage import map_coordinates, spline_filter
 
 from lagrangian_ice.grid import Float, Grid
 from lagrangian_ice.simulate.motion import IceMotion
+from lagrangian_ice.simulate.picture import picture_textures
 from lagrangian_ice.simulate.speckle import effective_looks, response_width, speckle
 from lagrangian_ice.simulate.texture import ice_textures, power_law_noise
 from lagrangian_ice.times import SECONDS_PER_DAY
@@ -401,8 +403,9 @@ def make_field(
     pixel: float,
     seed: int,
     settings: FieldSettings | None = None,
+    picture: Path | None = None,
 ) -> IceField:
-    """Ice of random texture in HH and HV.
+    """Ice of random texture in HH and HV, or of that of a picture.
 
     Parameters
     ----------
@@ -416,7 +419,12 @@ def make_field(
         Of the texture and all that changes.
     settings : FieldSettings, optional
         Strength of the changes.
+    picture : Path, optional
+        Raster to be the texture in place of a random one, as :func:`picture_textures` takes it.
     """
     grid = Grid.covering(bounds, pixel)
-    texture = ice_textures(grid.shape, np.random.default_rng([seed, 1]), pixel)
+    if picture is None:
+        texture = ice_textures(grid.shape, np.random.default_rng([seed, 1]), pixel)
+    else:
+        texture = picture_textures(picture, grid.shape)
     return IceField(motion, grid, texture, seed, settings or FieldSettings())
