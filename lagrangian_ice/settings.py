@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from lagrangian_ice.errors import SettingsError
-
-Polarisation = Literal["HH", "HV", "VV", "VH"]
 
 
 class Stage(BaseModel):
@@ -212,7 +211,14 @@ def load(path: Path) -> Settings:
 
 
 def validate(table: dict[str, object], origin: str) -> Settings:
-    """Settings from nested dictionaries; ``origin`` is named in the error.
+    """Check nested dictionaries and make settings of them.
+
+    Parameters
+    ----------
+    table : dict
+        One dictionary for each stage.
+    origin : str
+        File or option, named in the error.
 
     Raises
     ------
@@ -226,8 +232,7 @@ def validate(table: dict[str, object], origin: str) -> Settings:
         raise SettingsError(f"{origin}: {faults} (see `lagrangian-ice config`)") from None
 
 
-def _describe(fault: object) -> str:
-    assert isinstance(fault, dict)
+def _describe(fault: ErrorDetails) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"unknown setting {name}"

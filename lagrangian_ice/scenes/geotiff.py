@@ -48,6 +48,8 @@ from lagrangian_ice.times import parse_utc
 
 Pixels = NDArray[np.float32]
 
+UNKNOWN_POLARISATION = "unknown"
+"""Of a single band that nothing tells the polarisation of; it can still be tracked."""
 SUPPORTED_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 _DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
@@ -90,8 +92,8 @@ def open_geotiff(path: Path, time: datetime | None = None) -> Scene:
     facts = read_name(path.name)
     with _opened(path) as dataset:
         _check_pixels(path, dataset)
-        bands = _find_bands(path, dataset, facts)
         georeference = _georeference(path, dataset)
+        bands = _find_bands(path, dataset, facts)
         outline = footprint(georeference)
         if outline.is_empty or not outline.area > 0:
             raise SceneError(f"{path}: its georeference does not lie on the north polar map")
@@ -191,10 +193,12 @@ def _find_bands(path: Path, dataset: DatasetReader, facts: NameFacts) -> _Bands:
         raise SceneError(f"{path}: {len(indexes)} bands; give one or two (HH, HV, VV, VH)")
     named = tuple(_band_polarisation(dataset, index) for index in indexes)
     found = named if all(named) else _file_polarisations(dataset, facts, len(indexes))
+    if not found and len(indexes) == 1:
+        return _Bands(indexes, (UNKNOWN_POLARISATION,))
     if not found:
         raise SceneError(
-            f"{path}: polarisation unknown; name its {len(indexes)} band(s) HH, HV, VV or VH, "
-            "or put it in the file name (for example _HH_)"
+            f"{path}: which band is which is unknown; name both HH, HV, VV or VH, "
+            "or put the mode in the file name (for example 1SDH)"
         )
     if len(set(found)) != len(found):
         raise SceneError(f"{path}: both bands are {found[0]}; name them differently")

@@ -127,14 +127,18 @@ def test_polarisation_of_one_band(write_scene, name, more, expected):
     assert open_scene(write_scene(name, linear(), **more)).polarisations == (expected,)
 
 
-@pytest.mark.parametrize("bands", [1, 2])
-def test_unknown_polarisation_is_refused(write_scene, bands):
-    path = write_scene("ice_20210101T120000.tif", linear((bands, 40, 50)))
-    refused(path, "polarisation", "HH")
+def test_two_bands_that_cannot_be_told_apart_are_refused(write_scene):
+    refused(write_scene("ice_20210101T120000.tif", linear((2, 40, 50))), "unknown", "HH")
 
 
-def test_single_band_of_a_dual_product_is_not_guessed(write_scene):
-    refused(write_scene("S1A_EW_GRDM_1SDH_20210101T120000.tif", linear()), "polarisation")
+@pytest.mark.parametrize("name", ["ice_20210101T120000", "S1A_EW_GRDM_1SDH_20210101T120000"])
+def test_polarisation_of_a_single_band_is_not_guessed(write_scene, name):
+    assert open_scene(write_scene(f"{name}.tif", linear())).polarisations == ("unknown",)
+
+
+def test_missing_georeference_is_named_before_a_missing_polarisation(write_scene):
+    path = write_scene("ice_20210101T120000.tif", linear(), crs=None, transform=None)
+    refused(path, "georeference")
 
 
 def test_bands_are_read_by_their_polarisation(write_scene):
