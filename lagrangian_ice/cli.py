@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
@@ -562,16 +562,28 @@ def simulate(
 
 
 KINDS = {"trajectories": "LP", "deformation": "DP", "pairs": "PD"}
-LATER = ("rgps-csv", "rgps-lp", "pysida", "mojito", "sitrack", "nextsim-rgps", "nextsim-iabp")
+LAYOUTS = ("rgps-csv", "rgps-lp", "pysida", "mojito", "sitrack", "nextsim-rgps", "nextsim-iabp")
 
 
 @cli.command()
-@click.option("--format", "formats", required=True, help="Names separated by commas.")
+@click.option(
+    "--format",
+    "formats",
+    required=True,
+    help=f"Names separated by commas: {', '.join([*KINDS, *LAYOUTS])}.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
-@click.option("--start", help="Observations from this time on.")
+@click.option("--start", help="Observations from this time on; nextsim-rgps: its initial time.")
 @click.option("--end", help="Observations before this time.")
 @click.option("--stream", help="One stream alone, by its letter.")
-@click.option("--crs", help="Of the exports that have no fixed one.")
+@click.option("--crs", help="Map of rgps-csv, pysida, mojito or sitrack.")
+@click.option(
+    "--trajectories",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Take these _LP.nc files, not the workspace; may be repeated.",
+)
 @common
 def export(
     env: Env,
@@ -581,26 +593,173 @@ def export(
     end: str | None,
     stream: str | None,
     crs: str | None,
+    files: tuple[Path, ...],
 ) -> None:
-    """Write products of the workspace: trajectories, deformation, pairs."""
+    """Write products of the workspace, also in the layouts of other tools."""
     names = [name.strip() for name in formats.split(",")]
+    kinds, layouts = [name for name in names if name in KINDS], []
     for name in names:
-        if name in LATER:
-            raise LagrangianIceError(f"--format {name}: is not there yet; {', '.join(KINDS)} are")
-        if name not in KINDS:
-            raise click.UsageError(f"--format {name}: choose from {', '.join([*KINDS, *LATER])}")
-    if crs is not None:
-        raise LagrangianIceError(f"--crs {crs}: {', '.join(names)} are always in EPSG:3413")
-    from lagrangian_ice import workflow
+        if name in LAYOUTS:
+            layouts.append(name)
+        elif name not in KINDS:
+            raise click.UsageError(f"--format {name}: choose from {', '.join([*KINDS, *LAYOUTS])}")
+    if crs is not None and kinds:
+        raise LagrangianIceError(f"--crs {crs}: {', '.join(kinds)} are always in EPSG:3413")
+    if files and kinds:
+        raise click.UsageError(f"--trajectories: {', '.join(kinds)} come from the workspace")
+    chosen: Chosen = {
+        "start": moment(start),
+        "end": moment(end),
+        "stream": None if stream is None else stream_number(stream),
+    }
+    if layouts:
+        from lagrangian_ice.output.exports import check_formats
+
+        check_formats(layouts, crs)
+    paths = export_kinds(env.workspace, kinds, out, chosen) if kinds else []
+    if layouts:
+        paths += export_layouts(env.workspace, files, layouts, out, crs, chosen)
+    for path in paths:
+        click.echo(f"wrote {path}")
+
+
+class Chosen(TypedDict):
+    """What of the state is exported."""
+
+    start: datetime | None
+    end: datetime | None
+    stream: int | None
+
+
+def moment(text: str | None) -> datetime | None:
+    """Time of an option, if it was given."""
     from lagrangian_ice.times import parse_utc
 
-    paths = workflow.export(
-        env.workspace,
-        [KINDS[name] for name in names],
-        out,
-        start=None if start is None else parse_utc(start),
-        end=None if end is None else parse_utc(end),
-        stream=None if stream is None else stream_number(stream),
+    return None if text is None else parse_utc(text)
+
+
+def export_kinds(workspace: Path, kinds: Sequence[str], out: Path, chosen: Chosen) -> list[Path]:
+    """Export our own products."""
+    from lagrangian_ice import workflow
+
+    return workflow.export(workspace, [KINDS[name] for name in kinds], out, **chosen)
+
+
+def export_layouts(
+    workspace: Path,
+    files: Sequence[Path],
+    layouts: Sequence[str],
+    out: Path,
+    crs: str | None,
+    chosen: Chosen,
+) -> list[Path]:
+    """Export in the layouts of other tools, from files or from the workspace's state."""
+    from tempfile import TemporaryDirectory
+
+    from lagrangian_ice.output.exports import export_trajectories
+
+    if files:
+        return export_trajectories(files, layouts, out, crs=crs, **chosen)
+    from lagrangian_ice import workflow
+
+    with TemporaryDirectory(prefix="lagrangian-ice-") as folder:
+        whole = workflow.export(workspace, ["LP"], Path(folder), stream=chosen["stream"])
+        return export_trajectories(whole, layouts, out, crs=crs, **chosen)
+
+
+@cli.group("import")
+def import_group() -> None:
+    """Make products of other people's data."""
+
+
+@import_group.command("vectors")
+@click.argument("csv", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE_LP.nc.")
+@common
+def import_vectors_command(env: Env, csv: Path, out: Path) -> None:
+    """Make a trajectory file of a CSV of drift vectors.
+
+    Columns t0,t1 and x0,y0,x1,y1 (EPSG:3413 metres) or lon0,lat0,lon1,lat1; what `track`
+    writes is taken too.
+    """
+    check_writable(out)
+    from lagrangian_ice.validation.import_vectors import import_vectors
+
+    count = import_vectors(csv, out)
+    click.echo(f"{count} vectors; wrote {out}")
+
+
+@cli.group()
+def validate() -> None:
+    """Compare products with buoys, with neXtSIM, and with what ice deformation is known for."""
+
+
+@validate.command("buoys")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("buoys", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option(
+    "--max-distance",
+    type=click.FloatRange(min=0, min_open=True),
+    default=4000.0,
+    show_default=True,
+    help="Between parcel and buoy at the start, m.",
+)
+@click.option("--min-hours", type=float, default=6.0, show_default=True, help="Least time apart.")
+@click.option("--max-hours", type=float, default=96.0, show_default=True, help="Most time apart.")
+@common
+def validate_buoys_command(
+    env: Env,
+    file: Path,
+    buoys: Path,
+    out: Path,
+    max_distance: float,
+    min_hours: float,
+    max_hours: float,
+) -> None:
+    """Compare a trajectory FILE with BUOYS (CSV or trajectory NetCDF of positions)."""
+    from lagrangian_ice.plots.scores import report_buoys
+    from lagrangian_ice.validation.buoys import BuoyOptions
+
+    scores, paths = report_buoys(file, buoys, out, BuoyOptions(max_distance, min_hours, max_hours))
+    found = scores["all"]
+    click.echo(
+        f"{found['count']} displacements, {found['buoys']} buoys: median difference "
+        f"{found['median_distance']:.0f} m, 90th percentile "
+        f"{found['distance_percentiles']['p90']:.0f} m"
+    )
+    for path in paths:
+        click.echo(f"wrote {path}")
+
+
+@validate.command("statistics")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@common
+def validate_statistics_command(env: Env, file: Path, out: Path) -> None:
+    """Compute densities and scaling of the deformation of FILE: _DP.nc, or _LP.nc."""
+    from lagrangian_ice.plots.scores import report_statistics
+
+    scores, paths = report_statistics(file, out)
+    click.echo(f"{scores['triangles']} triangles of {scores['pairs']} pairs of passes")
+    for path in paths:
+        click.echo(f"wrote {path}")
+
+
+@validate.command("nextsim")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("drifters", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@common
+def validate_nextsim_command(env: Env, file: Path, drifters: tuple[Path, ...], out: Path) -> None:
+    """Compare a run of neXtSIM (its RGPS_Drifters_*.nc) with a trajectory FILE."""
+    from lagrangian_ice.plots.scores import report_nextsim
+
+    scores, paths = report_nextsim(file, drifters, out)
+    drift = scores["drift_km_per_day"]
+    click.echo(
+        f"{drift['count']} displacements of {drift['parcels']} parcels: RMSE "
+        f"{drift['rmse']:.3f} km per day, bias {drift['bias_x']:.3f}, {drift['bias_y']:.3f}"
     )
     for path in paths:
         click.echo(f"wrote {path}")

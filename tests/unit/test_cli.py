@@ -51,7 +51,7 @@ def test_help_and_import_do_without_torch_and_files():
 def test_every_command_has_help_and_the_common_options(words, capsys):
     assert run([*words, "--help"]) == 0
     out = capsys.readouterr().out
-    if words not in (("scenes",), ("weights",)):
+    if words not in (("scenes",), ("weights",), ("import",), ("validate",)):
         assert "--workspace" in out
         assert "--config" in out
 
@@ -90,7 +90,7 @@ def test_wrong_usage_is_exit_2(words, capsys):
         (["scenes", "list"], "no workspace here"),
         (["seed", "--date", "2021-01-01"], "no scene"),
         (["seed", "--date", "yesterday"], "yesterday"),
-        (["export", "--format", "mojito", "--out", "x"], "not there yet"),
+        (["export", "--format", "mojito", "--out", "x"], "no workspace here"),
         (["export", "--format", "pairs", "--out", "x"], "no workspace here"),
         (["weights", "import", "nothing.pth"], "nothing.pth"),
         (["plot", "drift", "nothing.nc", "--out", "a.png"], "nothing.nc"),
