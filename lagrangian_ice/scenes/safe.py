@@ -27,6 +27,7 @@ from lagrangian_ice.scenes.safe_annotation import Annotation, read_annotation
 from lagrangian_ice.scenes.safe_files import BandFiles, SafeProduct, find_product, product_id
 from lagrangian_ice.scenes.safe_georeference import SwathGeoreference, swath_georeference
 from lagrangian_ice.scenes.safe_radiometry import Pixels, Radiometry, read_radiometry
+from lagrangian_ice.scenes.safe_xml import reason_of
 from lagrangian_ice.scenes.scene import Scene
 
 _DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
@@ -143,8 +144,9 @@ def _image(
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(product.files.gdal_path(band.measurement), driver="GTiff")
     except _DAMAGED as error:
-        reason = " ".join(str(error).split())
-        raise SceneError(f"{name}: not a readable TIFF ({reason}); get the product again") from None
+        raise SceneError(
+            f"{name}: not a readable TIFF ({reason_of(error)}); get the product again"
+        ) from None
     with dataset:
         _check_image(name, dataset, annotation)
         _check_whole(name, dataset, _size(product, band.measurement))
@@ -184,7 +186,8 @@ def _numbers(
     try:
         return np.asarray(dataset.read(1, window=window))
     except _DAMAGED as error:
-        reason = " ".join(str(error.__cause__ or error).split())
+        cause = error.__cause__
+        reason = reason_of(cause if isinstance(cause, Exception) else error)
         raise SceneError(
             f"{product.files.path}/{band.measurement}: pixels cannot be read, the file is cut or "
             f"damaged ({reason}); get the product again"

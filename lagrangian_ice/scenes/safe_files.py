@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from lagrangian_ice.errors import SceneError
-from lagrangian_ice.scenes.safe_xml import MAX_XML_BYTES, Node, parse_xml
+from lagrangian_ice.scenes.safe_xml import MAX_XML_BYTES, Node, parse_xml, reason_of
 
 MANIFEST = "manifest.safe"
 MAX_MEMBERS = 10_000
@@ -169,9 +169,10 @@ class ZipFiles:
         return {name[start:]: size for name, size in members if name.startswith(self._root)}
 
     def _broken(self, name: str, error: Exception) -> str:
-        reason = " ".join(str(error).split()) or type(error).__name__
         member = f" ({name})" if name else ""
-        return f"{self.path}{member}: not a readable zip ({reason}); get the product again"
+        return (
+            f"{self.path}{member}: not a readable zip ({reason_of(error)}); get the product again"
+        )
 
 
 @dataclass(frozen=True)
@@ -313,7 +314,9 @@ def _present(files: ProductFiles, role: str, name: str) -> str:
     """Return the name, or that of the one file that stands in for it under a shortened name."""
     sizes = files.sizes(str(PurePosixPath(name).parent))
     if name not in sizes:
-        alike = [other for other in sizes if _likeness(other) == _likeness(name)]
+        alike = [
+            one for one in sizes if _CLEAN.fullmatch(one) and _likeness(one) == _likeness(name)
+        ]
         if len(alike) != 1:
             raise SceneError(f"{files.path}: {role} file {name} is missing; get the product again")
         name = alike[0]

@@ -75,11 +75,11 @@ def swath_georeference(annotation: Annotation) -> SwathGeoreference:
         If orbit and geolocation grid do not fit.
     """
     grid = annotation.grid
-    own, misfit = _located(annotation, grid.height.ravel())
-    if not np.nanmax(misfit, initial=0.0) <= MAX_MISFIT or not np.all(np.isfinite(own)):
+    _, misfit = _located(annotation, grid.height.ravel())
+    if not np.all(misfit <= MAX_MISFIT):
         raise SceneError(
             f"{annotation.source}: its orbit does not give its geolocation grid again "
-            f"(up to {np.nanmax(misfit, initial=0.0):.0f} m off); get the product again"
+            f"to {MAX_MISFIT:.0f} m; get the product again"
         )
     level, _ = _located(annotation, np.zeros(grid.height.size))
     lattice = np.stack(np.meshgrid(grid.lines, grid.pixels, indexing="ij"), axis=-1)

@@ -20,6 +20,7 @@ LIGHT_SPEED = 299_792_458.0
 SEMI_MAJOR, SEMI_MINOR = 6378137.0, 6356752.314245
 
 _ECEF, _GEODETIC = "EPSG:4978", "EPSG:4979"
+_AXES = (SEMI_MAJOR, SEMI_MAJOR, SEMI_MINOR)
 _STEPS = 12
 _DONE = 1e-5
 
@@ -70,32 +71,31 @@ def locate(
     squares = np.stack(
         [np.broadcast_to(axis + height, slant_range.shape) ** -2.0 for axis in _AXES], axis=-1
     )
-    along = velocity / np.linalg.norm(velocity, axis=-1, keepdims=True)
     target = near.copy()
-    for _ in range(_STEPS):
-        away = target - position
-        distance = np.linalg.norm(away, axis=-1)
-        residual = np.stack(
-            [
-                distance - slant_range,
-                np.sum(away * along, axis=-1),
-                0.5 * SEMI_MAJOR * (np.sum(target**2 * squares, axis=-1) - 1.0),
-            ],
-            axis=-1,
-        )
-        jacobian = np.stack([away / distance[:, None], along, SEMI_MAJOR * target * squares], -2)
-        try:
-            step = np.linalg.solve(jacobian, residual[..., None])[..., 0]
-        except np.linalg.LinAlgError:
-            return np.full_like(near, np.nan)
-        target -= step
-        if np.abs(step).max(initial=0.0) < _DONE:
-            return target
-    target[~(np.abs(step).max(axis=-1) < _DONE)] = np.nan
+    # what diverges ends as NaN, which is told at the end
+    with np.errstate(all="ignore"):
+        along = velocity / np.linalg.norm(velocity, axis=-1, keepdims=True)
+        for _ in range(_STEPS):
+            step = _newton_step(target, position, along, slant_range, squares)
+            target -= step
+            if np.abs(step).max(initial=0.0) < _DONE:
+                break
+        target[~(np.abs(step).max(axis=-1) < _DONE)] = np.nan
     return target
 
 
-_AXES = (SEMI_MAJOR, SEMI_MAJOR, SEMI_MINOR)
+def _newton_step(
+    target: Float, position: Float, along: Float, slant_range: Float, squares: Float
+) -> Float:
+    away = target - position
+    distance = np.linalg.norm(away, axis=-1)
+    outside = 0.5 * SEMI_MAJOR * (np.sum(target**2 * squares, axis=-1) - 1.0)
+    residual = np.stack([distance - slant_range, np.sum(away * along, axis=-1), outside], axis=-1)
+    jacobian = np.stack([away / distance[:, None], along, SEMI_MAJOR * target * squares], axis=-2)
+    try:
+        return np.asarray(np.linalg.solve(jacobian, residual[..., None])[..., 0])
+    except np.linalg.LinAlgError:
+        return np.full_like(target, np.nan)
 
 
 def to_earth_fixed(lonlat: Float, height: Float) -> Float:

@@ -25,6 +25,9 @@ Pixels = NDArray[np.float32]
 MIN_COVER = 0.9
 """Least share of the image in azimuth noise blocks; the late starts of sub-swaths have none."""
 
+MIN_GAIN = 1e-3
+"""The table ``sigmaNought`` of real products is some hundreds to thousands."""
+
 _COLUMN_GAP = 100
 _LINE_GAP = 1.5
 _STRIP = 32
@@ -154,7 +157,7 @@ def read_radiometry(annotation: Annotation, calibration: Node, noise: Node) -> R
             raise SceneError(f"{root.source}: of {found[:20]!r}, not {annotation.polarisation}")
     shape = annotation.shape
     gain = _vectors(calibration, "calibrationVectorList/calibrationVector", "sigmaNought", shape)
-    if not np.all(gain.values > 0):
+    if not np.all(gain.values > MIN_GAIN):
         raise SceneError(f"{calibration.source}: <sigmaNought> holds values that are not positive")
     # the single list of old products (IPF before 2.9)
     old = noise.has("noiseVectorList/noiseVector")

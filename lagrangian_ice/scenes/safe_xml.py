@@ -22,6 +22,18 @@ MAX_XML_BYTES = 32 * 2**20
 """The largest annotation files of the archive have 10 MB."""
 
 
+MAX_NUMBER = 1e12
+"""No number of a product is larger; the tables are kept as float32."""
+
+_REASON_LENGTH = 160
+
+
+def reason_of(error: Exception) -> str:
+    """Return what a library says of damage, in one line that is not too long."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= _REASON_LENGTH else f"{words[:_REASON_LENGTH]}..."
+
+
 @dataclass(frozen=True)
 class Node:
     """An element and the file that it is in.
@@ -89,6 +101,8 @@ class Node:
             ) from None
         if not np.all(np.isfinite(values)):
             raise SceneError(f"{self.source}: <{path}> holds numbers that are not finite")
+        if np.any(np.abs(values) > MAX_NUMBER):
+            raise SceneError(f"{self.source}: <{path}> holds numbers above {MAX_NUMBER:.0e}")
         return values
 
 
@@ -118,7 +132,6 @@ def parse_xml(content: bytes, source: str) -> Node:
             f"{source}: declares a document type or entities, no product does; not read"
         ) from None
     except (ParseError, ValueError, LookupError) as error:
-        reason = " ".join(str(error).split())
         raise SceneError(
-            f"{source}: not well-formed XML ({reason}); get the product again"
+            f"{source}: not well-formed XML ({reason_of(error)}); get the product again"
         ) from None

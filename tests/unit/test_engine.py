@@ -5,7 +5,14 @@ import time
 
 import pytest
 
-from lagrangian_ice.engine import SerialExecutor, Stopwatch, executor, in_order, limit_threads
+from lagrangian_ice.engine import (
+    SerialExecutor,
+    Stopwatch,
+    executor,
+    in_order,
+    limit_threads,
+    thread_count,
+)
 from lagrangian_ice.errors import SceneError
 
 
@@ -89,3 +96,12 @@ def test_stages_add_up():
     assert report["seconds"]["a"] >= 0.02
     assert report["total_seconds"] == sum(report["seconds"].values())
     assert report["peak_memory_mib"] > 1
+
+
+def test_threads_are_as_many_as_told_or_there_are(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert thread_count() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "100000")
+    assert thread_count() <= (os.cpu_count() or 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert 1 <= thread_count() <= 8

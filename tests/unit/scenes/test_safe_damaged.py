@@ -198,6 +198,11 @@ DAMAGE = {
     ),
     "one value too few": (swap("calibration", r"<pixel>0 40 80", "<pixel>0 40"), "values"),
     "pixels backwards": (swap("noise", r"<pixel>0 40 80", "<pixel>80 40 0"), "does not increase"),
+    "huge gain": (swap("calibration", r"<sigmaNought>\S+", "<sigmaNought>1e99"), "above 1e+12"),
+    "standing satellite": (
+        swap("annotation", r"(<velocity>)<x>.*?</z>", r"\1<x>0</x><y>0</y><z>0</z>", count=0),
+        "geolocation grid again",
+    ),
     "gain 0": (swap("calibration", r"<sigmaNought>\S+", "<sigmaNought>0"), "not positive"),
     "negative noise": (swap("noise", r"<noiseRangeLut>\S+", "<noiseRangeLut>-5e4"), "negative"),
     "NaN in the noise": (swap("noise", r"<noiseRangeLut>\S+", "<noiseRangeLut>nan"), "not finite"),
