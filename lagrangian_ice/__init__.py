@@ -17,6 +17,8 @@ _HOME = {
     "open_scene": "scenes.reader",
     "open_trajectories": "output.reading",
     "open_workspace": "workspace",
+    "strain_rates": "deformation.strain",
+    "to_ragged": "output.ragged",
     "track_pair": "pair",
 }
 
@@ -28,6 +30,8 @@ __all__ = [
     "open_scene",
     "open_trajectories",
     "open_workspace",
+    "strain_rates",
+    "to_ragged",
     "track_pair",
 ]
 
