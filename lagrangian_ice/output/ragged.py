@@ -42,12 +42,16 @@ def to_ragged(dataset: xr.Dataset) -> xr.Dataset:
     time = dataset["time"].to_numpy()
     known = ~np.isnat(time) if np.issubdtype(time.dtype, np.datetime64) else np.isfinite(time)
     found: dict[str, Any] = {}
-    for name, variable in dataset.variables.items():
+    for key, variable in dataset.variables.items():
+        name = str(key)
         if variable.dims == _TABLE:
             found[name] = (("obs",), variable.to_numpy()[known], variable.attrs)
         elif variable.dims == ("trajectory",):
-            key = "id" if name == "trajectory" else name
-            found[key] = (("traj",), variable.to_numpy(), variable.attrs)
+            found["id" if name == "trajectory" else name] = (
+                ("traj",),
+                variable.to_numpy(),
+                variable.attrs,
+            )
         else:
             found[name] = (variable.dims, variable.to_numpy(), variable.attrs)
     found["rowsize"] = (
