@@ -38,7 +38,7 @@ GROUND_SPEED = (6000.0, 7600.0)
 """Metres of ground a second that a radar satellite's lines may pass over."""
 
 _TILE = 512
-_READ_ROWS = 512
+_READ_ROWS = 256
 _TREND_SIDE = 400
 
 

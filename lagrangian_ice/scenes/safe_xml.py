@@ -6,6 +6,7 @@ gigabytes), and only up to a size. What is missing or no number is told with the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from xml.etree.ElementTree import Element, ParseError
@@ -70,7 +71,13 @@ class Node:
 
     def number(self, path: str) -> float:
         """Finite number at a path."""
-        return float(self._numbers(path, [self.text(path)])[0])
+        text = self.text(path)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        # the array's way tells what is wrong; for the thousands that are right it is slow
+        return value if abs(value) <= MAX_NUMBER else float(self._numbers(path, [text])[0])
 
     def integer(self, path: str) -> int:
         """Whole number at a path."""
