@@ -32,6 +32,7 @@ from lagrangian_ice.scenes.scene import Scene
 
 _DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
 _CHECKED_BLOCKS = 32
+_MAX_BLOCK_PIXELS = 2**27
 _CLOCK_SLACK = timedelta(days=1)
 
 
@@ -165,6 +166,12 @@ def _check_image(name: str, dataset: DatasetReader, annotation: Annotation) -> N
         raise SceneError(
             f"{name}: {dataset.height} x {dataset.width} pixels, annotated are {rows} x {cols}; "
             "get the product again"
+        )
+    height, width = dataset.block_shapes[0]
+    # a block is decompressed whole, whatever is read of it
+    if height * width > _MAX_BLOCK_PIXELS:
+        raise SceneError(
+            f"{name}: stored in blocks of {height} x {width} pixels, too large to read"
         )
 
 

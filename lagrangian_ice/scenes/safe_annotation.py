@@ -13,8 +13,8 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.scenes.safe_orbit import LIGHT_SPEED, Orbit
 from lagrangian_ice.scenes.safe_xml import Node
 
-MAX_SIDE = 65_500
-"""More rows or columns than any Sentinel-1 image has; also what a TIFF header may lie about."""
+MAX_SIDE, MAX_PIXELS = 65_500, 10**9
+"""More rows or columns, and more pixels, than any Sentinel-1 GRD image has."""
 
 _MODES = re.compile(r"EW|IW|S[1-6]")
 _PLATFORM = re.compile(r"S1[A-Z]")
@@ -134,7 +134,7 @@ def _check_image(
     kind = root.text("adsHeader/productType")
     if kind != "GRD":
         raise SceneError(f"{root.source}: a product of type {kind[:20]!r}; only GRD is read")
-    if min(shape) < 2 or max(shape) > MAX_SIDE:
+    if min(shape) < 2 or max(shape) > MAX_SIDE or shape[0] * shape[1] > MAX_PIXELS:
         raise SceneError(f"{root.source}: {shape[0]} x {shape[1]} pixels; get the product again")
     lasts = (stop - start).total_seconds()
     if not (interval > 0 and abs(lasts - (shape[0] - 1) * interval) < _LINE_TIME_ERROR):

@@ -28,6 +28,9 @@ MIN_COVER = 0.9
 MIN_GAIN = 1e-3
 """The table ``sigmaNought`` of real products is some hundreds to thousands."""
 
+MAX_VECTORS = 1000
+"""A product has some tens of vectors and azimuth blocks."""
+
 _COLUMN_GAP = 100
 _LINE_GAP = 1.5
 _STRIP = 32
@@ -170,8 +173,10 @@ def read_radiometry(annotation: Annotation, calibration: Node, noise: Node) -> R
 
 def _vectors(root: Node, path: str, tag: str, shape: tuple[int, int]) -> RangeVectors:
     nodes = root.nodes(path)
-    if len(nodes) < 2:
-        raise SceneError(f"{root.source}: {len(nodes)} vectors <{path}>; at least 2 are needed")
+    if not 2 <= len(nodes) <= MAX_VECTORS:
+        raise SceneError(
+            f"{root.source}: {len(nodes)} vectors <{path}>; 2 to {MAX_VECTORS} are allowed"
+        )
     lines = np.array([one.number("line") for one in nodes])
     _check_increasing(root, path, lines)
     gap = _LINE_GAP * np.diff(lines).max()
@@ -197,6 +202,8 @@ def _check_increasing(root: Node, name: str, values: Float) -> None:
 
 def _blocks(root: Node, shape: tuple[int, int]) -> tuple[AzimuthBlock, ...]:
     nodes = root.nodes("noiseAzimuthVectorList/noiseAzimuthVector")
+    if len(nodes) > MAX_VECTORS:
+        raise SceneError(f"{root.source}: {len(nodes)} azimuth blocks; at most {MAX_VECTORS}")
     blocks = tuple(_block(root, node, shape) for node in nodes)
     if blocks and _covered(blocks, shape) < MIN_COVER:
         raise SceneError(f"{root.source}: its azimuth blocks do not cover the image")

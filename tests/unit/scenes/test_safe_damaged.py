@@ -13,7 +13,7 @@ import pytest
 from tiny_safe import Tiny, tiff, write_folder, write_zip
 
 from lagrangian_ice.errors import SceneError
-from lagrangian_ice.scenes import safe_files
+from lagrangian_ice.scenes import safe, safe_files
 from lagrangian_ice.scenes.catalogue import find_scenes
 from lagrangian_ice.scenes.reader import open_scene, read_band
 from lagrangian_ice.scenes.safe_xml import MAX_XML_BYTES
@@ -130,6 +130,10 @@ DAMAGE = {
         swap("annotation", r"<numberOfLines>240", "<numberOfLines>1000000000"),
         "1000000000 x 300",
     ),
+    "image too large": (
+        swap("annotation", r"Samples>300<(.*)Lines>240<", r"Samples>60000<\1Lines>60000<"),
+        "60000 x 60000",
+    ),
     "lines too slow": (
         swap("annotation", r"<azimuthTimeInterval>[^<]*", "<azimuthTimeInterval>0.012"),
         "do not last",
@@ -213,6 +217,22 @@ DAMAGE = {
     "azimuth blocks of half the swath": (
         swap("noise", r"<noiseAzimuthVector>.*?</noiseAzimuthVector>", ""),
         "azimuth blocks",
+    ),
+    "thousands of azimuth blocks": (
+        swap(
+            "noise",
+            "</noiseAzimuthVectorList>",
+            "<noiseAzimuthVector/>" * 2000 + "</noiseAzimuthVectorList>",
+        ),
+        "2002 azimuth blocks",
+    ),
+    "thousands of vectors": (
+        swap(
+            "calibration",
+            "</calibrationVectorList>",
+            "<calibrationVector/>" * 2000 + "</calibrationVectorList>",
+        ),
+        "vectors <calibrationVectorList",
     ),
     "azimuth block cut": (swap("noise", r"<line>0 10 20", "<line>0 10"), "azimuth block"),
     # hostile XML and names
@@ -393,3 +413,9 @@ def test_a_zip_in_a_zip(tmp_path):
     path = tmp_path / f"{TINY.name}_2.zip"
     path.write_bytes(outer.getvalue())
     refused(path, "0 manifests")
+
+
+def test_blocks_too_large_for_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(safe, "_MAX_BLOCK_PIXELS", 64 * 64 - 1)
+    tiny = Tiny(cog=True)
+    refused(write_folder(tiny.files(), tmp_path / f"{TINY.name}.SAFE"), "blocks of 64 x 64")
