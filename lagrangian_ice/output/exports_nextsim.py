@@ -7,6 +7,8 @@ The model reads positions at whole hours only. These two exports alone are inter
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ INPUT_STEP = 12 * HOUR
 """neXtSIM reads the IABP file again this often."""
 LONGEST_GAP = 4 * SECONDS_PER_DAY
 """Seconds between two observations beyond which nothing is interpolated."""
+BLOCK = 14
+"""Times written at once."""
 SEED_WINDOW = 3 * SECONDS_PER_DAY
 HEADER = (
     "year month day hour number lat lon (number: parcel id; lat lon: WGS84 degrees, interpolated "
@@ -63,7 +67,9 @@ def write_nextsim_rgps(chosen: Chosen, out: Path, start: float | None = None) ->
         )
     day = from_seconds(moment)
     name = day.strftime("%Y-%m-%d") + (f"_{day.hour:02d}" if day.hour else "")
-    return [_write(out / f"RGPS_{name}.txt", places)]
+    path = out / f"RGPS_{name}.txt"
+    _write(path, [places])
+    return [path]
 
 
 def write_nextsim_iabp(chosen: Chosen, out: Path, name: str) -> list[Path]:
@@ -78,10 +84,14 @@ def write_nextsim_iabp(chosen: Chosen, out: Path, name: str) -> list[Path]:
     times = chosen.observations["time"]
     first = math.ceil(times.min() / INPUT_STEP) * INPUT_STEP
     moments = np.arange(first, times.max() + 1e-3, INPUT_STEP)
-    places = positions_at(chosen, moments)
-    if places.empty:
+    blocks = (
+        positions_at(chosen, moments[begin : begin + BLOCK])
+        for begin in range(0, len(moments), BLOCK)
+    )
+    path = out / f"IABP_{name}.txt"
+    if not _write(path, blocks):
         raise ProductError("no parcel is observed both before and after a time of 00 or 12 UTC")
-    return [_write(out / f"IABP_{name}.txt", places)]
+    return [path]
 
 
 def _initial_time(chosen: Chosen) -> float:
@@ -137,21 +147,34 @@ def positions_at(chosen: Chosen, moments: Float) -> pd.DataFrame:
     return pd.DataFrame(found).sort_values(["time", "parcel_id"], ignore_index=True)
 
 
-def _write(path: Path, places: pd.DataFrame) -> Path:
+def _write(path: Path, blocks: Iterable[pd.DataFrame]) -> int:
+    """Write blocks of positions and return the number of rows; without any, no file."""
+    part = path.with_name(f".{path.name}.part")
+    rows = 0
+    try:
+        with part.open("w", encoding="ascii", newline="\n") as file:
+            file.write(f"{HEADER}\n")
+            for places in blocks:
+                file.writelines(_lines(places))
+                rows += len(places)
+        if rows:
+            part.replace(path)
+    except OSError as error:
+        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return rows
+
+
+def _lines(places: pd.DataFrame) -> Iterator[str]:
+    if places.empty:
+        return
     largest = int(places["parcel_id"].max())
     if largest > np.iinfo(np.int32).max:
         raise ProductError(f"parcel {largest} does not fit into neXtSIM's 32-bit numbers")
     lonlat = xy_to_lonlat(places[["x", "y"]].to_numpy(np.float64))
     dates = pd.DatetimeIndex(to_datetime64(places["time"].to_numpy(np.float64)))
     columns = (dates.year, dates.month, dates.day, dates.hour, places["parcel_id"], *lonlat.T[::-1])
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="ascii", newline="\n") as file:
-            file.write(f"{HEADER}\n")
-            for year, month, day, hour, number, lat, lon in zip(*columns, strict=True):
-                file.write(f"{year} {month} {day} {hour} {number} {lat:.7f} {lon:.7f}\n")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
-    return path
+    for year, month, day, hour, number, lat, lon in zip(*columns, strict=True):
+        yield f"{year} {month} {day} {hour} {number} {lat:.7f} {lon:.7f}\n"

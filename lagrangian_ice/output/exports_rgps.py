@@ -7,6 +7,7 @@ Positions are on EPSG:3411, the map of RGPS, in kilometres (binary) or metres (C
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,9 @@ DESCRIPTION = "Lagrangian Ice Motion"
 SLOT = 0.003 * SECONDS_PER_DAY
 """Seconds that one image of the binary form may cover: readers find the image of an
 observation by its time, to 0.002 days."""
+
+BLOCK = 200_000
+"""Rows of the CSV made at once."""
 
 _DATE = [("year", ">i2"), ("time", ">f8")]
 _HEADER = np.dtype(
@@ -104,7 +108,8 @@ def write_rgps_csv(chosen: Chosen, out: Path, crs: str = RGPS_CRS) -> list[Path]
     for stream in np.unique(table["stream"]):
         rows = np.flatnonzero(table["stream"].to_numpy() == stream)
         path = out / f"{rgps_name(chosen, int(stream))}_LP.csv"
-        _write_csv(path, _csv_lines(chosen, rows, map_xy, lonlat, centre))
+        blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
+        _write_csv(path, (_csv_lines(chosen, block, map_xy, lonlat, centre) for block in blocks))
         written.append(path)
     return written
 
@@ -115,7 +120,6 @@ def _csv_lines(
     table = chosen.observations.iloc[rows]
     parcels = chosen.parcels.loc[table["parcel_id"]]
     image = table["image"].to_numpy()
-    counts = table.groupby("parcel_id").size()
     image_year, image_day = year_and_day(chosen.images["time"].to_numpy()[image])
     birth_year, birth_day = year_and_day(parcels["birth_time"])
     death_year, death_day = year_and_day(parcels["death_time"])
@@ -133,7 +137,7 @@ def _csv_lines(
         _fixed(birth_day, 6),
         death_year,
         _fixed(death_day, 6),
-        counts.loc[table["parcel_id"]].to_numpy(),
+        parcels["exported"].to_numpy(),
         year,
         _fixed(day, 6),
         _fixed(map_xy[rows, 0], 4),
@@ -149,10 +153,15 @@ def _fixed(values: Float, digits: int) -> list[str]:
     return [f"{value:.{digits}f}" for value in values]
 
 
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
+def _write_csv(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
-        table.to_csv(part, index=False, lineterminator="\n", quoting=csv.QUOTE_NONE)
+        with part.open("w", encoding="utf-8", newline="") as file:
+            file.write(",".join(CSV_COLUMNS) + "\n")
+            for block in blocks:
+                block.to_csv(
+                    file, index=False, header=False, lineterminator="\n", quoting=csv.QUOTE_NONE
+                )
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

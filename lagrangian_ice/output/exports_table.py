@@ -30,7 +30,8 @@ class Chosen:
         ``parcel_id, stream, image, time, x, y, q_flag``, by parcel and time; time in seconds
         since 1970, EPSG:3413 metres; ``image`` is a row of ``images``.
     parcels : DataFrame
-        ``stream, birth_time, death_time`` (NaN: not ended), indexed by ``parcel_id``.
+        ``stream, birth_time, death_time`` (NaN: not ended), ``exported`` (number of its
+        observations here), indexed by ``parcel_id``.
     images : DataFrame
         ``pass_id, time`` of the passes of the observations, in time order. One row a pass
         (datatake), not one a frame.
@@ -162,9 +163,11 @@ def _with_images(observations: pd.DataFrame, parcels: pd.DataFrame) -> Chosen:
     images = observations[["pass_id", "pass_time"]].drop_duplicates("pass_id")
     images = images.sort_values(["pass_time", "pass_id"], ignore_index=True)
     number = pd.Series(images.index.to_numpy(), index=images["pass_id"])
+    parcels = parcels.sort_index()
+    parcels["exported"] = observations.groupby("parcel_id").size()
     observations.insert(2, "image", number.loc[observations["pass_id"]].to_numpy(np.int64))
     return Chosen(
         observations.drop(columns=["pass_id", "pass_time"]),
-        parcels.sort_index(),
+        parcels,
         images.rename(columns={"pass_time": "time"}),
     )

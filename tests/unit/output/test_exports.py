@@ -131,6 +131,11 @@ class TestRgpsCsv:
         assert (table.loc[~ended, ["DEATH_YEAR", "DEATH_TIME"]] == -1).all(axis=None)
         assert (table.loc[ended, "DEATH_YEAR"] == 2021).all()
 
+    def test_blocks_do_not_show(self, files, tmp_path, tables, monkeypatch):
+        monkeypatch.setattr("lagrangian_ice.output.exports_rgps.BLOCK", 37)
+        again = [pd.read_csv(path) for path in export(files, "rgps-csv", tmp_path / "again")]
+        pd.testing.assert_frame_equal(pd.concat(again), pd.concat(tables))
+
     def test_another_map_on_request(self, files, tmp_path, truth):
         paths = export(files, "rgps-csv", tmp_path, crs=NEXTSIM)
         table = pd.concat([pd.read_csv(path) for path in paths])
