@@ -177,6 +177,17 @@ def test_frames_of_one_datatake_are_one_pass(tmp_path):
     assert [scene.pass_id for scene in scenes] == ["S1A_046117_058549"] * 2
 
 
+def test_threads_change_no_bit(tmp_path, monkeypatch):
+    scene = open_scene(folder_of(TINY, tmp_path))
+    monkeypatch.setattr("lagrangian_ice.images.geocode._TILE", 16)
+    images = []
+    for threads in (1, 4):
+        monkeypatch.setattr("lagrangian_ice.images.geocode.thread_count", lambda n=threads: n)
+        images.append(geocode_pass([scene], 100.0, ImageSettings()))
+    np.testing.assert_array_equal(images[0].data, images[1].data)
+    assert images[0].valid.any()
+
+
 def test_frames_join_without_seam(tmp_path):
     """Two halves of one long acquisition, and the line between them, are one even image."""
     first = Tiny(dn=300)
