@@ -616,9 +616,9 @@ def export(
         from lagrangian_ice.output.exports import check_formats
 
         check_formats(layouts, crs)
-    paths = export_kinds(env.workspace, kinds, out, chosen) if kinds else []
-    if layouts:
-        paths += export_layouts(env.workspace, files, layouts, out, crs, chosen)
+    paths = export_layouts(env.workspace, files, layouts, out, crs, chosen) if layouts else []
+    if kinds:
+        paths = export_kinds(env.workspace, kinds, out, chosen) + paths
     for path in paths:
         click.echo(f"wrote {path}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -99,19 +100,22 @@ def export_trajectories(
         If a file cannot be read or written, or no observation is left.
     """
     check_formats(formats, crs)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ProductError(f"{out}: cannot be made ({error.strerror})") from None
     low = None if start is None else to_seconds(start)
     high = None if end is None else to_seconds(end)
-    written: list[Path] = []
-    for name in formats:
-        chosen = choose(paths, None if name == "nextsim-rgps" else low, high, stream)
-        layout = FORMATS[name]
-        request = Request(chosen, out, _name(chosen), crs or layout.crs, low)
-        written += layout.write(request)
-    return written
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".export-", suffix=".part", dir=out) as folder:
+            written: list[Path] = []
+            for name in formats:
+                # the initial positions of a model lie between observations
+                chosen = choose(paths, None if name == "nextsim-rgps" else low, high, stream)
+                layout = FORMATS[name]
+                written += layout.write(
+                    Request(chosen, Path(folder), _name(chosen), crs or layout.crs, low)
+                )
+            return [path.replace(out / path.name) for path in written]
+    except OSError as error:
+        raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
 
 
 def check_formats(formats: Sequence[str], crs: str | None = None) -> None:

@@ -45,8 +45,8 @@ def write_nextsim_rgps(chosen: Chosen, out: Path, start: float | None = None) ->
         Folder.
     start : float, optional
         Initial time, seconds since 1970; a whole hour. Default: the first midnight three days
-        after the first observation (the parcels of a seeding are then born), or the last
-        whole hour with parcels where the record is shorter.
+        after the first observation (the parcels of a seeding are then born); where the record
+        is shorter, the whole hour with most parcels.
 
     Raises
     ------
@@ -99,8 +99,9 @@ def _initial_time(chosen: Chosen) -> float:
     midnight = math.ceil((times.min() + SEED_WINDOW) / SECONDS_PER_DAY) * SECONDS_PER_DAY
     if midnight <= times.max() and len(positions_at(chosen, np.array([midnight]))):
         return float(midnight)
-    last = chosen.observations.groupby("parcel_id")["time"].max().min()
-    return float(math.floor(float(last) / HOUR) * HOUR)
+    hours = np.arange(math.ceil(times.min() / HOUR) * HOUR, min(times.max(), midnight) + 1e-3, HOUR)
+    counts = positions_at(chosen, hours).groupby("time").size()
+    return float(counts.index[counts.to_numpy().argmax()]) if len(counts) else float(midnight)
 
 
 def positions_at(chosen: Chosen, moments: Float) -> pd.DataFrame:

@@ -343,6 +343,12 @@ class TestNextsimRgps:
         with pytest.raises(ProductError, match="observations go from 2021-01-01"):
             export(files, "nextsim-rgps", tmp_path, start=datetime(2022, 1, 1, tzinfo=UTC))
 
+    def test_a_short_record_starts_at_the_hour_with_most_parcels(self, files, tmp_path):
+        end = datetime(2021, 1, 3, tzinfo=UTC)
+        (path,) = export(files, "nextsim-rgps", tmp_path, end=end)
+        assert path.name == "RGPS_2021-01-01_02.txt"
+        assert len(read_drifters(path)[1]) == 2 * SHIFT
+
     def test_ids_beyond_32_bits_are_refused(self, files, tmp_path, monkeypatch):
         monkeypatch.setattr("lagrangian_ice.output.exports_nextsim.np.iinfo", lambda kind: Small)
         with pytest.raises(ProductError, match="32-bit"):
@@ -404,6 +410,13 @@ def test_a_wrong_crs_is_refused_in_one_line(files, tmp_path, crs):
     assert "\n" not in str(caught.value)
 
 
+def test_nothing_is_left_where_one_of_the_formats_fails(files, tmp_path):
+    start = datetime(2021, 1, 3, 0, 30, tzinfo=UTC)
+    with pytest.raises(ProductError, match="whole hours"):
+        export_trajectories(files, ["mojito", "nextsim-rgps"], tmp_path / "out", start=start)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_wrong_calls_are_refused(files, tmp_path):
     with pytest.raises(ValueError, match="format 'rgps' is unknown"):
         export(files, "rgps", tmp_path)
@@ -414,7 +427,7 @@ def test_wrong_calls_are_refused(files, tmp_path):
     with pytest.raises(ProductError, match="no such file"):
         export([tmp_path / "none_LP.nc"], "mojito", tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ProductError, match="cannot be made"):
+    with pytest.raises(ProductError, match="cannot be written"):
         export(files, "mojito", tmp_path / "file")
     with pytest.raises(ProductError, match="no trajectory file"):
         export([], "mojito", tmp_path)
