@@ -100,8 +100,8 @@ def _initial_time(chosen: Chosen) -> float:
     if midnight <= times.max() and len(positions_at(chosen, np.array([midnight]))):
         return float(midnight)
     hours = np.arange(math.ceil(times.min() / HOUR) * HOUR, min(times.max(), midnight) + 1e-3, HOUR)
-    counts = positions_at(chosen, hours).groupby("time").size()
-    return float(counts.index[counts.to_numpy().argmax()]) if len(counts) else float(midnight)
+    found, counts = np.unique(positions_at(chosen, hours)["time"], return_counts=True)
+    return float(found[counts.argmax()]) if len(found) else float(midnight)
 
 
 def positions_at(chosen: Chosen, moments: Float) -> pd.DataFrame:
