@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
@@ -95,8 +96,10 @@ def match_cells(
     if source.grid.pixel != target.grid.pixel:
         raise ValueError(f"pixels of {source.grid.pixel} and {target.grid.pixel} m do not match")
     search = _Search.prepare(source, target, source.valid if looking is None else looking)
-    for row, col in np.argwhere(np.isfinite(windows.displacement).all(axis=-1)):
-        search.look(int(row), int(col), windows)
+    blocks = np.argwhere(np.isfinite(windows.displacement).all(axis=-1))
+    for bests in thread_map(lambda block: search.look(block[0], block[1], windows), blocks):
+        if bests is not None:
+            search.record(bests)
     return search.mutual()
 
 
@@ -121,6 +124,18 @@ def strongest_cells(features: Features, side: int) -> NDArray[np.bool_]:
     chosen = np.arange(side * side) == flat.argmax(axis=-1)[..., None]
     chosen = chosen.reshape(groups.shape).transpose(0, 2, 1, 3).reshape(padded)
     return np.asarray(chosen[:height, :width] & features.valid)
+
+
+@dataclass(frozen=True)
+class _Bests:
+    """Most similar partner of each cell of a block and of its window."""
+
+    source: Tensor
+    source_value: Tensor
+    source_choice: Tensor
+    target: Tensor
+    target_value: Tensor
+    target_choice: Tensor
 
 
 @dataclass
@@ -156,7 +171,7 @@ class _Search:
             torch.full((count1,), -1, dtype=torch.long),
         )
 
-    def look(self, block_row: int, block_col: int, windows: Windows) -> None:
+    def look(self, block_row: int, block_col: int, windows: Windows) -> _Bests | None:
         """Compare one block of source cells with the target cells of its window."""
         height, width = self.source.valid.shape
         side = windows.block
@@ -164,7 +179,7 @@ class _Search:
         cols = np.arange(block_col * side, min((block_col + 1) * side, width))
         keep = self.looking[np.ix_(rows, cols)].ravel()
         if not keep.any():
-            return
+            return None
         cell_size = STRIDE * self.source.grid.pixel
         radius = windows.radius / cell_size
         east, north = windows.displacement[block_row, block_col]
@@ -172,14 +187,23 @@ class _Search:
         target_rows, target_cols = self._window(rows, cols, move, radius)
         looked = self.target.valid[np.ix_(target_rows, target_cols)].ravel()
         if not looked.any():
-            return
+            return None
         source_cells = _grid_points(rows, cols)[keep]
         target_cells = _grid_points(target_rows, target_cols)[looked]
         source_index = torch.from_numpy(source_cells @ np.array([width, 1]))
         target_index = torch.from_numpy(target_cells @ np.array([self.target.valid.shape[1], 1]))
         similarity = self._similarity(source_index, target_index)
         similarity.masked_fill_(_too_far(source_cells + move, target_cells, radius), -2.0)
-        self._record(similarity, source_index, target_index)
+        value, which = similarity.max(dim=1)
+        target_value, target_which = similarity.max(dim=0)
+        return _Bests(
+            source_index,
+            value,
+            target_index[which],
+            target_index,
+            target_value,
+            source_index[target_which],
+        )
 
     def _window(
         self, rows: NDArray[np.intp], cols: NDArray[np.intp], move: Float, radius: float
@@ -198,14 +222,13 @@ class _Search:
         right = self.target_descriptors.reshape(-1, size)[target_index]
         return left @ right.T
 
-    def _record(self, similarity: Tensor, source_index: Tensor, target_index: Tensor) -> None:
-        value, which = similarity.max(dim=1)
-        self.best_value[source_index] = value
-        self.best_target[source_index] = target_index[which]
-        value, which = similarity.max(dim=0)
-        better = value > self.target_value[target_index]
-        self.target_value[target_index[better]] = value[better]
-        self.target_source[target_index[better]] = source_index[which[better]]
+    def record(self, bests: _Bests) -> None:
+        """Take in the bests of one block; of equal ones the earlier block's stays."""
+        self.best_value[bests.source] = bests.source_value
+        self.best_target[bests.source] = bests.source_choice
+        better = bests.target_value > self.target_value[bests.target]
+        self.target_value[bests.target[better]] = bests.target_value[better]
+        self.target_source[bests.target[better]] = bests.target_choice[better]
 
     def mutual(self) -> Matches:
         """Return the matches of which each end chose the other."""

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching import matched_filter
 from lagrangian_ice.matching.affine_fit import AffineFit, colour_factor, fit_affine
@@ -18,7 +19,7 @@ from lagrangian_ice.matching.correlation import Peak, correlate
 from lagrangian_ice.matching.sampling import SplineImage, sample
 from lagrangian_ice.settings import MccSettings
 
-CHUNK = 256
+CHUNK = 128
 """Points worked on at once: bounds the memory, whatever the number of parcels."""
 LARGEST_RADIUS = 48
 FILTER_PLACES = 128
@@ -131,8 +132,8 @@ def refine(
     """
     radius = _search_radius(guess_error, settings.search_radius)
     offsets = torch.tensor(settings.rotations, dtype=torch.float64)
-    parts: list[tuple[NDArray[np.intp], Refined]] = []
-    for index in _chunks(radius):
+
+    def refine_chunk(index: NDArray[np.intp]) -> tuple[NDArray[np.intp], Refined]:
         at = torch.from_numpy(start[index])
         angles = torch.deg2rad(torch.from_numpy(rotation[index])[:, None] + offsets)
         peak = correlate(
@@ -153,8 +154,9 @@ def refine(
             settings.half_width,
         )
         share = _template_share(bands.source, start[index], settings.half_width)
-        parts.append((index, _collected(peak, fit, share, VARIANCE_SCALE * bands.colour)))
-    return _joined(parts, len(start))
+        return index, _collected(peak, fit, share, VARIANCE_SCALE * bands.colour)
+
+    return _joined(list(thread_map(refine_chunk, _chunks(radius))), len(start))
 
 
 def _search_radius(error: Float, least: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 _POLE = np.sqrt(3.0) - 2.0
 _PREFILTER_REACH = 12
@@ -23,12 +24,15 @@ class SplineImage:
     ----------
     coefficients : (rows, cols) float32 Tensor
         Of the interpolating cubic B-spline (Unser 1999), no-data filled with the mean.
-    valid : (rows, cols) float32 Tensor
-        1 where there is data, else 0.
+    valid : (rows, cols) bool Tensor
+        Whether the pixel and those to the right, below, and right below have data.
+    complete : bool
+        Whether all have.
     """
 
     coefficients: Tensor
     valid: Tensor
+    complete: bool
 
     @classmethod
     def of(cls, pixels: NDArray[np.float32], device: str = "cpu") -> SplineImage:
@@ -45,9 +49,12 @@ class SplineImage:
         coefficients = cv2.sepFilter2D(
             filled, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REFLECT_101
         )
+        beside = np.pad(present, ((0, 1), (0, 1)), mode="edge")
+        valid = present & beside[1:, :-1] & beside[:-1, 1:] & beside[1:, 1:]
         return cls(
             torch.from_numpy(coefficients).to(device),
-            torch.from_numpy(present.astype(np.float32)).to(device),
+            torch.from_numpy(valid).to(device),
+            bool(present.all()),
         )
 
     @property
@@ -81,6 +88,9 @@ def _slope_basis(fraction: Tensor) -> list[Tensor]:
 def sample(image: SplineImage, rows: Tensor, cols: Tensor) -> Tensor:
     """Values at fractional positions; NaN where they or the 2 x 2 pixels around lack data.
 
+    The 16 terms of the spline are read as four bilinear values (Sigg and Hadwiger 2005),
+    which torch reads several times faster than it gathers pixels.
+
     Parameters
     ----------
     image : SplineImage
@@ -89,9 +99,35 @@ def sample(image: SplineImage, rows: Tensor, cols: Tensor) -> Tensor:
         Any shape, float64 or float32 pixels.
     """
     corner_row, corner_col, down, right = _split(rows, cols)
-    value = _accumulate(image, corner_row, corner_col, _basis(down), _basis(right))
-    known = _known(image, corner_row, corner_col, rows, cols)
-    return torch.where(known, value, torch.nan)
+    above, below = _bilinear_pairs(corner_row, down)
+    left, beyond = _bilinear_pairs(corner_col, right)
+    value = torch.zeros_like(down)
+    for row, row_weight in (above, below):
+        for col, col_weight in (left, beyond):
+            value += row_weight * col_weight * _bilinear(image.coefficients, row, col)
+    return torch.where(_known(image, corner_row, corner_col, rows, cols), value, torch.nan)
+
+
+def _bilinear_pairs(corner: Tensor, fraction: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Two positions whose linear interpolation, with these weights, sums the four terms."""
+    first, second, third, fourth = _basis(fraction)
+    before, after = first + second, third + fourth
+    return (corner - 1 + second / before, before), (corner + 1 + fourth / after, after)
+
+
+def _bilinear(pixels: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    """Linear interpolation at positions inside, the nearest pixel's value outside."""
+    height, width = pixels.shape
+    # Positions in double until they are scaled: float32 alone would lose 1e-3 px far out.
+    scaled = [
+        (2 * position / max(size - 1, 1) - 1).float()
+        for position, size in ((cols, width), (rows, height))
+    ]
+    lattice = torch.stack(scaled, dim=-1).reshape(1, 1, -1, 2)
+    values = functional.grid_sample(
+        pixels[None, None], lattice, mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return values.reshape(rows.shape)
 
 
 def sample_with_slope(
@@ -110,8 +146,7 @@ def sample_with_slope(
 
 def _split(rows: Tensor, cols: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     corner_row, corner_col = torch.floor(rows), torch.floor(cols)
-    down, right = (rows - corner_row).float(), (cols - corner_col).float()
-    return corner_row.long(), corner_col.long(), down, right
+    return corner_row, corner_col, (rows - corner_row).float(), (cols - corner_col).float()
 
 
 def _accumulate(
@@ -122,6 +157,7 @@ def _accumulate(
     col_weights: list[Tensor],
 ) -> Tensor:
     height, width = image.shape
+    row, col = row.long(), col.long()
     flat = image.coefficients.reshape(-1)
     columns = [(col + j).clamp(0, width - 1) for j in range(-1, 3)]
     value = torch.zeros_like(row_weights[0])
@@ -129,7 +165,7 @@ def _accumulate(
         start = (row + (i - 1)).clamp(0, height - 1) * width
         line = torch.zeros_like(value)
         for j in range(4):
-            line.addcmul_(flat[start + columns[j]], col_weights[j])
+            line.addcmul_(flat.take(start + columns[j]), col_weights[j])
         value.addcmul_(line, row_weights[i])
     return value
 
@@ -137,9 +173,7 @@ def _accumulate(
 def _known(image: SplineImage, row: Tensor, col: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     height, width = image.shape
     inside = (rows >= 0) & (rows <= height - 1) & (cols >= 0) & (cols <= width - 1)
-    flat = image.valid.reshape(-1)
-    down, right = (row + 1).clamp(0, height - 1), (col + 1).clamp(0, width - 1)
-    row, col = row.clamp(0, height - 1), col.clamp(0, width - 1)
-    present = flat[row * width + col] * flat[row * width + right]
-    present = present * flat[down * width + col] * flat[down * width + right]
-    return inside & (present > 0)
+    if image.complete:
+        return inside
+    index = row.clamp(0, height - 1).long() * width + col.clamp(0, width - 1).long()
+    return inside & image.valid.reshape(-1).take(index)
