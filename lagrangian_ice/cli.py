@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lagrangian_ice.matching.vectors import Vectors
     from lagrangian_ice.scenes.scene import Scene
     from lagrangian_ice.settings import Settings
+    from lagrangian_ice.simulate.archive import Format
     from lagrangian_ice.workflow import Outcome
 
 T = TypeVar("T")
@@ -548,16 +549,40 @@ def demo(
 @click.option("--seed", type=int, required=True, help="The same seed gives the same pixels.")
 @click.option("--start", default="2021-01-01", show_default=True, help="First day (UTC).")
 @click.option("--area", type=float, default=200.0, show_default=True, help="Side, km.")
-@click.option("--pixel", type=float, default=100.0, show_default=True, help="Of the scenes, m.")
+@click.option("--pixel", type=float, default=80.0, show_default=True, help="Of the scenes, m.")
+@click.option("--zip", "form", flag_value="safe-zip", help="SAFE products as zips.")
+@click.option("--geotiff", "form", flag_value="geotiff", help="GeoTIFFs with GCPs instead.")
+@click.option(
+    "--texture",
+    type=click.Path(path_type=Path),
+    help="Picture whose grey levels are the ice's texture.",
+)
 @common
 def simulate(
-    env: Env, directory: Path, days: float, seed: int, start: str, area: float, pixel: float
+    env: Env,
+    directory: Path,
+    days: float,
+    seed: int,
+    start: str,
+    area: float,
+    pixel: float,
+    form: Format | None,
+    texture: Path | None,
 ) -> None:
-    """Write an archive of scenes of drifting ice, and its truth, into DIRECTORY."""
+    """Write Sentinel-1 SAFE products of drifting ice, and the truth, into DIRECTORY."""
     from lagrangian_ice.simulate.archive import simulate_archive
     from lagrangian_ice.times import parse_utc
 
-    paths = simulate_archive(directory, days, seed, parse_utc(start), area, pixel)
+    paths = simulate_archive(
+        directory,
+        days,
+        seed,
+        parse_utc(start),
+        area,
+        pixel,
+        format="safe" if form is None else form,
+        texture=texture,
+    )
     click.echo(f"wrote {len(paths)} scenes and truth.nc in {directory}")
 
 
