@@ -124,7 +124,7 @@ def _sampling(shape: tuple[int, ...], size: int, rng: np.random.Generator) -> tu
 
 
 def _random_linear(rng: np.random.Generator) -> NDArray[np.float64]:
-    angle = np.radians(rng.normal(0, 8) if rng.random() < 0.5 else rng.uniform(-35, 35))
+    angle = np.radians(rng.normal(0, 10) if rng.random() < 0.5 else rng.uniform(-70, 70))
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return rotation @ (np.eye(2) + rng.normal(0, 0.02, (2, 2)))
 
