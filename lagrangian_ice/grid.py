@@ -101,12 +101,6 @@ class Grid:
         inside: NDArray[np.bool_] = np.all((rowcol >= 0) & (rowcol <= last), axis=-1)
         return inside
 
-    def coarsened(self, factor: int) -> Grid:
-        """Grid of the means over ``factor`` x ``factor`` blocks of whole pixels."""
-        shape = (self.shape[0] // factor, self.shape[1] // factor)
-        shift = 0.5 * (factor - 1) * self.pixel
-        return Grid(self.x0 + shift, self.y0 - shift, self.pixel * factor, shape)
-
 
 @lru_cache(maxsize=32)
 def transformer(source_crs: str, target_crs: str) -> Transformer:

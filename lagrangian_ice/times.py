@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +35,6 @@ def parse_utc(text: str) -> datetime:
             f"time {text!r} is not ISO 8601; write for example 2021-01-01T12:00:00"
         ) from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def day_start(day: date) -> datetime:
-    """Midnight UTC at the start of a day."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def to_seconds(moment: datetime) -> float:

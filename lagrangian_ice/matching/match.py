@@ -19,7 +19,6 @@ OUTLIER_SHARE = 0.15
 """Least share of the nearest matches that a vector must agree with; a crack leaves more."""
 OUTLIER_TOLERANCE = 0.75
 """Cells that a vector may differ from a match near by."""
-LEAST_OVERLAP = 0.5
 
 
 def match_images(

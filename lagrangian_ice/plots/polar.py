@@ -24,7 +24,6 @@ INK = "#26323d"
 QUIET = "#5d6b78"
 WATER = "#f3f6f9"
 LAND = "#d8d3c8"
-COAST = "#8d877a"
 GRATICULE = "#c2ccd6"
 
 LAND_PIXELS = 900

@@ -1,0 +1,70 @@
+"""Settings files."""
+
+import tomllib
+
+import pytest
+from pydantic import ValidationError
+
+from lagrangian_ice.errors import SettingsError
+from lagrangian_ice.settings import Settings, as_toml, load
+
+
+def write(tmp_path, text):
+    path = tmp_path / "my.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_printed_defaults_are_the_defaults(tmp_path):
+    assert load(write(tmp_path, as_toml(Settings()))) == Settings()
+
+
+def test_every_setting_is_printed_with_its_comment():
+    lines = as_toml(Settings()).splitlines()
+    for number, line in enumerate(lines):
+        if " = " in line and not line.startswith("#"):
+            assert lines[number - 1].startswith("# ")
+    assert tomllib.loads("\n".join(lines)).keys() == Settings.model_fields.keys()
+
+
+def test_a_stage_can_be_left_out(tmp_path):
+    settings = load(write(tmp_path, "[mcc]\nhalf_width = 24\n"))
+    assert settings.mcc.half_width == 24
+    assert settings.parcels == Settings().parcels
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[mcc]\nhalf_widht = 24\n", "unknown setting mcc.half_widht"),
+        ("[mc]\n", "unknown setting mc"),
+        ("[mcc]\nhalf_width = 900\n", "mcc.half_width = 900"),
+        ("[mcc\n", "not valid TOML"),
+        ("[first_guess]\nmax_speed = nan\n", "max_speed"),
+    ],
+)
+def test_wrong_settings_are_one_line_that_names_them(tmp_path, text, words):
+    path = write(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value).rstrip()
+
+
+def test_all_faults_are_named_at_once(tmp_path):
+    with pytest.raises(SettingsError, match=r"foo.*bar|bar.*foo"):
+        load(write(tmp_path, "[mcc]\nfoo = 1\nbar = 2\n"))
+
+
+def test_missing_and_binary_files(tmp_path):
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(tmp_path / "none.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(tmp_path / "binary.toml")
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        Settings().mcc.half_width = 3
