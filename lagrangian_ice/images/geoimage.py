@@ -70,6 +70,11 @@ class GeoImage:
         return pixels
 
     @property
+    def co_polarised_first(self) -> tuple[str, ...]:
+        """Polarisations, those furthest above the noise floor (HH, VV) first."""
+        return tuple(sorted(self.polarisations, key=lambda name: name not in ("HH", "VV")))
+
+    @property
     def valid(self) -> NDArray[np.bool_]:
         """Pixels (rows, cols) with data in every band."""
         return np.asarray(np.isfinite(self.data).all(axis=0))

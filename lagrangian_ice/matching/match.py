@@ -121,7 +121,9 @@ def _refined(
     settings: MccSettings,
     guess_settings: FirstGuessSettings,
 ) -> Vectors:
-    bands = Bands.prepare(_sea(source), _sea(target), _places(source, target, guess))
+    bands = Bands.prepare(
+        _sea(source), _sea(target), _places(source, target, guess, guess_settings.fit_neighbours)
+    )
     tried = np.flatnonzero(status == Status.TRACKED)
     prediction = guess.prediction
     found = refine(
@@ -168,16 +170,18 @@ def _refined(
 
 def _sea(image: GeoImage) -> NDArray[np.float32]:
     """Band that is correlated, the co-polarised one where there is one, without land."""
-    order = sorted(image.polarisations, key=lambda name: name not in ("HH", "VV"))
-    return np.where(image.land, np.float32(np.nan), image.band(order[0])).astype(np.float32)
+    pixels = image.band(image.co_polarised_first[0])
+    return np.where(image.land, np.float32(np.nan), pixels).astype(np.float32)
 
 
-def _places(source: GeoImage, target: GeoImage, guess: FirstGuess) -> tuple[Float, Float, Float]:
+def _places(
+    source: GeoImage, target: GeoImage, guess: FirstGuess, neighbours: int
+) -> tuple[Float, Float, Float]:
     """Row, col in both images and rotation (radians) of an even choice of the matches."""
     steps = np.linspace(0, max(len(guess.matches) - 1, 0), FILTER_PLACES).astype(np.intp)
     chosen = np.unique(steps)[: len(guess.matches)]
     matches = guess.matches[chosen]
-    around = predict(matches.xy0, guess.matches.xy0, guess.matches.displacement, 40)
+    around = predict(matches.xy0, guess.matches.xy0, guess.matches.displacement, neighbours)
     return (
         source.grid.rowcol(matches.xy0),
         target.grid.rowcol(matches.xy1),

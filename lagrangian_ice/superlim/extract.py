@@ -69,11 +69,8 @@ def network_input(image: GeoImage, topology: Topology) -> Pixels:
     A one-channel network sees the co-polarised band, which is furthest above the noise floor;
     a two-channel network given one band sees it twice.
     """
-    order = sorted(
-        range(len(image.polarisations)), key=lambda i: image.polarisations[i] not in ("HH", "VV")
-    )
-    bands = (order * 2)[: topology.inputs]
-    return np.stack([_scaled(image.data[i], image.units, topology) for i in bands])
+    names = (image.co_polarised_first * 2)[: topology.inputs]
+    return np.stack([_scaled(image.band(name), image.units, topology) for name in names])
 
 
 def _scaled(pixels: Pixels, units: str, topology: Topology) -> Pixels:
