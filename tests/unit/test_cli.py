@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lagrangian_ice.cli import changed, cli, run
+from lagrangian_ice.cli import cli, run
+from lagrangian_ice.cli.common import changed
 from lagrangian_ice.errors import SettingsError
 from lagrangian_ice.settings import Settings
 

@@ -10,6 +10,7 @@ import lagrangian_ice
 ROOT = Path(lagrangian_ice.__file__).parent
 LAYERS = (
     "errors",
+    "files",
     "times",
     "settings",
     "grid",

@@ -1,0 +1,88 @@
+"""The command line: parse, load settings, call one workflow function, map errors to exit codes.
+
+Everything heavy is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from lagrangian_ice import __version__
+from lagrangian_ice.cli import (
+    archive,
+    networks,
+    parcels,
+    products,
+    scenes,
+    track,
+    validation,
+)
+from lagrangian_ice.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Env, common
+from lagrangian_ice.errors import LagrangianIceError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lagrangian-ice")
+@click.option("--workspace", type=click.Path(path_type=Path), help="Folder of the state.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file (TOML).")
+def cli(workspace: Path | None, config: Path | None) -> None:
+    """Lagrangian sea-ice motion and deformation from pairs of Sentinel-1 scenes."""
+
+
+@cli.command()
+@common
+def config(env: Env) -> None:
+    """Print the settings as commented TOML: the defaults, or those of --config."""
+    from lagrangian_ice.settings import as_toml
+
+    click.echo(as_toml(env.settings()))
+
+
+COMMANDS = (
+    scenes.scenes,
+    parcels.seed,
+    parcels.advance,
+    parcels.rebuild,
+    parcels.status,
+    track.track,
+    archive.demo,
+    archive.simulate,
+    products.export,
+    products.deform,
+    products.plot,
+    products.import_group,
+    validation.validate,
+    networks.weights,
+    networks.train,
+)
+for command in COMMANDS:
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: exit 0 done, 1 one-line error, 2 usage, 3 some inputs unreadable."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with cli.make_context("lagrangian-ice", words) as context:
+            code = cli.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; the next call goes on from here", err=True)
+        return EXIT_INTERRUPTED
+    except (LagrangianIceError, ValueError, OSError) as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        return EXIT_ERROR
+    return int(code or 0)

@@ -1,0 +1,152 @@
+"""What every command shares: options, logging, checks of outputs, exit codes."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lagrangian_ice.settings import Settings
+
+T = TypeVar("T")
+
+
+WORKSPACE_VARIABLE = "LAGRANGIAN_ICE_WORKSPACE"
+
+
+EXIT_ERROR, EXIT_UNREADABLE, EXIT_INTERRUPTED = 1, 3, 130
+
+
+@dataclass(frozen=True)
+class Env:
+    """What every command is told.
+
+    Attributes
+    ----------
+    workspace : Path
+        Folder of the state.
+    config : Path or None
+        Settings file.
+    verbosity : int
+        -1 quiet, 0 normal, 1 with debugging.
+    """
+
+    workspace: Path
+    config: Path | None
+    verbosity: int
+
+    def settings(self) -> Settings:
+        """Load the config file, or take the defaults."""
+        from lagrangian_ice.settings import Settings, load
+
+        return Settings() if self.config is None else load(self.config)
+
+    def progress(self, items: Sequence[T], what: str) -> Iterable[T]:
+        """Iterate with a bar on a terminal."""
+        if self.verbosity < 0 or not sys.stderr.isatty():
+            return items
+        from tqdm import tqdm
+        from tqdm.contrib.logging import logging_redirect_tqdm
+
+        def bar() -> Iterator[T]:
+            with logging_redirect_tqdm():
+                yield from tqdm(items, desc=what, unit="")
+
+        return bar()
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every command; the command gets them as one ``Env``."""
+
+    @click.option(
+        "--workspace",
+        type=click.Path(path_type=Path, file_okay=True),
+        help=f"Folder of the state [default: ${WORKSPACE_VARIABLE}, else the current folder].",
+    )
+    @click.option(
+        "--config", type=click.Path(path_type=Path), help="Settings file (TOML); see `config`."
+    )
+    @click.option("-v", "--verbose", is_flag=True, help="Log more.")
+    @click.option("-q", "--quiet", is_flag=True, help="Log errors only, no progress bar.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        workspace: Path | None,
+        config: Path | None,
+        verbose: bool,
+        quiet: bool,
+        **kwargs: Any,
+    ) -> Any:
+        given = click.get_current_context().find_root().params
+        workspace = workspace or given.get("workspace")
+        default = os.environ.get(WORKSPACE_VARIABLE) or "."
+        env = Env(
+            workspace or Path(default),
+            config or given.get("config"),
+            int(verbose) - int(quiet),
+        )
+        configure_logging(env.verbosity)
+        return command(env, *args, **kwargs)
+
+    return wrapped
+
+
+def configure_logging(verbosity: int) -> None:
+    """Log to stderr: warnings on a terminal (the bar tells the rest), a line a step elsewhere."""
+    normal = logging.WARNING if sys.stderr.isatty() else logging.INFO
+    level = {-1: logging.ERROR, 0: normal, 1: logging.DEBUG}[verbosity]
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("lagrangian_ice")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(level)
+
+
+def changed(settings: Settings, options: dict[str, object]) -> Settings:
+    """Change settings by the options that were given, checked like those of a file."""
+    from lagrangian_ice.settings import validate
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if not given:
+        return settings
+    table = settings.model_dump()
+    for name, value in given.items():
+        stage, key = name.split(".")
+        table[stage][key] = value
+    return validate(table, "command line")
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output that cannot be written, before the work is done."""
+    from lagrangian_ice.errors import ProductError
+
+    folder = path.parent
+    if not folder.is_dir():
+        raise ProductError(f"{path}: folder {folder} does not exist")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise ProductError(f"{path}: cannot be written")
+
+
+def moment(text: str | None) -> datetime | None:
+    """Time of an option, if it was given."""
+    from lagrangian_ice.times import parse_utc
+
+    return None if text is None else parse_utc(text)
+
+
+def tell_unreadable(reasons: dict[str, str]) -> int:
+    """Name each input that could not be read; the exit code says whether there are any."""
+    for name, reason in reasons.items():
+        click.echo(reason if name in reason else f"{name}: {reason}", err=True)
+    return EXIT_UNREADABLE if reasons else 0

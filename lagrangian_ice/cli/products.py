@@ -1,0 +1,177 @@
+"""Commands that write, import and draw products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import click
+
+from lagrangian_ice.cli.common import Env, check_writable, common, moment
+from lagrangian_ice.errors import LagrangianIceError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+KINDS = {"trajectories": "LP", "deformation": "DP", "pairs": "PD"}
+
+
+LAYOUTS = ("rgps-csv", "rgps-lp", "pysida", "mojito", "sitrack", "nextsim-rgps", "nextsim-iabp")
+
+
+@click.command()
+@click.option(
+    "--format",
+    "formats",
+    required=True,
+    help=f"Names separated by commas: {', '.join([*KINDS, *LAYOUTS])}.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option("--start", help="Observations from this time on; nextsim-rgps: its initial time.")
+@click.option("--end", help="Observations before this time.")
+@click.option("--stream", help="One stream alone, by its letter.")
+@click.option("--crs", help="Map of rgps-csv, pysida, mojito or sitrack.")
+@click.option(
+    "--trajectories",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Take these _LP.nc files, not the workspace; may be repeated.",
+)
+@common
+def export(
+    env: Env,
+    formats: str,
+    out: Path,
+    start: str | None,
+    end: str | None,
+    stream: str | None,
+    crs: str | None,
+    files: tuple[Path, ...],
+) -> None:
+    """Write products of the workspace, also in the layouts of other tools."""
+    names = [name.strip() for name in formats.split(",")]
+    kinds, layouts = [name for name in names if name in KINDS], []
+    for name in names:
+        if name in LAYOUTS:
+            layouts.append(name)
+        elif name not in KINDS:
+            raise click.UsageError(f"--format {name}: choose from {', '.join([*KINDS, *LAYOUTS])}")
+    if crs is not None and kinds:
+        raise LagrangianIceError(f"--crs {crs}: {', '.join(kinds)} are always in EPSG:3413")
+    if files and kinds:
+        raise click.UsageError(f"--trajectories: {', '.join(kinds)} come from the workspace")
+    chosen: Chosen = {
+        "start": moment(start),
+        "end": moment(end),
+        "stream": None if stream is None else stream_number(stream),
+    }
+    if layouts:
+        from lagrangian_ice.output.exports import check_formats
+
+        check_formats(layouts, crs)
+    paths = export_layouts(env.workspace, files, layouts, out, crs, chosen) if layouts else []
+    if kinds:
+        paths = export_kinds(env.workspace, kinds, out, chosen) + paths
+    for path in paths:
+        click.echo(f"wrote {path}")
+
+
+class Chosen(TypedDict):
+    """What of the state is exported."""
+
+    start: datetime | None
+    end: datetime | None
+    stream: int | None
+
+
+def export_kinds(workspace: Path, kinds: Sequence[str], out: Path, chosen: Chosen) -> list[Path]:
+    """Export our own products."""
+    from lagrangian_ice import workflow
+
+    return workflow.export(workspace, [KINDS[name] for name in kinds], out, **chosen)
+
+
+def export_layouts(
+    workspace: Path,
+    files: Sequence[Path],
+    layouts: Sequence[str],
+    out: Path,
+    crs: str | None,
+    chosen: Chosen,
+) -> list[Path]:
+    """Export in the layouts of other tools, from files or from the workspace's state."""
+    from tempfile import TemporaryDirectory
+
+    from lagrangian_ice.output.exports import export_trajectories
+
+    if files:
+        return export_trajectories(files, layouts, out, crs=crs, **chosen)
+    from lagrangian_ice import workflow
+
+    with TemporaryDirectory(prefix="lagrangian-ice-") as folder:
+        whole = workflow.export(workspace, ["LP"], Path(folder), stream=chosen["stream"])
+        return export_trajectories(whole, layouts, out, crs=crs, **chosen)
+
+
+def stream_number(letter: str) -> int:
+    """Turn a stream's letter into its number: a is 0."""
+    if len(letter) != 1 or not "a" <= letter <= "z":
+        raise click.UsageError(f"--stream {letter}: give its letter, a to z")
+    return ord(letter) - ord("a")
+
+
+@click.group("import")
+def import_group() -> None:
+    """Make products of other people's data."""
+
+
+@import_group.command("vectors")
+@click.argument("csv", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE_LP.nc.")
+@common
+def import_vectors_command(env: Env, csv: Path, out: Path) -> None:
+    """Make a trajectory file of a CSV of drift vectors.
+
+    Columns t0,t1 and x0,y0,x1,y1 (EPSG:3413 metres) or lon0,lat0,lon1,lat1; what `track`
+    writes is taken too.
+    """
+    check_writable(out)
+    from lagrangian_ice.validation.import_vectors import import_vectors
+
+    count = import_vectors(csv, out)
+    click.echo(f"{count} vectors; wrote {out}")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.nc.")
+@common
+def deform(env: Env, file: Path, out: Path) -> None:
+    """Compute the deformation of a trajectory FILE of ours."""
+    check_writable(out)
+    from lagrangian_ice.output.products import deform_file
+
+    deform_file(file, out, None if env.config is None else env.settings().deformation)
+    click.echo(f"wrote {out}")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["trajectories", "drift", "deformation", "coverage"]))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.png.")
+@common
+def plot(env: Env, what: str, file: Path, out: Path) -> None:
+    """Draw a map of a product FILE: _LP.nc, _PD.nc for drift, _DP.nc for deformation."""
+    check_writable(out)
+    from lagrangian_ice.plots import figures
+
+    draw = {
+        "trajectories": figures.plot_trajectories,
+        "drift": figures.plot_drift,
+        "deformation": figures.plot_deformation,
+        "coverage": figures.plot_coverage,
+    }[what]
+    draw(file, out)
+    click.echo(f"wrote {out}")

@@ -1,0 +1,125 @@
+"""The command that tracks one pair of scenes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lagrangian_ice.cli.common import Env, changed, check_writable, common
+from lagrangian_ice.files import write_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lagrangian_ice.matching.vectors import Vectors
+    from lagrangian_ice.scenes.scene import Scene
+    from lagrangian_ice.settings import Settings
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--points",
+    type=click.Path(path_type=Path),
+    help="CSV with columns x,y (EPSG:3413 metres) or lon,lat.",
+)
+@click.option("--spacing", type=float, help="Track a grid of points this many metres apart.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.csv or FILE.nc.")
+@click.option("--pixel", type=float, help="Working grid, metres.")
+@click.option("--polarisation", help="Track this band alone.")
+@click.option("--max-speed", type=float, help="Fastest ice, m/s.")
+@click.option("--weights", help="Name from `weights list`, or a file.")
+@click.option("--no-refine", is_flag=True, help="The network's first guess alone.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where the network runs.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the numeric libraries.")
+@click.option("--timings", type=click.Path(path_type=Path), help="Seconds of each stage, as JSON.")
+@click.option("--times", help="UTC times of source and target, T0,T1, where files have none.")
+@common
+def track(
+    env: Env,
+    source: Path,
+    target: Path,
+    points: Path | None,
+    spacing: float | None,
+    out: Path,
+    pixel: float | None,
+    polarisation: str | None,
+    max_speed: float | None,
+    weights: str | None,
+    no_refine: bool,
+    device: str | None,
+    threads: int | None,
+    timings: Path | None,
+    times: str | None,
+) -> None:
+    """Track points from SOURCE to TARGET, any two scenes."""
+    if (points is None) == (spacing is None):
+        raise click.UsageError("give either --points FILE.csv or --spacing METRES")
+    if out.suffix.lower() not in (".csv", ".nc"):
+        raise click.UsageError(f"--out {out}: the name must end in .csv or .nc")
+    from lagrangian_ice.engine import Stopwatch, limit_threads
+
+    if threads is not None:
+        limit_threads(threads)
+    settings = changed(
+        env.settings(),
+        {
+            "images.pixel": pixel,
+            "first_guess.max_speed": max_speed,
+            "features.weights": weights,
+            "features.device": device,
+        },
+    )
+    check_writable(out)
+    from lagrangian_ice.points import read_points
+
+    given = None if points is None else read_points(points)
+    from lagrangian_ice import pair as pairs
+
+    watch = Stopwatch()
+    start, stop = pair_times(times)
+    with watch.stage("open"):
+        pair = (pairs.as_scene(source, start), pairs.as_scene(target, stop))
+    xy = pairs.shared_points(*pair, spacing or 0) if given is None else given
+    vectors = pairs.track_pair(
+        *pair,
+        xy,
+        settings,
+        polarisation=polarisation,
+        refine=not no_refine,
+        stopwatch=watch,
+        own_pixel=pixel is None,
+    )
+    with watch.stage("write"):
+        write_vectors(out, vectors, settings, pair)
+    if timings is not None:
+        write_text(timings, json.dumps(watch.report(), indent=1) + "\n")
+    click.echo(f"{int(vectors.tracked.sum())} of {len(vectors)} points tracked; wrote {out}")
+
+
+def pair_times(text: str | None) -> tuple[datetime | None, datetime | None]:
+    """Two times from ``T0,T1``."""
+    from lagrangian_ice.times import parse_utc
+
+    if text is None:
+        return None, None
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise click.UsageError(f"--times {text}: give two times, T0,T1")
+    return parse_utc(parts[0]), parse_utc(parts[1])
+
+
+def write_vectors(
+    out: Path, vectors: Vectors, settings: Settings, pair: tuple[Scene, Scene]
+) -> None:
+    """Write the vectors of one pair in the format that the name asks for."""
+    from lagrangian_ice.points import write_vectors_csv, write_vectors_nc
+
+    if out.suffix.lower() == ".csv":
+        write_vectors_csv(out, vectors)
+    else:
+        write_vectors_nc(out, vectors, settings, [scene.id for scene in pair])

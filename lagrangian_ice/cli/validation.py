@@ -1,0 +1,85 @@
+"""Commands that compare products with other data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lagrangian_ice.cli.common import Env, common
+
+
+@click.group()
+def validate() -> None:
+    """Compare products with buoys, with neXtSIM, and with what ice deformation is known for."""
+
+
+@validate.command("buoys")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("buoys", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option(
+    "--max-distance",
+    type=click.FloatRange(min=0, min_open=True),
+    default=4000.0,
+    show_default=True,
+    help="Between parcel and buoy at the start, m.",
+)
+@click.option("--min-hours", type=float, default=6.0, show_default=True, help="Least time apart.")
+@click.option("--max-hours", type=float, default=96.0, show_default=True, help="Most time apart.")
+@common
+def validate_buoys_command(
+    env: Env,
+    file: Path,
+    buoys: Path,
+    out: Path,
+    max_distance: float,
+    min_hours: float,
+    max_hours: float,
+) -> None:
+    """Compare a trajectory FILE with BUOYS (CSV or trajectory NetCDF of positions)."""
+    from lagrangian_ice.plots.scores import report_buoys
+    from lagrangian_ice.validation.buoys import BuoyOptions
+
+    scores, paths = report_buoys(file, buoys, out, BuoyOptions(max_distance, min_hours, max_hours))
+    found = scores["all"]
+    click.echo(
+        f"{found['count']} displacements, {found['buoys']} buoys: median difference "
+        f"{found['median_distance']:.0f} m, 90th percentile "
+        f"{found['distance_percentiles']['p90']:.0f} m"
+    )
+    for path in paths:
+        click.echo(f"wrote {path}")
+
+
+@validate.command("statistics")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@common
+def validate_statistics_command(env: Env, file: Path, out: Path) -> None:
+    """Compute densities and scaling of the deformation of FILE: _DP.nc, or _LP.nc."""
+    from lagrangian_ice.plots.scores import report_statistics
+
+    scores, paths = report_statistics(file, out)
+    click.echo(f"{scores['triangles']} triangles of {scores['pairs']} pairs of passes")
+    for path in paths:
+        click.echo(f"wrote {path}")
+
+
+@validate.command("nextsim")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("drifters", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@common
+def validate_nextsim_command(env: Env, file: Path, drifters: tuple[Path, ...], out: Path) -> None:
+    """Compare a run of neXtSIM (its RGPS_Drifters_*.nc) with a trajectory FILE."""
+    from lagrangian_ice.plots.scores import report_nextsim
+
+    scores, paths = report_nextsim(file, drifters, out)
+    drift = scores["drift_km_per_day"]
+    click.echo(
+        f"{drift['count']} displacements of {drift['parcels']} parcels: RMSE "
+        f"{drift['rmse']:.3f} km per day, bias {drift['bias_x']:.3f}, {drift['bias_y']:.3f}"
+    )
+    for path in paths:
+        click.echo(f"wrote {path}")
