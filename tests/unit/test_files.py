@@ -6,9 +6,14 @@ from lagrangian_ice.files import in_place, write_text
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "out.txt"
     write_text(path, "first")
-    with pytest.raises(RuntimeError), in_place(path) as beside:
-        beside.write_text("half")
-        raise RuntimeError
+
+    def fail_half_way():
+        with in_place(path) as beside:
+            beside.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
 
