@@ -54,6 +54,7 @@ COMMANDS = (
     products.export,
     products.deform,
     products.plot,
+    products.view,
     products.import_group,
     validation.validate,
     networks.weights,

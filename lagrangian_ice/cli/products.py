@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -175,3 +176,47 @@ def plot(env: Env, what: str, file: Path, out: Path) -> None:
     }[what]
     draw(file, out)
     click.echo(f"wrote {out}")
+
+
+@click.command()
+@click.argument("products", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="PAGE.html.")
+@click.option("--start", help="Show from this time on.")
+@click.option("--end", help="Show before this time.")
+@common
+def view(
+    env: Env, products: tuple[Path, ...], out: Path, start: str | None, end: str | None
+) -> None:
+    """Write one self-contained page to look at: map, time, trajectories, triangles.
+
+    PRODUCTS are _LP.nc and _DP.nc files; without any, those of the workspace.
+    """
+    check_writable(out)
+    from lagrangian_ice.plots.page import write_page
+    from lagrangian_ice.plots.page_reading import Window
+
+    low, high = seconds_of(start, -math.inf), seconds_of(end, math.inf)
+    written = write_page(products or products_in(env.workspace), out, Window(low, high))
+    for note in written.notes:
+        click.echo(note)
+    click.echo(f"{written.parcels} parcels, {written.triangles} triangles; wrote {out}")
+
+
+def products_in(workspace: Path) -> list[Path]:
+    """Trajectories and deformation that `advance` wrote into a workspace."""
+    from lagrangian_ice.output.names import find_products
+
+    found = find_products(workspace / "products", ("LP", "DP"))
+    if not found:
+        raise LagrangianIceError(
+            f"{workspace / 'products'}: holds no product; run `advance` first, or name the files"
+        )
+    return found
+
+
+def seconds_of(text: str | None, default: float) -> float:
+    """Seconds since 1970 of a time option."""
+    from lagrangian_ice.times import to_seconds
+
+    when = moment(text)
+    return default if when is None else to_seconds(when)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lagrangian_ice.times import from_seconds
@@ -58,6 +58,13 @@ def products_of(directory: Path, stream: int, kind: str) -> Iterator[Path]:
         match = _NAME.fullmatch(path.name.removeprefix(".").removesuffix(".part"))
         if match and match["stream"] == stream_letter(stream) and match["kind"] == kind:
             yield path
+
+
+def find_products(directory: Path, kinds: Sequence[str]) -> list[Path]:
+    """Finished products of some kinds in a folder, of all streams."""
+    found = sorted(directory.glob("lagrangian_ice_*.nc"))
+    matches = ((path, _NAME.fullmatch(path.name)) for path in found)
+    return [path for path, match in matches if match and match["kind"] in kinds]
 
 
 def _day(seconds: float) -> str:
