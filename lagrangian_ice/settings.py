@@ -43,7 +43,7 @@ class FeatureSettings(Stage):
 
     weights: str = Field("default", description="name from `weights list`, or a file")
     tile: int = Field(
-        768,
+        1024,
         ge=128,
         le=8192,
         multiple_of=8,

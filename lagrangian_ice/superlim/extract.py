@@ -1,26 +1,45 @@
-"""Features of one image, tile by tile, independent of the tiling."""
+"""Features of one image, tile by tile, independent of the tiling and of the threads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lagrangian_ice.engine import thread_map
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.settings import FeatureSettings
 from lagrangian_ice.superlim.features import DESCRIPTOR_SIZE, STRIDE, Features
-from lagrangian_ice.superlim.network import HALO, SuperLIM, Topology
+from lagrangian_ice.superlim.folded import (
+    COARSE_HALO,
+    FINE_HALO,
+    FINE_STRIDE,
+    FoldedNetwork,
+    fold,
+)
+from lagrangian_ice.superlim.network import Scaling, SuperLIM, Topology
 from lagrangian_ice.superlim.scaling import Pixels, local_scaled, percentile_scaled
 
 LEAST_VALID = 0.75
 """Share of a cell's pixels, and of its eight neighbours', that must have data."""
+FINE_TILE = 32
+"""Cells per side of the fine layers' tiles, whose maps then stay in the processor's cache."""
+COARSE_CELLS = COARSE_HALO // STRIDE
+FINE_CELLS = FINE_HALO // STRIDE
+NODES = STRIDE // FINE_STRIDE
+"""Nodes of the map between the network's halves per cell side."""
+
+Cells = tuple[slice, slice]
 
 
 def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettings) -> Features:
     """Keypoint scores and descriptors of every 8 x 8 pixel cell.
+
+    Outside the image the network sees what it sees where there is no data.
 
     Parameters
     ----------
@@ -41,45 +60,98 @@ def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettin
         If the image is smaller than one cell, or the network is in training mode (its
         batch statistics would make descriptors depend on far pixels).
     """
-    if network.training:
-        raise ValueError("network is in training mode; call network.eval() first")
     height, width = (n // STRIDE for n in image.grid.shape)
     if height == 0 or width == 0:
         raise ValueError(f"image of {image.grid.shape} pixels is smaller than a cell")
-    inputs = network_input(image, network.topology)[:, : height * STRIDE, : width * STRIDE]
+    folded = fold(network, torch.device(settings.device))
+    valid = valid_cells(image.valid)
     scores = np.zeros((height, width), np.float32)
     descriptors = np.zeros((height, width, DESCRIPTOR_SIZE), np.float16)
-    valid = valid_cells(image.valid)
-    device = torch.device(settings.device)
-    network.to(device)
-    # torch's own annotations leave this documented form out.
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for tile in tiles(height * STRIDE, width * STRIDE, settings.tile):
-        cells = tuple(slice(s.start // STRIDE, s.stop // STRIDE) for s in tile)
-        if valid[cells].any():
-            scores[cells], descriptors[cells] = _run_tile(network, inputs, tile, device)
+    nodes = _nodes(folded, network_input(image, network.topology), valid)
+
+    def look(tile: Cells) -> None:
+        with torch.inference_mode():
+            window = nodes[:, :, _widened(tile[0]), _widened(tile[1])]
+            inner = tuple(slice(COARSE_CELLS, COARSE_CELLS + s.stop - s.start) for s in tile)
+            found, described = folded.scores_and_descriptors(window)
+            scores[tile] = found[inner].cpu().numpy()
+            descriptors[tile] = described[inner].to(torch.float16).cpu().numpy()
+
+    for _ in thread_map(look, wanted_tiles(valid, settings.tile // STRIDE)):
+        pass
     descriptors[~valid] = 0
     scores[~valid] = 0
     return Features(image.grid, scores, descriptors, valid, network.sha256)
 
 
+def _widened(cells: slice) -> slice:
+    """Nodes of cells and the coarse half's halo, counted from the halo's first."""
+    return slice(cells.start * NODES, (cells.stop + 2 * COARSE_CELLS) * NODES)
+
+
+def _nodes(folded: FoldedNetwork, inputs: Pixels, valid: NDArray[np.bool_]) -> Tensor:
+    """Fine half's output (1, channels, nodes, nodes) over the image and a halo around it.
+
+    Zero where no valid cell can depend on it.
+    """
+    height, width = (n + 2 * COARSE_CELLS for n in valid.shape)
+    around = np.ones((2 * COARSE_CELLS + 1,) * 2, np.uint8)
+    seen = cv2.dilate(np.pad(valid, COARSE_CELLS).astype(np.uint8), around) > 0
+    channels = _channels(folded)
+    nodes = torch.zeros(
+        (1, channels, height * NODES, width * NODES), device=folded.device
+    ).contiguous(memory_format=torch.channels_last)
+    pixels = torch.from_numpy(inputs)[None]
+
+    def look(tile: Cells) -> None:
+        outer = [slice(s.start * STRIDE, (s.stop + 2 * FINE_CELLS) * STRIDE) for s in tile]
+        inner = [slice(s.start * NODES, s.stop * NODES) for s in tile]
+        kept = [slice(FINE_CELLS * NODES, (FINE_CELLS + s.stop - s.start) * NODES) for s in tile]
+        with torch.inference_mode():
+            window = pixels[:, :, outer[0], outer[1]].to(folded.device)
+            window = window.contiguous(memory_format=torch.channels_last)
+            nodes[:, :, inner[0], inner[1]] = folded.fine(window)[:, :, kept[0], kept[1]]
+
+    for _ in thread_map(look, wanted_tiles(seen, FINE_TILE)):
+        pass
+    return nodes
+
+
+def _channels(folded: FoldedNetwork) -> int:
+    """Channels of the map between the network's halves."""
+    first = next(folded.coarse.parameters())
+    return int(first.shape[1])
+
+
 def network_input(image: GeoImage, topology: Topology) -> Pixels:
-    """Scaled pixels (inputs, rows, cols).
+    """Scaled pixels of the whole cells and the network's halo around them.
 
     A one-channel network sees the co-polarised band, which is furthest above the noise floor;
     a two-channel network given one band sees it twice.
+
+    Returns
+    -------
+    (inputs, rows, cols) float32
+        With ``FINE_HALO + COARSE_HALO`` pixels without data on each side.
     """
     names = (image.co_polarised_first * 2)[: topology.inputs]
-    return np.stack([_scaled(image.band(name), image.units, topology) for name in names])
+    halo = FINE_HALO + COARSE_HALO
+    rows, cols = (n // STRIDE * STRIDE for n in image.grid.shape)
+    inputs = np.full(
+        (len(names), rows + 2 * halo, cols + 2 * halo), topology.scaling.missing, np.float32
+    )
+    for layer, name in zip(inputs, names, strict=True):
+        pixels = image.band(name)[:rows, :cols]
+        if np.isfinite(pixels).any():
+            _scale(pixels, image.units, topology.scaling, layer[halo:-halo, halo:-halo])
+    return inputs
 
 
-def _scaled(pixels: Pixels, units: str, topology: Topology) -> Pixels:
-    scaling = topology.scaling
-    if not np.isfinite(pixels).any():
-        return np.zeros_like(pixels)
+def _scale(pixels: Pixels, units: str, scaling: Scaling, out: Pixels) -> None:
     if scaling.kind == "local":
-        return local_scaled(pixels, scaling.sigma)
-    return percentile_scaled(pixels, scaling.floor_db if units == "db" else None)
+        local_scaled(pixels, scaling.sigma, out)
+    else:
+        out[:] = percentile_scaled(pixels, scaling.floor_db if units == "db" else None)
 
 
 def valid_cells(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -92,30 +164,15 @@ def valid_cells(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray((share >= LEAST_VALID) & (around >= LEAST_VALID))
 
 
-def tiles(rows: int, cols: int, side: int) -> Iterator[tuple[slice, slice]]:
-    """Non-overlapping tiles of whole cells that cover the image."""
-    for top in range(0, rows, side):
-        for left in range(0, cols, side):
-            yield slice(top, min(top + side, rows)), slice(left, min(left + side, cols))
-
-
-def _run_tile(
-    network: SuperLIM, inputs: Pixels, tile: tuple[slice, slice], device: torch.device
-) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
-    """Scores and descriptors of a tile's cells, computed with a halo around it."""
-    outer = [slice(max(s.start - HALO, 0), s.stop + HALO) for s in tile]
-    window = torch.from_numpy(inputs[:, outer[0], outer[1]])[None].to(device)
-    with torch.inference_mode():
-        logits, descriptors = network(window.contiguous(memory_format=torch.channels_last))
-        cells = [
-            slice((s.start - o.start) // STRIDE, (s.stop - o.start) // STRIDE)
-            for s, o in zip(tile, outer, strict=True)
-        ]
-        scores = keypoint_scores(logits)[0, cells[0], cells[1]]
-        kept = descriptors[0, :, cells[0], cells[1]].permute(1, 2, 0).to(torch.float16)
-    return scores.cpu().numpy(), kept.cpu().numpy()
-
-
-def keypoint_scores(logits: Tensor) -> Tensor:
-    """Largest keypoint probability of each cell, (B, 65, h, w) -> (B, h, w)."""
-    return torch.softmax(logits, dim=1)[:, :-1].amax(dim=1)
+def wanted_tiles(wanted: NDArray[np.bool_], side: int) -> Iterator[Cells]:
+    """Tiles of at most ``side`` cells that do not overlap and hold all wanted cells (h, w)."""
+    height, width = wanted.shape
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            inside = wanted[top : top + side, left : left + side]
+            rows, cols = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+            if len(rows):
+                yield (
+                    slice(top + int(rows[0]), top + int(rows[-1]) + 1),
+                    slice(left + int(cols[0]), left + int(cols[-1]) + 1),
+                )

@@ -15,13 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lagrangian_ice.superlim.features import DESCRIPTOR_SIZE, STRIDE
-
-HALO = 48
-"""Pixels around a tile that its own cells may depend on.
-
-2 px at full resolution, then 4, 8 and 16 in the three pooled stages and 8 in the heads make
-38; the next multiple of the stride, and one cell more for the poolings' alignment.
-"""
+from lagrangian_ice.superlim.scaling import MIDDLE
 
 
 class Scaling(BaseModel):
@@ -37,6 +31,11 @@ class Scaling(BaseModel):
     kind: Literal["percentile", "local"] = "local"
     sigma: float = Field(40.0, gt=0, le=1000)
     floor_db: float | None = None
+
+    @property
+    def missing(self) -> float:
+        """What pixels without data become."""
+        return 0.0 if self.kind == "local" else MIDDLE
 
 
 class Topology(BaseModel):

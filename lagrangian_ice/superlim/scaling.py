@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lagrangian_ice.engine import thread_map
+
+T = TypeVar("T")
+
 Pixels = NDArray[np.float32]
 
+MIDDLE = 0.5
+"""What percentile scaling makes of missing pixels."""
 LEAST_SPREAD = 1e-3
 """Below this standard deviation (dB or grey levels) an image is taken as flat."""
+CLIP = 3.0
+"""Standard deviations beyond which local scaling clips."""
+COARSE = 8
+"""Times by which the local moments' image is smaller, where sigma is much larger."""
+STRIP = 256
+"""Rows that are scaled at a time: they stay in the processor's cache."""
 
 
 def percentile_scaled(pixels: Pixels, floor_db: float | None) -> Pixels:
@@ -25,40 +40,89 @@ def percentile_scaled(pixels: Pixels, floor_db: float | None) -> Pixels:
     if floor_db is not None:
         pixels = np.maximum(pixels, np.float32(floor_db))
     low, high = np.nanpercentile(pixels[::4, ::4], [1, 99])
-    scaled = (pixels - low) / max(high - low, LEAST_SPREAD)
-    clipped: Pixels = np.nan_to_num(np.clip(scaled, 0, 1), nan=0.5).astype(np.float32)
-    return clipped
+    scaled: Pixels = pixels - np.float32(low)
+    scaled /= np.float32(max(high - low, LEAST_SPREAD))
+    np.clip(scaled, 0, 1, out=scaled)
+    scaled[np.isnan(scaled)] = MIDDLE
+    return scaled
 
 
-def local_scaled(pixels: Pixels, sigma: float) -> Pixels:
+def local_scaled(pixels: Pixels, sigma: float, out: Pixels | None = None) -> Pixels:
     """Deviation from the local mean over the local standard deviation, clipped to +-3.
 
     Makes the input independent of incidence trend, calibration and display stretch. Both
     moments are taken over the pixels with data only, within a Gaussian of ``sigma`` pixels;
     NaN becomes 0, the local mean.
+
+    Parameters
+    ----------
+    pixels : (rows, cols) float32
+        NaN is no data.
+    sigma : float
+        Pixels.
+    out : (rows, cols) float32, optional
+        Where to write the result.
     """
-    present = np.isfinite(pixels)
-    filled = np.where(present, pixels, np.float32(0))
-    # Centred first, so that the variance below is not a difference of large numbers.
-    filled[present] -= filled[present].mean()
-    weight = _blurred(present.astype(np.float32), sigma) + np.float32(1e-6)
-    mean = _blurred(filled, sigma) / weight
-    variance = _blurred(filled**2, sigma) / weight - mean**2
-    spread = np.sqrt(np.maximum(variance, LEAST_SPREAD**2))
-    scaled = np.clip((filled - mean) / spread, -3, 3)
-    return np.where(present, scaled, np.float32(0)).astype(np.float32)
+    scaled = np.empty_like(pixels) if out is None else out
+    factor = COARSE if sigma >= 3 * COARSE and min(pixels.shape) >= 4 * COARSE else 1
+    sample = pixels[::factor, ::factor]
+    present = np.isfinite(sample)
+    # Less a middle value, so that the variance is not a difference of large numbers.
+    middle = np.float32(sample[present].mean() if present.any() else 0)
+    strips = [slice(top, top + STRIP) for top in range(0, len(pixels), STRIP)]
+    sums = _each(lambda s: _block_means(pixels[s] - middle, factor), strips)
+    mean, spread = _moments(np.concatenate(sums, axis=1), sigma / factor)
+    mean += middle
+
+    def scale(strip: slice) -> None:
+        rows = pixels[strip]
+        np.subtract(rows, _enlarged(mean, strip, rows.shape, factor), out=scaled[strip])
+        scaled[strip] /= _enlarged(spread, strip, rows.shape, factor)
+        np.clip(scaled[strip], -CLIP, CLIP, out=scaled[strip])
+        scaled[strip][np.isnan(rows)] = 0
+
+    _each(scale, strips)
+    return scaled
 
 
-def _blurred(values: Pixels, sigma: float) -> Pixels:
-    """Gaussian mean, computed on an eight times smaller image where sigma allows it."""
-    factor = 8 if sigma >= 24 else 1
-    if factor == 1 or min(values.shape) < 4 * factor:
-        blurred = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-        return np.asarray(blurred, dtype=np.float32)
-    rows, cols = values.shape
-    small = cv2.resize(
-        values, (-(-cols // factor), -(-rows // factor)), interpolation=cv2.INTER_AREA
+def _each(function: Callable[[slice], T], strips: Sequence[slice]) -> list[T]:
+    """Call for each strip, on threads where there are several."""
+    return list(map(function, strips) if len(strips) == 1 else thread_map(function, strips))
+
+
+def _block_means(values: Pixels, factor: int) -> Pixels:
+    """Share with data, sum and sum of squares over all pixels of each block (3, h, w)."""
+    missing = np.isnan(values)
+    values[missing] = 0
+    layers: list[Pixels] = [(~missing).astype(np.float32), values, values * values]
+    if factor > 1:
+        rows, cols = values.shape
+        beyond = ((0, -rows % factor), (0, -cols % factor))
+        size = (-(-cols // factor), -(-rows // factor))
+        padded = [np.pad(layer, beyond) if any(map(any, beyond)) else layer for layer in layers]
+        layers = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA)) for p in padded]
+    return np.stack(layers).astype(np.float32)
+
+
+def _moments(means: Pixels, sigma: float) -> tuple[Pixels, Pixels]:
+    """Mean and standard deviation (h, w) within a Gaussian of ``sigma`` blocks."""
+    weight, total, squares = (
+        np.asarray(cv2.GaussianBlur(layer, (0, 0), sigma, borderType=cv2.BORDER_REFLECT))
+        for layer in means
     )
-    small = cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=cv2.BORDER_REFLECT)
-    whole = cv2.resize(small, (cols, rows), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(whole, dtype=np.float32)
+    weight = weight + np.float32(1e-6)
+    mean = total / weight
+    variance = squares / weight - mean**2
+    return mean, np.sqrt(np.maximum(variance, np.float32(LEAST_SPREAD**2)))
+
+
+def _enlarged(small: Pixels, strip: slice, shape: tuple[int, ...], factor: int) -> Pixels:
+    """Rows of a strip of an image that is ``factor`` times larger, linear between blocks."""
+    if factor == 1:
+        return small[strip]
+    first, last = strip.start // factor, -(-(strip.start + shape[0]) // factor)
+    above = min(first, 1)
+    part = small[first - above : last + 1]
+    size = (part.shape[1] * factor, part.shape[0] * factor)
+    large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large[above * factor :][: shape[0], : shape[1]], dtype=np.float32)

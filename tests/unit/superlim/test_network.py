@@ -10,6 +10,7 @@ from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.settings import FeatureSettings
 from lagrangian_ice.superlim import weights_store
 from lagrangian_ice.superlim.extract import extract_features, network_input, valid_cells
+from lagrangian_ice.superlim.folded import fold, keypoint_scores
 from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
 
 SMALL = Topology(channels=(4, 8, 8, 8), detector_width=8, descriptor_width=16)
@@ -57,13 +58,74 @@ def test_features_do_not_depend_on_the_tiling(network, tile):
     image = make_image()
     whole = extract_features(image, network, FeatureSettings(tile=8192))
     tiled = extract_features(image, network, FeatureSettings(tile=tile))
-    np.testing.assert_allclose(tiled.scores, whole.scores, atol=1e-6)
-    np.testing.assert_allclose(tiled.descriptors, whole.descriptors, atol=1e-3)
+    np.testing.assert_allclose(tiled.scores, whole.scores, atol=1e-7)
+    np.testing.assert_allclose(tiled.descriptors, whole.descriptors, atol=3e-4)
+
+
+def test_features_do_not_depend_on_the_number_of_threads(network):
+    image = make_image()
+    before = torch.get_num_threads()
+    found = []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        found.append(extract_features(image, network, FeatureSettings(tile=128)))
+    torch.set_num_threads(before)
+    np.testing.assert_array_equal(found[0].scores, found[1].scores)
+    np.testing.assert_array_equal(found[0].descriptors, found[1].descriptors)
+
+
+def test_features_are_those_of_the_network_without_tiles(network):
+    image = make_image((240, 200))
+    features = extract_features(image, network, FeatureSettings(tile=128))
+    whole = torch.from_numpy(network_input(image, network.topology))[None]
+    with torch.inference_mode():
+        logits, descriptors = network(whole)
+    inner = slice(5, -5)  # the halo
+    scores = keypoint_scores(logits)[0, inner, inner].numpy()
+    np.testing.assert_allclose(features.scores, scores, atol=1e-5)
+    described = descriptors[0, :, inner, inner].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(features.descriptors, described, atol=1e-3)
+
+
+def test_features_of_ice_do_not_depend_on_how_much_missing_is_around(network):
+    data = np.full((1, 320, 320), np.nan, np.float32)
+    data[:, 64:256, 64:256] = np.random.default_rng(0).normal(-14, 3, (192, 192))
+    wide = extract_features(make_image(data=data), network, FeatureSettings())
+    tight = extract_features(make_image(data=data[:, 64:256, 64:256]), network, FeatureSettings())
+    both = wide.valid[8:32, 8:32]
+    assert both.sum() > 300
+    np.testing.assert_allclose(
+        wide.descriptors[8:32, 8:32][both], tight.descriptors[both], atol=0.05
+    )
 
 
 def test_network_left_in_training_mode_is_refused(network):
     with pytest.raises(ValueError, match="eval"):
         extract_features(make_image(), network.train(), FeatureSettings())
+
+
+def test_folding_holds_for_negative_scales(network):
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.weight[::2] *= -1
+    folded = fold(network, torch.device("cpu"))
+    image = torch.randn(1, 1, 128, 128)
+    with torch.inference_mode():
+        logits, descriptors = network(image)
+        scores, described = folded.scores_and_descriptors(folded.fine(image))
+    inner = slice(5, -5)
+    torch.testing.assert_close(scores[inner, inner], keypoint_scores(logits)[0, inner, inner])
+    torch.testing.assert_close(
+        described[inner, inner], descriptors[0, :, inner, inner].permute(1, 2, 0)
+    )
+
+
+def test_folding_leaves_the_network_as_it_is(network):
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fold(network, torch.device("cpu"))
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
 
 
 def test_descriptors_do_not_depend_on_far_pixels(network):

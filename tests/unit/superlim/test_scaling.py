@@ -46,3 +46,24 @@ def test_percentiles_become_0_and_1(pixels):
 def test_percentile_scaling_raises_values_below_the_floor(pixels):
     low = percentile_scaled(pixels, -15.0)
     assert (low[pixels < -15] == low[pixels < -15][0]).all()
+
+
+def test_strips_leave_no_seam():
+    """Ice that repeats down the image must be scaled alike wherever a strip ends."""
+    period = np.random.default_rng(0).normal(-14, 3, (64, 240)).astype(np.float32)
+    scaled = local_scaled(np.tile(period, (14, 1)), 24.0)
+    for top in range(256, 640, 64):
+        np.testing.assert_allclose(scaled[top : top + 64], scaled[256:320], atol=1e-4)
+
+
+def test_rows_and_columns_beyond_the_last_whole_block_are_scaled_too(pixels):
+    whole = local_scaled(pixels, 40.0)
+    cut = local_scaled(pixels[:195, :237], 40.0)
+    np.testing.assert_allclose(cut[:100, :120], whole[:100, :120], atol=0.05)
+    assert abs(cut[190:].mean()) < 0.2
+
+
+def test_scaling_into_a_given_array(pixels):
+    out = np.zeros((210, 250), np.float32)
+    local_scaled(pixels, 40.0, out[5:-5, 5:-5])
+    np.testing.assert_array_equal(out[5:-5, 5:-5], local_scaled(pixels, 40.0))
