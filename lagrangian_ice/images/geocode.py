@@ -8,18 +8,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from lagrangian_ice.engine import thread_count
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float, Grid
 from lagrangian_ice.images.geoimage import TIME_STRIDE, GeoImage
 from lagrangian_ice.images.land import is_land, land_mask
-from lagrangian_ice.images.resample import Pixels, Source, reduce_rows, reduction, sample
+from lagrangian_ice.images.resample import (
+    Pixels,
+    Source,
+    reduce_rows,
+    reduction,
+    sample,
+    subtract_between_nodes,
+)
 from lagrangian_ice.images.trend import fit_trend, trend_at, trend_order
 from lagrangian_ice.images.warp import PixelMap
 from lagrangian_ice.scenes.georeference import Georeference
-from lagrangian_ice.scenes.reader import read_georeference, read_noise_floor, read_rows
+from lagrangian_ice.scenes.reader import open_band, read_georeference
 from lagrangian_ice.scenes.safe_georeference import SwathGeoreference
 from lagrangian_ice.scenes.scene import Scene, Units
 from lagrangian_ice.settings import ImageSettings
@@ -40,6 +46,10 @@ GROUND_SPEED = (6000.0, 7600.0)
 _TILE = 512
 _READ_ROWS = 256
 _TREND_SIDE = 400
+_BEYOND = 1.1
+"""Nodes just outside of the swath, from which its edge is interpolated, keep their place."""
+
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -88,9 +98,14 @@ def geocode_pass(scenes: Sequence[Scene], pixel: float, settings: ImageSettings)
     grid = Grid.covering(footprint.bounds, pixel)
     frames = [_frame(scene, grid) for scene in ordered]
     data = np.full((len(polarisations), *grid.shape), np.nan, dtype=np.float32)
-    for band, polarisation in zip(data, polarisations, strict=True):
-        _fill_band(band, frames, polarisation, settings.remove_incidence_trend)
-    node_time, node_incidence = _node_values(frames, grid)
+    nodes = _node_values(frames, grid)
+    trends = [
+        _place_frame(
+            data, frame, polarisations, nodes.span if settings.remove_incidence_trend else None
+        )
+        for frame in frames
+    ]
+    _subtract_trends(data, frames, trends, nodes.across)
     return GeoImage(
         pass_id=ordered[0].pass_id,
         scene_ids=tuple(scene.id for scene in ordered),
@@ -99,8 +114,8 @@ def geocode_pass(scenes: Sequence[Scene], pixel: float, settings: ImageSettings)
         units=units,
         data=data,
         land=land_mask(grid),
-        node_time=node_time,
-        node_incidence=node_incidence,
+        node_time=nodes.time,
+        node_incidence=nodes.incidence,
     )
 
 
@@ -145,55 +160,51 @@ def _frame(scene: Scene, grid: Grid) -> _Frame:
     )
 
 
-def _fill_band(band: Pixels, frames: Sequence[_Frame], polarisation: str, detrend: bool) -> None:
-    origin = np.full(band.shape, -1, dtype=np.int16)
-    trends = []
-    for number, frame in enumerate(frames):
-        source = _reduced(frame, polarisation)
-        floor = _floor(frame.scene, polarisation)
-        if detrend:
-            trends.append(_trend(frame, source, floor))
-        _place(band, origin, number, frame, source, floor)
-    # one trend for all frames, for two would leave a step where the frames meet
-    orders = {len(trend) for trend in trends}
-    if len(orders) == 1 and orders != {1}:
-        _subtract_trend(band, origin, frames, np.mean(trends, axis=0))
+def _place_frame(
+    data: Pixels, frame: _Frame, polarisations: Sequence[str], span: Span | None
+) -> list[Float]:
+    """Put a frame's bands on the map where nothing is yet; their trends where a span is given."""
+    with ThreadPoolExecutor(thread_count()) as pool:
+        layers = list(pool.map(lambda name: _layer(frame, name, span), polarisations))
+
+    def place(rows: slice, cols: slice) -> None:
+        there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
+        bands = data[(slice(None), *there)]
+        free = np.isnan(bands)
+        if not (free.any() and frame.pixel_map.touches(rows, cols)):
+            return
+        row, col = frame.pixel_map.rowcol(rows, cols)
+        for band, empty, layer in zip(bands, free, layers, strict=True):
+            values = _from_linear(sample(layer.source, row, col), frame.scene.units, layer.floor)
+            np.copyto(band, values, where=empty)
+
+    _for_tiles(frame, place)
+    return [layer.trend for layer in layers]
 
 
-def _reduced(frame: _Frame, polarisation: str) -> Source:
+@dataclass(frozen=True)
+class _Layer:
+    """One band of a frame, reduced, and what is known of it."""
+
+    source: Source
+    floor: float
+    trend: Float
+
+
+def _layer(frame: _Frame, polarisation: str, span: Span | None) -> _Layer:
     factors, sigma = reduction(frame.pixel_map.scale())
     step = max(1, _READ_ROWS // factors[0]) * factors[0]
     scene = frame.scene
-    blocks = (
-        (row, _to_linear(pixels, scene.units))
-        for row, pixels in read_rows(scene, polarisation, step)
-    )
-    return Source(reduce_rows(blocks, scene.shape, factors), factors, sigma)
+    stored = open_band(scene, polarisation)
+    blocks = ((row, _to_linear(pixels, scene.units)) for row, pixels in stored.rows(step))
+    source = Source(reduce_rows(blocks, scene.shape, factors), factors, sigma)
+    noise = stored.noise_floor
+    floor = FLOOR if noise is None else max(FLOOR, NOISE_SHARE * noise)
+    trend = np.zeros(1) if span is None else _trend(frame, source, floor, span)
+    return _Layer(source, floor, trend)
 
 
-def _place(
-    band: Pixels,
-    origin: NDArray[np.int16],
-    number: int,
-    frame: _Frame,
-    source: Source,
-    floor: float,
-) -> None:
-    def place(rows: slice, cols: slice) -> None:
-        there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
-        free = np.isnan(band[there])
-        if not (free.any() and frame.pixel_map.touches(rows, cols)):
-            return
-        values = sample(source, *frame.pixel_map.rowcol(rows, cols))
-        values = _from_linear(values, frame.scene.units, floor)
-        taken = free & np.isfinite(values)
-        band[there][taken] = values[taken]
-        origin[there][taken] = number
-
-    _for_tiles(frame, place)
-
-
-def _trend(frame: _Frame, source: Source, floor: float) -> Float:
+def _trend(frame: _Frame, source: Source, floor: float, span: Span) -> Float:
     scene = frame.scene
     order = trend_order(scene.shape[1] * scene.pixel) if frame.georeference.is_swath else 0
     if order == 0:
@@ -207,23 +218,32 @@ def _trend(frame: _Frame, source: Source, floor: float) -> Float:
     ]
     nodes = np.stack(np.meshgrid(*stored, indexing="ij"), axis=-1)
     sea = ~is_land(frame.georeference.xy(nodes.reshape(-1, 2))).reshape(thin.shape)
-    return fit_trend(_from_linear(thin, scene.units, floor), sea, order)
+    across = _unit(_across(frame, nodes), span).mean(axis=0)
+    return fit_trend(_from_linear(thin, scene.units, floor), sea, across, order)
 
 
-def _subtract_trend(
-    band: Pixels, origin: NDArray[np.int16], frames: Sequence[_Frame], coefficients: Float
+def _subtract_trends(
+    data: Pixels, frames: Sequence[_Frame], trends: Sequence[Sequence[Float]], across: Float
 ) -> None:
-    for number, frame in enumerate(frames):
+    """Take out one trend for all frames, for two would leave a step where the frames meet."""
+    for band, fitted in zip(data, zip(*trends, strict=True), strict=True):
+        orders = {len(trend) for trend in fitted}
+        if len(orders) > 1 or orders == {1}:
+            continue
+        nodes = trend_at(np.mean(fitted, axis=0), across).astype(np.float32)
+        subtract_between_nodes(band, nodes, TIME_STRIDE)
 
-        def subtract(rows: slice, cols: slice, frame: _Frame = frame, number: int = number) -> None:
-            there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
-            own = origin[there] == number
-            if own.any():
-                column = frame.pixel_map.column(rows, cols)
-                trend = trend_at(coefficients, column[own], frame.scene.shape[1])
-                band[there][own] -= trend.astype(np.float32)
 
-        _for_tiles(frame, subtract)
+def _across(frame: _Frame, rowcol: Float) -> Float:
+    """Incidence angle, with which the trend goes, or the column where it is not told."""
+    if isinstance(frame.georeference, SwathGeoreference):
+        return frame.georeference.incidence_angle(rowcol)
+    return np.asarray(rowcol[..., 1] / max(frame.scene.shape[1] - 1, 1))
+
+
+def _unit(across: Float, span: Span) -> Float:
+    """Map the range of all frames to -1 to 1."""
+    return np.clip(2.0 * (across - span[0]) / (span[1] - span[0]) - 1.0, -_BEYOND, _BEYOND)
 
 
 def _to_linear(pixels: Pixels, units: Units) -> Pixels:
@@ -236,11 +256,6 @@ def _from_linear(values: Pixels, units: Units, floor: float) -> Pixels:
     if units == "grey":
         return values
     return np.asarray(10 * np.log10(np.maximum(values, np.float32(floor))), dtype=np.float32)
-
-
-def _floor(scene: Scene, polarisation: str) -> float:
-    noise = read_noise_floor(scene, polarisation)
-    return FLOOR if noise is None else max(FLOOR, NOISE_SHARE * noise)
 
 
 def _for_tiles(frame: _Frame, work: Callable[[slice, slice], None]) -> None:
@@ -263,13 +278,23 @@ def _shifted(part: slice, by: int) -> slice:
     return slice(part.start + by, part.stop + by)
 
 
-def _node_values(frames: Sequence[_Frame], grid: Grid) -> tuple[Float, Float | None]:
-    """Time and, where all frames tell it, incidence angle at the nodes, of the nearest frame."""
+@dataclass(frozen=True)
+class _Nodes:
+    """What is known at every 32nd pixel of the map (see ``GeoImage``)."""
+
+    time: Float
+    incidence: Float | None
+    across: Float
+    span: Span
+
+
+def _node_values(frames: Sequence[_Frame], grid: Grid) -> _Nodes:
+    """Values at the nodes, of the nearest frame."""
     nodes = [np.arange((size - 1) // TIME_STRIDE + 2) * float(TIME_STRIDE) for size in grid.shape]
     xy = grid.xy(np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1))
     best = np.full(xy.shape[:2], np.inf)
     times = np.full(xy.shape[:2], np.nan)
-    angles = np.full(xy.shape[:2], np.nan)
+    across = np.zeros(xy.shape[:2])
     for frame in frames:
         rowcol = frame.georeference.rowcol(xy)
         last = np.asarray(frame.scene.shape, dtype=np.float64) - 1
@@ -277,10 +302,23 @@ def _node_values(frames: Sequence[_Frame], grid: Grid) -> tuple[Float, Float | N
         outside = np.where(np.isfinite(outside), outside, np.finfo(np.float64).max)
         nearer = outside < best
         times[nearer] = _line_times(frame, rowcol[..., 0])[nearer]
-        if isinstance(frame.georeference, SwathGeoreference):
-            angles[nearer] = frame.georeference.incidence_angle(rowcol[nearer])
+        across[nearer] = np.nan_to_num(_across(frame, rowcol[nearer]))
         best[nearer] = outside[nearer]
-    return times, angles if np.all(np.isfinite(angles)) else None
+    told = all(isinstance(frame.georeference, SwathGeoreference) for frame in frames)
+    span = _span(frames)
+    return _Nodes(times, across if told else None, _unit(across, span), span)
+
+
+def _span(frames: Sequence[_Frame]) -> Span:
+    """Least and largest value of what the trend goes with, at the corners of all frames."""
+    corners = [
+        _across(
+            frame, np.array([[0, 0], [0, cols - 1], [rows - 1, 0], [rows - 1, cols - 1]], float)
+        )
+        for frame in frames
+        for rows, cols in [frame.scene.shape]
+    ]
+    return float(np.min(corners)), float(np.max(corners))
 
 
 def _line_times(frame: _Frame, row: Float) -> Float:

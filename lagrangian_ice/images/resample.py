@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -18,8 +20,16 @@ from lagrangian_ice.grid import Float
 Pixels = NDArray[np.float32]
 
 _FILL_SIGMA = 1.5
-_REACH = 12
+_REACH = 14
 """Source pixels around a window: the filters and the spline's prefilter have died out there."""
+
+_POLE = np.sqrt(3.0) - 2.0
+"""Of the filter from values to coefficients of a cubic B-spline (Unser 1999)."""
+
+_PREFILTER_REACH = 10
+"""Pixels after which the filter has fallen to 1e-6."""
+
+_TRUNCATE = 4.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,9 @@ def block_mean(pixels: Pixels, factors: tuple[int, int]) -> Pixels:
     """
     if factors == (1, 1):
         return pixels
+    whole = _whole_blocks_mean(pixels, factors)
+    if whole is not None:
+        return whole
     rows, cols = (-(-size // factor) for size, factor in zip(pixels.shape, factors, strict=True))
     total = np.zeros((rows, cols), dtype=np.float32)
     count = np.zeros((rows, cols), dtype=np.int32)
@@ -94,6 +107,21 @@ def block_mean(pixels: Pixels, factors: tuple[int, int]) -> Pixels:
     mean = np.full((rows, cols), np.nan, dtype=np.float32)
     np.divide(total, count, out=mean, where=2 * count >= factors[0] * factors[1])
     return mean
+
+
+def _whole_blocks_mean(pixels: Pixels, factors: tuple[int, int]) -> Pixels | None:
+    """Mean of the blocks where all are complete and no pixel is missing; else None."""
+    if pixels.shape[0] % factors[0] or pixels.shape[1] % factors[1]:
+        return None
+    total = pixels[:: factors[0]].copy()
+    for row in range(1, factors[0]):
+        total += pixels[row :: factors[0]]
+    mean = total[:, :: factors[1]].copy()
+    for col in range(1, factors[1]):
+        mean += total[:, col :: factors[1]]
+    mean *= np.float32(1.0 / (factors[0] * factors[1]))
+    # a missing pixel makes its block's sum missing
+    return mean if np.isfinite(mean).all() else None
 
 
 def reduce_rows(
@@ -153,17 +181,75 @@ def sample(source: Source, row: Float, col: Float) -> Pixels:
     if not valid.any():
         return result
     at -= low[:, None]
-    smooth = window if valid.all() else _filled(window, valid)
-    if max(source.sigma) > 0:
-        smooth = gaussian_filter(smooth, source.sigma, mode="nearest", truncate=4.0)
-    values = map_coordinates(smooth, at, order=3, mode="nearest", output=np.float32)
-    if not valid.all():
+    whole = bool(valid.all())
+    known = window if whole else _filled(window, valid)
+    values = map_coordinates(
+        spline_coefficients(known, source.sigma),
+        at,
+        order=3,
+        mode="mirror",
+        prefilter=False,
+        output=np.float32,
+    )
+    if not whole:
         weight = map_coordinates(
             valid.astype(np.float32), at, order=1, mode="nearest", output=np.float32
         )
         values[weight < 0.5] = np.nan
     result[inside] = values
     return result
+
+
+def spline_coefficients(pixels: Pixels, sigma: tuple[float, float]) -> Pixels:
+    """Coefficients (rows, cols) of the cubic B-spline through an image, smoothed on the way.
+
+    Smoothing and the spline's prefilter are one separable filter, its far ends cut off: several
+    times as quick as a Gaussian and then the recursion, and the same to 1e-5.
+
+    Parameters
+    ----------
+    pixels : (rows, cols) float32
+        Without missing ones; mirrored beyond its edges.
+    sigma : tuple of float
+        Of the Gaussian along rows and columns, px; 0 does not smooth.
+    """
+    along_rows, along_cols = (_coefficient_kernel(value) for value in sigma)
+    filtered = cv2.sepFilter2D(
+        pixels, cv2.CV_32F, along_cols, along_rows, borderType=cv2.BORDER_REFLECT_101
+    )
+    return np.asarray(filtered, dtype=np.float32)
+
+
+@lru_cache(maxsize=64)
+def _coefficient_kernel(sigma: float) -> Pixels:
+    lag = np.arange(-_PREFILTER_REACH, _PREFILTER_REACH + 1)
+    kernel = _POLE ** np.abs(lag)
+    if sigma > 0:
+        reach = int(_TRUNCATE * sigma + 0.5)
+        kernel = np.convolve(kernel, np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2))
+    return np.asarray(kernel / kernel.sum(), dtype=np.float32)
+
+
+def subtract_between_nodes(pixels: Pixels, nodes: Pixels, stride: int) -> None:
+    """Subtract a smooth field that is known at every so many pixels, bilinear between them.
+
+    Parameters
+    ----------
+    pixels : (rows, cols) float32
+        Changed in place.
+    nodes : (h, w) float32
+        At rows and columns 0, stride, 2 stride ... past the last ones.
+    stride : int
+        Pixels between the nodes.
+    """
+    share = np.arange(stride, dtype=np.float32)[:, None] / np.float32(stride)
+    index = np.arange(pixels.shape[1]) / stride
+    low = index.astype(np.intp)
+    weight = (index - low).astype(np.float32)
+    wide = nodes[:, low] * (1 - weight) + nodes[:, low + 1] * weight
+    for node, first in enumerate(range(0, pixels.shape[0], stride)):
+        part = pixels[first : first + stride]
+        part -= wide[node] + share[: len(part)] * (wide[node + 1] - wide[node])
 
 
 def _filled(window: Pixels, valid: NDArray[np.bool_]) -> Pixels:

@@ -47,24 +47,23 @@ class PixelMap:
 
     def touches(self, rows: slice, cols: slice) -> bool:
         """Whether a block of map pixels may see the scene; False is certain."""
-        if self._splines is None:
+        if self._lattice is None:
             return True
+        # the lattice reaches three nodes beyond the grid
         row, col = (
-            np.append(_indices(part)[::LATTICE_STEP], part.stop - 1) for part in (rows, cols)
+            slice(
+                one.start // LATTICE_STEP + _MARGIN,
+                -(-(one.stop - 1) // LATTICE_STEP) + _MARGIN + 1,
+            )
+            for one in (rows, cols)
         )
-        for spline, size in zip(self._splines, self.georeference.shape, strict=True):
-            there = _on_grid(spline, row, col)
+        for axis, size in enumerate(self.georeference.shape):
+            there = self._lattice[row, col, axis]
             # between two nodes a position is at most this far from theirs
-            slack = max(np.abs(np.diff(there, axis=axis)).max(initial=1.0) for axis in (0, 1))
+            slack = max(np.abs(np.diff(there, axis=along)).max(initial=1.0) for along in (0, 1))
             if there.max() < -0.5 - slack or there.min() > size - 0.5 + slack:
                 return False
         return True
-
-    def column(self, rows: slice, cols: slice) -> Float:
-        """Source col (h, w) of a block of map pixels."""
-        if self._splines is None:
-            return self.rowcol(rows, cols)[1]
-        return _on_grid(self._splines[1], _indices(rows), _indices(cols))
 
     def scale(self) -> tuple[float, float]:
         """Source pixels that one map pixel spans along the source's rows and columns (medians)."""
@@ -83,16 +82,21 @@ class PixelMap:
         return float(row_span), float(col_span)
 
     @cached_property
-    def _splines(self) -> tuple[RectBivariateSpline, RectBivariateSpline] | None:
+    def _lattice(self) -> Float | None:
+        """Source row and col (h, w, 2) at the nodes; None where there are poles in the map."""
         if isinstance(self.georeference, AffineGeoreference) and self.georeference.geographic:
             return None
-        row, col = (_nodes(size) for size in self.grid.shape)
-        there = self._exact(row, col)
-        if not np.all(np.isfinite(there)):
+        there = self._exact(*(_nodes(size) for size in self.grid.shape))
+        return there if np.all(np.isfinite(there)) else None
+
+    @cached_property
+    def _splines(self) -> tuple[RectBivariateSpline, RectBivariateSpline] | None:
+        if self._lattice is None:
             return None
+        row, col = (_nodes(size) for size in self.grid.shape)
         return (
-            RectBivariateSpline(row, col, there[..., 0]),
-            RectBivariateSpline(row, col, there[..., 1]),
+            RectBivariateSpline(row, col, self._lattice[..., 0]),
+            RectBivariateSpline(row, col, self._lattice[..., 1]),
         )
 
     def _exact(self, row: Float, col: Float) -> Float:

@@ -28,6 +28,8 @@ HEMISPHERE = 1.3e7
 _NODES = 97
 _EDGE_POINTS = 48
 _NEWTON_STEPS = 8
+_LAST_STEP = 1e-3
+_ROUGH_NODES = 9
 
 
 class Georeference(Protocol):
@@ -129,9 +131,10 @@ class GcpGeoreference:
         rowcol = self._first_guess(xy)
         for _ in range(_NEWTON_STEPS):
             there, jacobian = self._forward(rowcol)
-            step = np.linalg.solve(jacobian, (xy - there)[..., None])[..., 0]
+            step = _solved(jacobian, xy - there)
             rowcol += step
-            if np.abs(step).max(initial=0.0) < 1e-6:
+            # the error goes with the square of the step, by the curvature of some 1e-7 per px
+            if np.abs(step).max(initial=0.0) < _LAST_STEP:
                 break
         return rowcol
 
@@ -168,10 +171,39 @@ class GcpGeoreference:
         return at + beyond, jacobian
 
     def _first_guess(self, xy: Float) -> Float:
-        design = np.column_stack([self.positions, np.ones(len(self.positions))])
-        centre = design.mean(axis=0) * [1, 1, 0]
-        affine = np.linalg.lstsq(design - centre, self.points, rcond=None)[0]
-        return np.asarray((xy - centre[:2]) @ affine[:2] + affine[2])
+        centre, spread, coefficients = self._rough_inverse
+        return np.asarray(_quadratic((xy - centre) / spread) @ coefficients)
+
+    @cached_property
+    def _rough_inverse(self) -> tuple[Float, Float, Float]:
+        """Quadratic mapping of scaled map positions to row and col, right to some pixels."""
+        sides = [np.linspace(0, size - 1, _ROUGH_NODES) for size in self.shape]
+        rowcol = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)
+        xy = self._forward(rowcol)[0]
+        centre, spread = xy.mean(axis=0), np.abs(xy - xy.mean(axis=0)).max(axis=0)
+        design = _quadratic((xy - centre) / spread)
+        return (
+            centre,
+            spread,
+            np.asarray(np.linalg.lstsq(design, rowcol, rcond=None)[0], np.float64),
+        )
+
+
+def _quadratic(xy: Float) -> Float:
+    """Terms (..., 6) of a quadratic polynomial in x and y."""
+    x, y = xy[..., 0], xy[..., 1]
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+
+
+def _solved(matrix: Float, right: Float) -> Float:
+    """Solutions (..., 2) of 2 x 2 systems, quicker than the general way; not finite if singular."""
+    (a, b), (c, d) = np.moveaxis(matrix, (-2, -1), (0, 1))
+    x, y = right[..., 0], right[..., 1]
+    with np.errstate(all="ignore"):
+        determinant = a * d - b * c
+        return np.asarray(
+            np.stack([d * x - b * y, a * y - c * x], axis=-1) / determinant[..., None]
+        )
 
 
 def fit_control_points(points: Float, positions: Float) -> RBFInterpolator:

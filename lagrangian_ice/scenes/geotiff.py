@@ -7,7 +7,6 @@ blocks of rows, with every kind of no data as NaN.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import ProjError
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -43,6 +41,7 @@ from lagrangian_ice.scenes.names import (
     is_measurement_name,
     read_name,
 )
+from lagrangian_ice.scenes.raster import open_tiff
 from lagrangian_ice.scenes.scene import Scene, Units
 from lagrangian_ice.times import parse_utc
 
@@ -148,11 +147,7 @@ def geotiff_rows(path: Path, polarisation: str, step: int) -> Iterator[tuple[int
 @contextmanager
 def _opened(path: Path) -> Iterator[DatasetReader]:
     try:
-        # a folder of thousands of scenes would otherwise be listed for each of them
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), warnings.catch_warnings():
-            # scenes with control points have no transform; what is missing is told below
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path, driver="GTiff")
+        dataset = open_tiff(str(path))
         with dataset:
             yield dataset
     except _DAMAGED as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -17,17 +19,11 @@ from lagrangian_ice.scenes.geotiff import (
     open_geotiff,
 )
 from lagrangian_ice.scenes.names import is_sentinel1_name
-from lagrangian_ice.scenes.safe import (
-    open_safe,
-    safe_georeference,
-    safe_radiometry,
-    safe_rows,
-)
+from lagrangian_ice.scenes.safe import open_safe, safe_band, safe_georeference
 from lagrangian_ice.scenes.scene import Kind, Scene
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 _ROWS = 512
-_NOISE_LINES = 65
 
 
 def scene_kind(path: Path) -> Kind | None:
@@ -79,14 +75,43 @@ def read_georeference(scene: Scene) -> Georeference:
     return geotiff_georeference(scene.path)
 
 
-def read_noise_floor(scene: Scene, polarisation: str) -> float | None:
-    """Median noise-equivalent sigma nought of a scene, linear; None where it is not told."""
-    if scene.kind != "safe":
+class Band(Protocol):
+    """One polarisation of a scene."""
+
+    @property
+    def noise_floor(self) -> float | None:
+        """Median noise-equivalent sigma nought, linear; None where it is not told."""
+
+    def rows(self, step: int) -> Iterator[tuple[int, Pixels]]:
+        """First row and pixels of blocks of ``step`` rows (see :func:`read_rows`)."""
+
+
+@dataclass(frozen=True)
+class _GeotiffBand:
+    scene: Scene
+    polarisation: str
+
+    @property
+    def noise_floor(self) -> None:
         return None
-    radiometry = safe_radiometry(scene.path, polarisation)
-    lines = np.linspace(0, scene.shape[0] - 1, _NOISE_LINES).astype(int)
-    rows = [radiometry.noise_equivalent_sigma0(int(line), 1) for line in np.unique(lines)]
-    return float(np.median(np.concatenate(rows)))
+
+    def rows(self, step: int) -> Iterator[tuple[int, Pixels]]:
+        return geotiff_rows(self.scene.path, self.polarisation, step)
+
+
+def open_band(scene: Scene, polarisation: str) -> Band:
+    """One polarisation of a scene, its tables read but not its pixels.
+
+    Raises
+    ------
+    ValueError
+        If the scene does not have the polarisation.
+    SceneError
+        If it is damaged.
+    """
+    if scene.kind == "safe":
+        return safe_band(scene.path, polarisation)
+    return _GeotiffBand(scene, polarisation)
 
 
 def read_rows(scene: Scene, polarisation: str, step: int = _ROWS) -> Iterator[tuple[int, Pixels]]:
@@ -113,9 +138,7 @@ def read_rows(scene: Scene, polarisation: str, step: int = _ROWS) -> Iterator[tu
     SceneError
         If the pixels cannot be read.
     """
-    if scene.kind == "safe":
-        return safe_rows(scene.path, polarisation, step)
-    return geotiff_rows(scene.path, polarisation, step)
+    return open_band(scene, polarisation).rows(step)
 
 
 def read_band(scene: Scene, polarisation: str) -> Pixels:

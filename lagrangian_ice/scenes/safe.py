@@ -7,22 +7,22 @@ are read in blocks of rows.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.scenes.georeference import footprint, mean_pixel
+from lagrangian_ice.scenes.raster import open_tiff
 from lagrangian_ice.scenes.safe_annotation import Annotation, read_annotation
 from lagrangian_ice.scenes.safe_files import BandFiles, SafeProduct, find_product, product_id
 from lagrangian_ice.scenes.safe_georeference import SwathGeoreference, swath_georeference
@@ -32,6 +32,7 @@ from lagrangian_ice.scenes.scene import Scene
 
 _DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
 _CHECKED_BLOCKS = 32
+_NOISE_LINES = 65
 _MAX_BLOCK_PIXELS = 2**27
 _CLOCK_SLACK = timedelta(days=1)
 
@@ -82,30 +83,56 @@ def safe_georeference(path: Path) -> SwathGeoreference:
     return swath_georeference(read_annotation(product.xml(product.bands[0].annotation)))
 
 
-def safe_radiometry(path: Path, polarisation: str) -> Radiometry:
-    """Calibration and noise of one polarisation (ValueError where the product does not have it)."""
-    product = find_product(path)
-    band = product.band(polarisation)
-    return _radiometry(product, band, read_annotation(product.xml(band.annotation)))
+@dataclass(frozen=True)
+class SafeBand:
+    """One polarisation of a product, its tables read.
 
-
-def safe_rows(path: Path, polarisation: str, step: int) -> Iterator[tuple[int, Pixels]]:
-    """Sigma nought (linear, noise removed) in blocks of ``step`` rows from the top.
-
-    Yields
-    ------
-    int, (rows, cols) float32
-        First row of the block, and the block; NaN is no data.
+    Attributes
+    ----------
+    product : SafeProduct
+        Where its files are.
+    files : BandFiles
+        Which of them are its own.
+    annotation : Annotation
+        Its size, for one.
+    radiometry : Radiometry
+        Calibration and noise.
     """
+
+    product: SafeProduct
+    files: BandFiles
+    annotation: Annotation
+    radiometry: Radiometry
+
+    @property
+    def noise_floor(self) -> float:
+        """Median noise-equivalent sigma nought, linear."""
+        lines = np.unique(np.linspace(0, self.annotation.shape[0] - 1, _NOISE_LINES).astype(int))
+        rows = [self.radiometry.noise_equivalent_sigma0(int(line), 1) for line in lines]
+        return float(np.median(np.concatenate(rows)))
+
+    def rows(self, step: int) -> Iterator[tuple[int, Pixels]]:
+        """Sigma nought (linear, noise removed) in blocks of ``step`` rows from the top.
+
+        Yields
+        ------
+        int, (rows, cols) float32
+            First row of the block, and the block; NaN is no data.
+        """
+        with _image(self.product, self.files, self.annotation) as dataset:
+            rows, cols = self.annotation.shape
+            for row in range(0, rows, step):
+                window = Window(0, row, cols, min(step, rows - row))
+                numbers = _numbers(self.product, self.files, dataset, window)
+                yield row, self.radiometry.sigma0(row, numbers)
+
+
+def safe_band(path: Path, polarisation: str) -> SafeBand:
+    """One polarisation of a product (ValueError where the product does not have it)."""
     product = find_product(path)
-    band = product.band(polarisation)
-    annotation = read_annotation(product.xml(band.annotation))
-    radiometry = _radiometry(product, band, annotation)
-    with _image(product, band, annotation) as dataset:
-        rows, cols = annotation.shape
-        for row in range(0, rows, step):
-            window = Window(0, row, cols, min(step, rows - row))
-            yield row, radiometry.sigma0(row, _numbers(product, band, dataset, window))
+    files = product.band(polarisation)
+    annotation = read_annotation(product.xml(files.annotation))
+    return SafeBand(product, files, annotation, _radiometry(product, files, annotation))
 
 
 def _checked_band(product: SafeProduct, band: BandFiles) -> Annotation:
@@ -140,10 +167,7 @@ def _image(
 ) -> Iterator[DatasetReader]:
     name = f"{product.files.path}/{band.measurement}"
     try:
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), warnings.catch_warnings():
-            # an image has control points, which are not used, and no transform
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(product.files.gdal_path(band.measurement), driver="GTiff")
+        dataset = open_tiff(product.files.gdal_path(band.measurement))
     except _DAMAGED as error:
         raise SceneError(
             f"{name}: not a readable TIFF ({reason_of(error)}); get the product again"

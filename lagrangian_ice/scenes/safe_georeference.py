@@ -41,10 +41,13 @@ class SwathGeoreference(GcpGeoreference):
     incidence: Float
 
     def incidence_angle(self, rowcol: Float) -> Float:
-        """Incidence angle (...) in degrees at pixel positions (..., 2)."""
-        low, high = self._limits
-        inside = np.clip(rowcol, low, high)
-        return np.asarray(self._incidence_spline.ev(inside[..., 0], inside[..., 1]))
+        """Incidence angle (...) in degrees at pixel positions (..., 2); linear beyond the image."""
+        inside = np.clip(rowcol, *self._limits)
+        row, col = inside[..., 0], inside[..., 1]
+        spline = self._incidence_spline
+        slope = np.stack([spline.ev(row, col, dx=1), spline.ev(row, col, dy=1)], axis=-1)
+        beyond = np.sum(slope * (rowcol - inside), axis=-1)
+        return np.asarray(spline.ev(row, col) + beyond)
 
     @property
     def _limits(self) -> tuple[Float, Float]:

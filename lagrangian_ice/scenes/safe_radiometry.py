@@ -61,8 +61,8 @@ class RangeVectors:
         for line in np.unique(upper):
             there = slice(*np.searchsorted(upper, [line, line + 1]))
             low, high = self.values[line - 1], self.values[line]
-            np.multiply.outer(1 - share[there], low, out=result[there])
-            result[there] += np.multiply.outer(share[there], high)
+            np.multiply.outer(share[there], high - low, out=result[there])
+            result[there] += low
         return result
 
 
@@ -137,12 +137,15 @@ class Radiometry:
         for row in range(0, len(numbers), _STRIP):
             part = numbers[row : row + _STRIP]
             power = result[row : row + _STRIP]
-            np.multiply(part, part, out=power, dtype=np.float32)
+            power[:] = part
+            power *= power
             if not self.noise_removed:
                 power -= self.noise(first + row, len(part))
             gain = self.gain.rows(first + row, len(part))
-            power /= np.square(gain, out=gain)
-            power[part == 0] = np.nan
+            gain *= gain
+            power /= gain
+            if not part.all():
+                power[part == 0] = np.nan
         return result
 
 

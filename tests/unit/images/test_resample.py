@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter, spline_filter
 
-from lagrangian_ice.images.resample import Source, block_mean, reduce_rows, reduction, sample
+from lagrangian_ice.images.resample import (
+    Source,
+    block_mean,
+    reduce_rows,
+    reduction,
+    sample,
+    spline_coefficients,
+    subtract_between_nodes,
+)
 
 
 def ramp(shape=(60, 70)):
@@ -112,3 +121,19 @@ def test_averaging_down_removes_what_the_output_cannot_hold():
     averaged = sample(source(block_mean(wave, factors), factors, sigma), *at)
     assert folded.std() > 0.5
     assert averaged.std() < 0.2
+
+
+@pytest.mark.parametrize("sigma", [(0.0, 0.0), (0.8, 0.4)])
+def test_coefficients_are_those_of_a_gaussian_and_the_recursive_filter(sigma):
+    pixels = np.random.default_rng(5).gamma(4, 2, (80, 90)).astype(np.float32)
+    smooth = gaussian_filter(pixels.astype(np.float64), sigma, mode="mirror", truncate=4.0)
+    expected = spline_filter(smooth, mode="mirror")
+    np.testing.assert_allclose(spline_coefficients(pixels, sigma), expected, atol=1e-3)
+
+
+def test_a_plane_between_nodes_is_taken_out():
+    row, col = np.indices((75, 50))
+    plane = (3.0 * row - 2.0 * col + 5.0).astype(np.float32)
+    nodes = np.add.outer(3.0 * np.arange(0, 97, 32) + 5.0, -2.0 * np.arange(0, 65, 32))
+    subtract_between_nodes(plane, nodes.astype(np.float32), 32)
+    np.testing.assert_allclose(plane, 0, atol=1e-4)

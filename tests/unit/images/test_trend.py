@@ -4,6 +4,8 @@ import pytest
 from lagrangian_ice.images.trend import fit_trend, trend_at, trend_order
 
 SHAPE = (300, 400)
+ACROSS = np.linspace(-1, 1, SHAPE[1])
+EVERYWHERE = np.ones(SHAPE, dtype=bool)
 
 
 def swath(order, seed=0):
@@ -18,17 +20,26 @@ def swath(order, seed=0):
 @pytest.mark.parametrize("order", [1, 2])
 def test_known_trend_is_found(order):
     pixels, trend = swath(order)
-    coefficients = fit_trend(pixels, np.ones(SHAPE, dtype=bool), order)
-    found = trend_at(coefficients, np.arange(SHAPE[1], dtype=float), SHAPE[1])
+    coefficients = fit_trend(pixels, EVERYWHERE, ACROSS, order)
+    found = trend_at(coefficients, ACROSS)
     assert np.abs(found - trend).max() < 0.12
-    assert coefficients[0] == 0.0
+    assert found.mean() == pytest.approx(0, abs=1e-12)
+
+
+def test_trend_in_an_uneven_coordinate_keeps_the_mean_of_the_image():
+    """Incidence angles are closer together far out; the columns are what the image shows."""
+    pixels, _ = swath(1)
+    uneven = np.sin(np.pi / 4 * (ACROSS + 1)) * 2 - 1
+    coefficients = fit_trend(pixels, EVERYWHERE, uneven, 2)
+    assert trend_at(coefficients, uneven).mean() == pytest.approx(0, abs=1e-12)
+    assert np.ptp(trend_at(coefficients, uneven)) > 4
 
 
 def test_open_water_on_one_side_does_not_tilt_the_trend():
     pixels, trend = swath(1)
     pixels[:, :50] -= 8.0
-    coefficients = fit_trend(pixels, np.ones(SHAPE, dtype=bool), 1)
-    found = trend_at(coefficients, np.arange(SHAPE[1], dtype=float), SHAPE[1])
+    coefficients = fit_trend(pixels, EVERYWHERE, ACROSS, 1)
+    found = trend_at(coefficients, ACROSS)
     assert np.abs(found - trend).max() < 0.3
 
 
@@ -38,7 +49,7 @@ def test_land_and_missing_pixels_have_no_say():
     ice[:200, 100:] = False
     pixels[:200, 100:] = 5.0
     pixels[250:, :150] = np.nan
-    found = trend_at(fit_trend(pixels, ice, 1), np.arange(400.0), 400)
+    found = trend_at(fit_trend(pixels, ice, ACROSS, 1), ACROSS)
     assert np.abs(found - trend).max() < 0.3
 
 
@@ -46,23 +57,23 @@ def test_ice_structure_survives():
     pixels, _ = swath(1)
     u = np.linspace(-1, 1, SHAPE[1])
     pixels += (2.0 * np.sin(2 * np.pi * 3 * u)).astype(np.float32)
-    trend = trend_at(fit_trend(pixels, np.ones(SHAPE, dtype=bool), 2), np.arange(400.0), 400)
+    trend = trend_at(fit_trend(pixels, EVERYWHERE, ACROSS, 2), ACROSS)
     kept = np.median(pixels, axis=0) - trend
     assert np.ptp(kept) > 3.5
 
 
 def test_nothing_to_judge_by_gives_no_trend():
     pixels = np.full(SHAPE, np.nan, dtype=np.float32)
-    np.testing.assert_array_equal(fit_trend(pixels, np.ones(SHAPE, dtype=bool), 2), np.zeros(3))
+    np.testing.assert_array_equal(fit_trend(pixels, EVERYWHERE, ACROSS, 2), np.zeros(3))
     pixels, _ = swath(1)
     # columns of one side only
     pixels[:, 150:] = np.nan
-    np.testing.assert_array_equal(fit_trend(pixels, np.ones(SHAPE, dtype=bool), 2), np.zeros(3))
+    np.testing.assert_array_equal(fit_trend(pixels, EVERYWHERE, ACROSS, 2), np.zeros(3))
 
 
 def test_flat_image_has_no_trend():
     flat = np.full(SHAPE, -12.0, dtype=np.float32)
-    np.testing.assert_allclose(fit_trend(flat, np.ones(SHAPE, dtype=bool), 2), 0, atol=1e-6)
+    np.testing.assert_allclose(fit_trend(flat, EVERYWHERE, ACROSS, 2), 0, atol=1e-6)
 
 
 def test_order_grows_with_the_width():

@@ -10,7 +10,7 @@ from lagrangian_ice.grid import lonlat_to_xy
 from lagrangian_ice.images.geocode import geocode_pass
 from lagrangian_ice.scenes.catalogue import find_scenes, scene_as_dict
 from lagrangian_ice.scenes.reader import open_scene, read_band, read_georeference
-from lagrangian_ice.scenes.safe import safe_radiometry
+from lagrangian_ice.scenes.safe import safe_band
 from lagrangian_ice.settings import ImageSettings
 
 TINY = Tiny()
@@ -114,7 +114,7 @@ def test_sigma0_is_that_of_the_tables(tmp_path):
 
 def test_noise_equivalent_sigma0(tmp_path):
     """It is what a pixel of exactly the noise's power would be without the noise removed."""
-    radiometry = safe_radiometry(folder_of(TINY, tmp_path), "HH")
+    radiometry = safe_band(folder_of(TINY, tmp_path), "HH").radiometry
     numbers = expected_sigma0(Tiny(dn=100, noise_removed=True), "HH")
     noise = numbers - expected_sigma0(Tiny(dn=100), "HH")
     np.testing.assert_allclose(radiometry.noise_equivalent_sigma0(0, 240), noise, rtol=1e-5)
@@ -207,7 +207,7 @@ def test_frames_join_without_seam(tmp_path):
 
 def test_noise_below_the_floor_is_not_arbitrarily_dark(tmp_path):
     scene = open_scene(folder_of(Tiny(dn=20), tmp_path))
-    noise = safe_radiometry(scene.path, "HV").noise_equivalent_sigma0(0, 240)
+    noise = safe_band(scene.path, "HV").radiometry.noise_equivalent_sigma0(0, 240)
     assert (read_band(scene, "HV") < 0).all()
     image = geocode_pass([scene], 100.0, ImageSettings())
     floor = 10 * np.log10(0.1 * np.median(noise))
