@@ -583,11 +583,10 @@ def export(
         try:
             out.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix=".export-", suffix=".part", dir=out) as folder:
-                whole = write_products(
-                    Path(folder), header, passes, parcels, observations, pairs, vectors
+                written = write_products(
+                    Path(folder), header, passes, parcels, observations, pairs, vectors, kinds
                 )
-                wanted = [path for path in whole if path.stem.rpartition("_")[2] in kinds]
-                return [path.replace(out / path.name) for path in wanted]
+                return [path.replace(out / path.name) for path in written]
         except OSError as error:
             raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
 

@@ -148,13 +148,18 @@ def import_vectors_command(env: Env, csv: Path, out: Path) -> None:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.nc.")
+@click.option("--start", help="Patches that end from this time on.")
+@click.option("--end", help="Patches that end before this time.")
 @common
-def deform(env: Env, file: Path, out: Path) -> None:
+def deform(env: Env, file: Path, out: Path, start: str | None, end: str | None) -> None:
     """Compute the deformation of a trajectory FILE of ours."""
     check_writable(out)
     from lagrangian_ice.output.products import deform_file
+    from lagrangian_ice.output.reading import Window
 
-    deform_file(file, out, None if env.config is None else env.settings().deformation)
+    settings = None if env.config is None else env.settings().deformation
+    window = Window(seconds_of(start, -math.inf), seconds_of(end, math.inf))
+    deform_file(file, out, settings, window=window)
     click.echo(f"wrote {out}")
 
 
@@ -192,8 +197,8 @@ def view(
     PRODUCTS are _LP.nc and _DP.nc files; without any, those of the workspace.
     """
     check_writable(out)
+    from lagrangian_ice.output.reading import Window
     from lagrangian_ice.plots.page import write_page
-    from lagrangian_ice.plots.page_reading import Window
 
     low, high = seconds_of(start, -math.inf), seconds_of(end, math.inf)
     written = write_page(products or products_in(env.workspace), out, Window(low, high))

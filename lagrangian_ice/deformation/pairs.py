@@ -143,7 +143,10 @@ class Patch:
 
 
 def deform(
-    sightings: Sightings, pass_time: Float, settings: DeformationSettings
+    sightings: Sightings,
+    pass_time: Float,
+    settings: DeformationSettings,
+    since: float = -np.inf,
 ) -> Iterator[Patch]:
     """Patches of deformation, in the time order of their target passes.
 
@@ -155,6 +158,9 @@ def deform(
         Mean times of the passes, seconds since 1970; indexed by ``pass_index``.
     settings : DeformationSettings
         Interval, sides, angles, smoothing.
+    since : float
+        Target passes from this time on, seconds since 1970; their sources, up to 1.5 times the
+        nominal interval before, must be among the sightings.
 
     Yields
     ------
@@ -162,14 +168,14 @@ def deform(
         Pairs of passes whose parcels form no triangle are left out.
     """
     nominal = settings.nominal_days * SECONDS_PER_DAY
-    for source, target in choose_pairs(sightings, pass_time, nominal):
+    for source, target in choose_pairs(sightings, pass_time, nominal, since):
         patch = make_patch(sightings[source], sightings[target], settings)
         if len(patch.vertices):
             yield patch
 
 
 def choose_pairs(
-    sightings: Sightings, pass_time: Float, nominal: float
+    sightings: Sightings, pass_time: Float, nominal: float, since: float = -np.inf
 ) -> Iterator[tuple[Index, Index]]:
     """Choose pairs of passes by the rule of this module.
 
@@ -181,6 +187,8 @@ def choose_pairs(
         Seconds since 1970.
     nominal : float
         Seconds between source and target aimed at.
+    since : float
+        Target passes from this time on, seconds since 1970.
 
     Yields
     ------
@@ -196,7 +204,8 @@ def choose_pairs(
     code, rank = code[order], rank[order]
     times = np.sort(pass_time, kind="stable")
     first = np.searchsorted(rank, np.arange(len(times) + 1))
-    for target in np.unique(rank):
+    targets = np.unique(rank)
+    for target in targets[times[targets] >= since]:
         own = slice(first[target], first[target + 1])
         waiting = np.zeros(len(parcels), bool)
         waiting[code[own]] = True

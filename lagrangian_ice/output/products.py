@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from lagrangian_ice.deformation.pairs import deform
+from lagrangian_ice.deformation.pairs import LONGEST, Patch, deform
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output.attributes import Extent, Header
 from lagrangian_ice.output.deformation import write_deformation
 from lagrangian_ice.output.names import product_name, products_of
 from lagrangian_ice.output.pairs import write_pairs
-from lagrangian_ice.output.reading import open_product, read_passes, read_sightings
+from lagrangian_ice.output.reading import (
+    ALWAYS,
+    Window,
+    open_product,
+    read_passes,
+    read_sightings,
+)
 from lagrangian_ice.output.trajectories import write_trajectories
 from lagrangian_ice.output.variables import TRAJECTORIES
 from lagrangian_ice.settings import DeformationSettings, validate
+from lagrangian_ice.times import SECONDS_PER_DAY
+
+SPAN_DAYS = 10.0
+"""Days of patches made from observations that are in memory at once."""
+KINDS = ("LP", "DP", "PD")
 
 Chunks = Callable[[int], Iterable[pd.DataFrame]]
 
@@ -33,8 +45,9 @@ def write_products(
     observations: Chunks,
     pairs: pd.DataFrame,
     vectors: Chunks,
+    kinds: Sequence[str] = KINDS,
 ) -> list[Path]:
-    """Write the three products of every stream, replacing those of earlier calls.
+    """Write the products of every stream, replacing those of earlier calls.
 
     Parameters
     ----------
@@ -46,12 +59,15 @@ def write_products(
         Columns as in :mod:`lagrangian_ice.output`.
     observations, vectors : callable
         Given a stream, the frames of its observations and vectors.
+    kinds : sequence of str
+        Of ``LP``, ``DP``, ``PD``; what is not asked for is not made. The deformation needs the
+        trajectories: if they are not asked for, they lie beside it while it is made.
 
     Returns
     -------
     list of Path
-        ``_LP.nc``, ``_DP.nc``, ``_PD.nc`` of each stream (of stream a where there is no
-        parcel), named by the stream's first birth and the last pass.
+        Those of each stream (of stream a where there is no parcel), named by the stream's first
+        birth and the last pass.
 
     Raises
     ------
@@ -65,18 +81,22 @@ def write_products(
     for stream in streams:
         own = parcels[parcels["stream"] == stream]
         first, last = float(own["birth_time"].min()), float(passes["time"].max())
-        names = {
-            kind: product_name(stream, first, last, header.version, kind)
-            for kind in ("LP", "DP", "PD")
-        }
-        trajectories = directory / names["LP"]
-        write_trajectories(trajectories, header, passes, own, observations(stream))
-        deform_file(trajectories, directory / names["DP"], header.settings.deformation, header)
-        write_pairs(directory / names["PD"], header, passes, pairs, vectors(stream))
-        for kind, name in names.items():
-            written.append(directory / name)
+        names = {kind: product_name(stream, first, last, header.version, kind) for kind in KINDS}
+        if {"LP", "DP"} & set(kinds):
+            hidden = "" if "LP" in kinds else f".{names['LP']}.part"
+            trajectories = directory / (hidden or names["LP"])
+            write_trajectories(trajectories, header, passes, own, observations(stream))
+            if "DP" in kinds:
+                deformation = directory / names["DP"]
+                deform_file(trajectories, deformation, header.settings.deformation, header)
+            if hidden:
+                trajectories.unlink()
+        if "PD" in kinds:
+            write_pairs(directory / names["PD"], header, passes, pairs, vectors(stream))
+        for kind in kinds:
+            written.append(directory / names[kind])
             for old in products_of(directory, stream, kind):
-                if old.name != name:
+                if old.name != names[kind]:
                     old.unlink()
     return written
 
@@ -86,6 +106,7 @@ def deform_file(
     path_out: str | Path,
     settings: DeformationSettings | None = None,
     header: Header | None = None,
+    window: Window = ALWAYS,
 ) -> Extent:
     """Deformation from a trajectory file.
 
@@ -99,6 +120,8 @@ def deform_file(
         Those that the trajectory file was made with, if not given.
     header : Header, optional
         Else the settings and weights are those of the trajectory file.
+    window : Window
+        Of the mean times of the passes at which patches end.
 
     Returns
     -------
@@ -115,16 +138,31 @@ def deform_file(
     if Path(path_in).resolve() == Path(path_out).resolve():
         raise ValueError(f"{path_out} is the input; give another name for the deformation")
     with open_product(path_in, TRAJECTORIES, decode_times=False) as dataset:
-        passes = read_passes(dataset)
-        attributes = dict(dataset.attrs)
-        streams = [int(stream) for stream in np.unique(dataset["stream"].to_numpy())]
-        sightings = [read_sightings(dataset, stream) for stream in streams]
-    header = header or _header_of(attributes, Path(path_in))
-    settings = settings or header.settings.deformation
-    header = replace(header, settings=header.settings.model_copy(update={"deformation": settings}))
-    times = passes["time"].to_numpy(np.float64)
-    patches = chain.from_iterable(deform(part, times, settings) for part in sightings)
-    return write_deformation(Path(path_out), header, passes, patches)
+        header = header or _header_of(dict(dataset.attrs), Path(path_in))
+        settings = settings or header.settings.deformation
+        stages = header.settings.model_copy(update={"deformation": settings})
+        patches = _patches(dataset, settings, window)
+        return write_deformation(
+            Path(path_out), replace(header, settings=stages), read_passes(dataset), patches
+        )
+
+
+def _patches(dataset: xr.Dataset, settings: DeformationSettings, window: Window) -> Iterator[Patch]:
+    """Patches of every stream; some days of observations in memory at once."""
+    times = dataset["image_time"].to_numpy().astype(np.float64)
+    times_of_ends = times[window.holds(times)]
+    if len(times_of_ends) == 0:
+        return
+    lead = LONGEST * settings.nominal_days * SECONDS_PER_DAY
+    span = SPAN_DAYS * SECONDS_PER_DAY
+    first = float(times_of_ends.min())
+    count = int((times_of_ends.max() - first) // span) + 1
+    spans = first + span * np.arange(count + 1)
+    for stream in np.unique(dataset["stream"].to_numpy()).tolist():
+        for begin, end in pairwise(spans.tolist()):
+            inside = Window(begin - lead, min(end, window.end))
+            part = read_sightings(dataset, int(stream), inside)
+            yield from deform(part, times, settings, begin)
 
 
 def _header_of(attributes: dict[str, object], path: Path) -> Header:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from lagrangian_ice.deformation.pairs import Sightings
 from lagrangian_ice.errors import ProductError
+from lagrangian_ice.grid import Float
 from lagrangian_ice.output.netcdf import IMAGE_TEXTS
 from lagrangian_ice.output.variables import (
     DEFORMATION,
@@ -18,7 +21,32 @@ from lagrangian_ice.output.variables import (
     Product,
 )
 
+_OF_PAIR = {
+    "x": "x",
+    "y": "y",
+    "image": "image_index",
+    "var_x": "x_standard_error",
+    "var_y": "y_standard_error",
+    "cov_xy": "xy_error_covariance",
+}
+BLOCK = 2048
+"""Trajectories read at once: those of a chunk of the file."""
 _KEYS_OF_TRAJECTORIES = ("trajectory", "stream", "seed_row", "seed_col", "n_obs")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Times that are chosen, seconds since 1970: from ``start`` on and before ``end``."""
+
+    start: float = -np.inf
+    end: float = np.inf
+
+    def holds(self, time: Float) -> NDArray[np.bool_]:
+        """Whether times are inside; NaN is not."""
+        return np.asarray((time >= self.start) & (time < self.end))
+
+
+ALWAYS = Window()
 
 
 def open_trajectories(path: str | Path) -> xr.Dataset:
@@ -118,7 +146,7 @@ def read_trajectories(path: str | Path) -> pd.DataFrame:
     return frame.astype({"image_index": np.int64, "q_flag": np.int8})
 
 
-def read_sightings(dataset: xr.Dataset, stream: int) -> Sightings:
+def read_sightings(dataset: xr.Dataset, stream: int, window: Window = ALWAYS) -> Sightings:
     """Observations of one stream, for the deformation.
 
     Parameters
@@ -127,27 +155,120 @@ def read_sightings(dataset: xr.Dataset, stream: int) -> Sightings:
         Trajectory product opened without decoded times.
     stream : int
         0 is stream a.
+    window : Window
+        Of the mean times of the passes whose observations are wanted.
     """
-    time = dataset["time"].to_numpy()
-    own = dataset["stream"].to_numpy() == stream
-    row, col = np.nonzero(np.isfinite(time) & own[:, None])
+    wanted = window.holds(dataset["image_time"].to_numpy())
+    own = np.flatnonzero(dataset["stream"].to_numpy() == stream)
+    parts = [_sightings_of(dataset, rows, wanted) for rows in _blocks(own)]
+    names = Sightings.__dataclass_fields__
+    return Sightings(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _blocks(rows: NDArray[np.int64]) -> list[slice]:
+    """Slices of the file's own blocks that hold the rows; one empty slice for none."""
+    blocks = np.unique(rows // BLOCK).tolist()
+    return [slice(block * BLOCK, (block + 1) * BLOCK) for block in blocks] or [slice(0, 0)]
+
+
+def _sightings_of(dataset: xr.Dataset, rows: slice, wanted: NDArray[np.bool_]) -> Sightings:
+    """Sightings of the trajectories of some rows, of one block at a time."""
+    part = dataset.isel(trajectory=rows)
+    image = part["image_index"].to_numpy()
+    known = np.isfinite(image)
+    known[known] = wanted[image[known].astype(np.int64)]
+    row, col = np.nonzero(known)
 
     def chosen(name: str) -> np.ndarray:
-        return np.asarray(dataset[name].to_numpy()[row, col], np.float64)
+        return np.asarray(part[name].to_numpy()[row, col], np.float64)
 
     covariance = np.empty((len(row), 2, 2))
     covariance[:, 0, 0] = chosen("x_standard_error") ** 2
     covariance[:, 1, 1] = chosen("y_standard_error") ** 2
     covariance[:, 0, 1] = covariance[:, 1, 0] = chosen("xy_error_covariance")
-    seed = np.stack([dataset["seed_row"].to_numpy(), dataset["seed_col"].to_numpy()], axis=1)
+    seed = np.stack([part["seed_row"].to_numpy(), part["seed_col"].to_numpy()], axis=1)
     return Sightings(
-        parcel_id=dataset["trajectory"].to_numpy()[row].astype(np.int64),
-        pass_index=chosen("image_index").astype(np.int64),
+        parcel_id=part["trajectory"].to_numpy()[row].astype(np.int64),
+        pass_index=image[row, col].astype(np.int64),
         seed_rowcol=seed[row].astype(np.int64),
         xy=np.stack([chosen("x"), chosen("y")], axis=1),
-        time=time[row, col],
+        time=chosen("time"),
         covariance=covariance,
     )
+
+
+def pair_of_dates(
+    trajectories: xr.Dataset | str | Path,
+    first: str | np.datetime64,
+    second: str | np.datetime64,
+    tolerance_hours: float = 12.0,
+) -> pd.DataFrame:
+    """Parcels seen near both of two moments, block by block: a season's file need not fit.
+
+    Parameters
+    ----------
+    trajectories : xarray.Dataset, str or Path
+        Opened with :func:`open_trajectories`, or the file.
+    first, second : str or numpy.datetime64
+        UTC, ISO 8601.
+    tolerance_hours : float
+        An observation counts up to so long before or after the moment; of several the nearest
+        (of two as near, the earlier).
+
+    Returns
+    -------
+    DataFrame
+        ``parcel_id``, then for both (0, 1) ``time`` (the exact one), ``x, y`` (metres),
+        ``image`` (index), ``var_x, var_y, cov_xy`` (tracking error since birth, m2).
+
+    Raises
+    ------
+    ProductError
+        If the file is not a trajectory product.
+    ValueError
+        If the tolerance is not positive or the moments are the same.
+    """
+    moments = np.array([first, second], "datetime64[ns]")
+    if not tolerance_hours > 0 or moments[0] == moments[1]:
+        raise ValueError(
+            f"moments {first} and {second}, tolerance {tolerance_hours} h: allowed are two "
+            "different moments and a positive tolerance"
+        )
+    if not isinstance(trajectories, xr.Dataset):
+        with open_trajectories(trajectories) as dataset:
+            return pair_of_dates(dataset, first, second, tolerance_hours)
+    count = trajectories.sizes["trajectory"]
+    reach = np.timedelta64(round(tolerance_hours * 3.6e12), "ns")
+    parts = [
+        _pair_of_block(trajectories.isel(trajectory=slice(row, row + BLOCK)), moments, reach)
+        for row in range(0, max(count, 1), BLOCK)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _pair_of_block(
+    block: xr.Dataset, moments: NDArray[np.datetime64], reach: np.timedelta64
+) -> pd.DataFrame:
+    time = block["time"].to_numpy().astype("datetime64[ns]")
+    shape = (len(time), 2)
+    col, near = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    for number, moment in enumerate(moments):
+        apart = np.abs(time - moment)
+        apart[np.isnat(time)] = np.timedelta64(np.iinfo(np.int64).max, "ns")
+        if apart.shape[1]:
+            col[:, number] = apart.argmin(axis=1)
+            near[:, number] = apart.min(axis=1) <= reach
+    # one observation cannot be both ends
+    row = np.flatnonzero(near.all(axis=1) & (col[:, 0] != col[:, 1]))
+    found = {"parcel_id": block["trajectory"].to_numpy()[row].astype(np.int64)}
+    values = {name: block[name].to_numpy() for name in _OF_PAIR.values()}
+    for number in (0, 1):
+        found[f"time{number}"] = time[row, col[row, number]]
+        for name, variable in _OF_PAIR.items():
+            value = values[variable][row, col[row, number]].astype(np.float64)
+            found[f"{name}{number}"] = value**2 if name in {"var_x", "var_y"} else value
+        found[f"image{number}"] = found[f"image{number}"].astype(np.int64)
+    return pd.DataFrame(found)
 
 
 def read_deformation(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -22,6 +22,7 @@ from lagrangian_ice.deformation.triangles import QualityFlag
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.files import write_text
 from lagrangian_ice.grid import Float
+from lagrangian_ice.output.reading import Window
 from lagrangian_ice.output.variables import DEFORMATION, TRAJECTORIES, Variable
 from lagrangian_ice.plots.coastline import Coastline, coastline
 from lagrangian_ice.plots.page_data import (
@@ -35,7 +36,7 @@ from lagrangian_ice.plots.page_data import (
     steps,
     whole,
 )
-from lagrangian_ice.plots.page_reading import Lines, Mesh, Window, read_lines, read_mesh
+from lagrangian_ice.plots.page_reading import Lines, Mesh, read_lines, read_mesh
 from lagrangian_ice.plots.polar import dates
 
 MOST_OBSERVATIONS = 250_000

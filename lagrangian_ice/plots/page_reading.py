@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.reading import open_product, read_passes
+from lagrangian_ice.output.reading import Window, open_product, read_passes
 from lagrangian_ice.output.variables import DEFORMATION, TRAJECTORIES
 
 _PARCELS = (
@@ -26,18 +26,6 @@ _PARCELS = (
     "death_reason",
 )
 _NODES = ("x", "y", "dx", "dy", "time_start", "time_end", "trajectory")
-
-
-@dataclass(frozen=True)
-class Window:
-    """Times that are shown, seconds since 1970: from ``start`` on and before ``end``."""
-
-    start: float = -np.inf
-    end: float = np.inf
-
-    def holds(self, time: Float) -> NDArray[np.bool_]:
-        """Whether times are inside; NaN is not."""
-        return np.asarray((time >= self.start) & (time < self.end))
 
 
 @dataclass

@@ -14,12 +14,15 @@ from compliance_checker.runner import CheckSuite, ComplianceChecker
 from product_frames import DAY, HEADER, SETTINGS, START, make_frames, make_passes
 
 from lagrangian_ice.errors import ProductError
+from lagrangian_ice.output import products, reading
 from lagrangian_ice.output.attributes import Header
 from lagrangian_ice.output.netcdf import new_file
 from lagrangian_ice.output.pairs import write_pairs
 from lagrangian_ice.output.products import deform_file, write_products
 from lagrangian_ice.output.reading import (
+    Window,
     open_trajectories,
+    pair_of_dates,
     read_deformation,
     read_pairs,
     read_trajectories,
@@ -389,6 +392,69 @@ def test_deform_file_with_other_settings(paths, tmp_path):
     with xr.open_dataset(tmp_path / "daily.nc") as dataset:
         assert json.loads(dataset.attrs["settings"])["deformation"]["nominal_days"] == 1.0
         assert dataset.sizes["pair"] == 4
+
+
+def test_a_season_is_deformed_some_days_at_a_time_with_the_same_result(
+    paths, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(products, "SPAN_DAYS", 0.7)
+    deform_file(paths["LP"], tmp_path / "pieces.nc")
+    with xr.open_dataset(tmp_path / "pieces.nc") as one, xr.open_dataset(paths["DP"]) as two:
+        xr.testing.assert_equal(one.load(), two.load())
+
+
+def test_deform_file_of_some_days(paths, tmp_path):
+    window = Window(START + 3.5 * DAY, START + 4.5 * DAY)
+    deform_file(paths["LP"], tmp_path / "one.nc", window=window)
+    deform_file(paths["LP"], tmp_path / "none.nc", window=Window(START + 50 * DAY))
+    nodes, faces = read_deformation(tmp_path / "one.nc")
+    all_nodes, all_faces = read_deformation(paths["DP"])
+    ends = all_nodes["time_end"].to_numpy()[all_faces["node_1"]]
+    expected = all_faces[(ends >= window.start) & (ends < window.end)]
+    np.testing.assert_array_equal(faces["shear"], expected["shear"])
+    assert nodes["time_end"].between(window.start, window.end).all()
+    assert len(read_deformation(tmp_path / "none.nc")[1]) == 0
+
+
+@pytest.mark.parametrize("kinds", [("LP",), ("DP",), ("PD",), ("DP", "PD")])
+def test_only_what_is_asked_for_is_made(kinds, frames, paths, tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    kept = tmp_path / "there" / paths["LP"].name
+    kept.write_text("of another run")
+    if "DP" not in kinds:
+        monkeypatch.setattr(products, "deform_file", None)
+    given = (HEADER, frames.passes, frames.parcels, lambda stream: frames.chunks(), frames.pairs)
+    written = write_products(
+        tmp_path / "there", *given, lambda stream: [frames.vectors], kinds=kinds
+    )
+    assert written == [tmp_path / "there" / paths[kind].name for kind in kinds]
+    assert {path.name for path in (tmp_path / "there").iterdir()} == {
+        kept.name, *(path.name for path in written)
+    }  # fmt: skip
+    if "LP" not in kinds:
+        assert kept.read_text() == "of another run"
+
+
+def test_two_dates_of_a_season(frames, paths, monkeypatch):
+    monkeypatch.setattr(reading, "BLOCK", 10)
+    first, second = "2021-01-02T02:00", "2021-01-04T02:00"
+    found = pair_of_dates(paths["LP"], first, second, 12)
+    table = frames.observations.set_index(["parcel_id", "pass_index"])
+    both = [i for i in sorted(frames.parcels["parcel_id"]) if (i, 1) in table.index]
+    both = [i for i in both if (i, 3) in table.index]
+    assert found["parcel_id"].tolist() == both
+    for number, index in enumerate((1, 3)):
+        expected = table.loc[[(i, index) for i in both]]
+        np.testing.assert_array_equal(found[f"x{number}"], expected["x"])
+        np.testing.assert_allclose(found[f"var_y{number}"], expected["var_y"], rtol=1e-6)
+        seconds = found[f"time{number}"].astype("int64") / 1e9
+        np.testing.assert_allclose(seconds, expected["time"], atol=1e-6, rtol=0)
+        assert (found[f"image{number}"] == index).all()
+    with open_trajectories(paths["LP"]) as dataset:
+        assert pair_of_dates(dataset, first, second, 12).equals(found)
+    assert len(pair_of_dates(paths["LP"], first, "2031-01-01")) == 0
+    with pytest.raises(ValueError, match="two different moments"):
+        pair_of_dates(paths["LP"], first, first)
 
 
 def test_deform_file_refuses_to_overwrite_its_input(paths):
