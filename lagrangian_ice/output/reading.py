@@ -67,10 +67,12 @@ def open_trajectories(path: str | Path) -> xr.Dataset:
     ProductError
         If the file is missing, not NetCDF, or not a trajectory product of ours.
     """
-    return open_product(path, TRAJECTORIES)
+    return open_product(path, TRAJECTORIES, keep=True)
 
 
-def open_product(path: str | Path, product: Product, decode_times: bool = True) -> xr.Dataset:
+def open_product(
+    path: str | Path, product: Product, decode_times: bool = True, keep: bool = False
+) -> xr.Dataset:
     """Open a product of a known kind, lazily.
 
     Parameters
@@ -81,6 +83,8 @@ def open_product(path: str | Path, product: Product, decode_times: bool = True) 
         Kind that it must be.
     decode_times : bool
         Times as datetime64; else as float64 seconds since 1970.
+    keep : bool
+        Keep in memory what was read, as one at a prompt wants; a season does not fit.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def open_product(path: str | Path, product: Product, decode_times: bool = True) 
     if not path.is_file():
         raise ProductError(f"{path}: no such file; give a _{product.key}.nc product")
     try:
-        dataset = xr.open_dataset(path, engine="netcdf4", decode_times=decode_times)
+        dataset = xr.open_dataset(path, engine="netcdf4", decode_times=decode_times, cache=keep)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ProductError(f"{path}: not a readable NetCDF file ({reason})") from None
