@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lagrangian_ice.cli.common import Env, common
+
+if TYPE_CHECKING:
+    from lagrangian_ice.superlim.network import SuperLIM, Topology
+    from lagrangian_ice.superlim.training.drift import DriftPair
+    from lagrangian_ice.superlim.training.loop import Stage
 
 
 @click.group()
@@ -40,12 +47,51 @@ def weights_import(env: Env, file: Path, name: str | None) -> None:
     click.echo(f"imported {entry.name}: {entry.parameters} parameters, sha256 {entry.sha256}")
 
 
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of ``train``, under the names that the command line gives them."""
+
+    stage: str
+    steps: int
+    batch: int
+    size: int
+    seed: int
+    learning_rate: float
+    device: str
+    start_weights: str | None
+    scenes: tuple[Path, ...]
+    simulated: float
+    rotation: float
+    labelled: int
+    looks: int
+    pairs: tuple[tuple[Path, Path, Path], ...]
+    real_share: float
+    loss: str
+    hardest: int | None
+
+
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--stage",
+    type=click.Choice(["joint", "detector", "adapt", "descriptors"]),
+    default="joint",
+    show_default=True,
+    help="detector: corners of drawn shapes; adapt: keypoints that a detector finds over many "
+    "looks; descriptors: from drift; joint: descriptors and corners of moved textures together.",
+)
 @click.option("--steps", type=click.IntRange(min=1), default=2000, show_default=True)
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--size", type=click.IntRange(min=64), default=256, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3e-3,
+    show_default=True,
+    help="Highest rate of the one cycle.",
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--start", "start_weights", help="Weights to begin from, by name or file.")
 @click.option(
     "--scenes",
@@ -60,38 +106,132 @@ def weights_import(env: Env, file: Path, name: str | None) -> None:
     show_default=True,
     help="Share of simulated textures beside the scenes'.",
 )
+@click.option(
+    "--rotation",
+    type=click.FloatRange(0, 180),
+    default=70.0,
+    show_default=True,
+    help="Degrees by which half of the views are turned at most.",
+)
+@click.option(
+    "--labelled",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Images that stage adapt labels.",
+)
+@click.option(
+    "--looks",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Looks at each of them.",
+)
+@click.option(
+    "--pair",
+    "pairs",
+    type=(click.Path(path_type=Path), click.Path(path_type=Path), click.Path(path_type=Path)),
+    multiple=True,
+    metavar="SOURCE TARGET CSV",
+    help="Stage descriptors: two scenes and vectors x0,y0,x1,y1 between them; repeat for more.",
+)
+@click.option(
+    "--real-share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Share of the steps that see these pairs; the others see moved textures.",
+)
+@click.option(
+    "--loss", type=click.Choice(["infonce", "hinge"]), default="infonce", show_default=True
+)
+@click.option(
+    "--hardest",
+    type=click.IntRange(min=1),
+    help="Hinge: the most similar wrong cells that count [default: all].",
+)
 @common
-def train(
-    env: Env,
-    directory: Path,
-    scenes: tuple[Path, ...],
-    simulated: float,
-    steps: int,
-    batch: int,
-    size: int,
-    seed: int,
-    start_weights: str | None,
-) -> None:
-    """Train the network on moved textures; DIRECTORY keeps checkpoint, curve and weights.
+def train(env: Env, directory: Path, **given: Any) -> None:
+    """Train the network in stages; DIRECTORY keeps checkpoint, curve and weights.
 
     An interrupted training goes on from its checkpoint.
     """
+    options = TrainOptions(**given)
+    if options.size % 8:
+        raise click.UsageError(f"--size {options.size}: must be a multiple of 8")
+    if options.stage in ("adapt", "descriptors") and options.start_weights is None:
+        raise click.UsageError(f"--stage {options.stage} needs --start: its keypoints are taught")
+    if options.pairs and options.stage != "descriptors":
+        raise click.UsageError("--pair belongs to --stage descriptors")
     from lagrangian_ice.superlim.network import Topology
-    from lagrangian_ice.superlim.training import textures
-    from lagrangian_ice.superlim.training.train import Recipe
-    from lagrangian_ice.superlim.training.train import train as run_training
+    from lagrangian_ice.superlim.training.loop import Recipe
+    from lagrangian_ice.superlim.training.loop import train as run_training
     from lagrangian_ice.superlim.weights_store import load_network
 
-    if size % 8:
-        raise click.UsageError(f"--size {size}: must be a multiple of 8")
-    start = None if start_weights is None else load_network(start_weights)
-    run_training(
-        Topology() if start is None else start.topology,
-        textures.from_scenes(scenes, 2 * size, simulated)
-        if scenes
-        else textures.simulated(2 * size),
-        Recipe(steps=steps, batch=batch, size=size, seed=seed),
-        directory,
-        start,
+    start = None if options.start_weights is None else load_network(options.start_weights)
+    topology = Topology() if start is None else start.topology
+    recipe = Recipe(
+        options.steps, options.batch, options.learning_rate, options.seed, options.device
     )
+    chosen = _stage(options, env, directory, topology, start)
+    run_training(topology, chosen, recipe, directory, start)
     click.echo(f"wrote {directory / 'weights.pt'}; `weights import` gives it a name")
+
+
+def _stage(
+    options: TrainOptions,
+    env: Env,
+    directory: Path,
+    topology: Topology,
+    start: SuperLIM | None,
+) -> Stage:
+    from lagrangian_ice.superlim.training import stages, textures
+    from lagrangian_ice.superlim.training.adaptation import LabelRecipe, label_images
+
+    if options.stage == "detector":
+        return stages.BaseDetector(options.size, topology.scaling)
+    side = 2 * options.size
+    source = (
+        textures.from_scenes(options.scenes, side, options.simulated)
+        if options.scenes
+        else textures.simulated(side)
+    )
+    if options.stage == "adapt" and start is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        labels = label_images(
+            start,
+            source,
+            LabelRecipe(options.size, options.labelled, options.looks, options.seed),
+            directory / "labels.npz",
+        )
+        return stages.AdaptedDetector(labels, topology.scaling, options.rotation)
+    loss = stages.DescriptorLoss(
+        kind="hinge" if options.loss == "hinge" else "infonce", hardest=options.hardest
+    )
+    if options.stage == "descriptors" and start is not None:
+        return stages.Descriptors(
+            teacher=start,
+            textures=source,
+            size=options.size,
+            pairs=_drift_pairs(options, env),
+            real_share=options.real_share,
+            loss=loss,
+            most_turned=options.rotation,
+        )
+    return stages.Joint(source, options.size, topology.scaling, loss, options.rotation)
+
+
+def _drift_pairs(options: TrainOptions, env: Env) -> list[DriftPair]:
+    from lagrangian_ice.pair import as_scene, working_pixel
+    from lagrangian_ice.superlim.training.drift import read_drift_pair
+
+    settings = env.settings().images
+    return [
+        read_drift_pair(
+            (source, target),
+            vectors,
+            working_pixel([as_scene(source), as_scene(target)], settings.pixel),
+            settings,
+        )
+        for source, target, vectors in options.pairs
+    ]

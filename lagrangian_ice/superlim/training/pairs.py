@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from lagrangian_ice.superlim.features import CELL_CENTRE, STRIDE
-from lagrangian_ice.superlim.scaling import Pixels, local_scaled
+from lagrangian_ice.superlim.network import Scaling
+from lagrangian_ice.superlim.scaling import Pixels, local_scaled, percentile_scaled
 
 NO_KEYPOINT = STRIDE**2
+UNKNOWN = -100
+"""Label of cells that the detector loss leaves out."""
+MOST_TURNED = 70.0
+"""Degrees that a view may be turned by unless more is asked for."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,11 @@ class TrainingPair:
 
 
 def make_pair(
-    texture: Pixels, size: int, scaling_sigma: float, rng: np.random.Generator
+    texture: Pixels,
+    size: int,
+    scaling: Scaling,
+    rng: np.random.Generator,
+    most_turned: float = MOST_TURNED,
 ) -> TrainingPair:
     """Cut, move and disturb one pair.
 
@@ -52,10 +61,12 @@ def make_pair(
         dB or grey levels without gaps; at least ``size`` on either side.
     size : int
         Pixels per side of the views, a multiple of 8.
-    scaling_sigma : float
-        Of the network's local scaling, pixels.
+    scaling : Scaling
+        Of the network's input.
     rng : Generator
         Everything random comes from it.
+    most_turned : float
+        Degrees; half of the views are turned by up to so much, the others by little.
 
     Raises
     ------
@@ -64,18 +75,25 @@ def make_pair(
     """
     if min(texture.shape) < size:
         raise ValueError(f"texture {texture.shape} is smaller than the views, {size} px")
-    source_at, target_at = _sampling(texture.shape, size, rng)
-    clean_source, clean_target = (_sample(texture, at) for at in (source_at, target_at))
+    source_at, target_at = _sampling(texture.shape, size, rng, most_turned)
+    clean_source, clean_target = (sample(texture, at) for at in (source_at, target_at))
     spread = float(clean_source.std()) + 1e-3
-    source = _disturb(clean_source / spread, rng)
-    target = _disturb(clean_target / spread, rng)
+    source = disturbed(clean_source / spread, rng)
+    target = disturbed(clean_target / spread, rng)
     return TrainingPair(
-        local_scaled(source, scaling_sigma),
-        local_scaled(target, scaling_sigma),
+        scaled(source, scaling),
+        scaled(target, scaling),
         _true_cells(source_at, target_at),
         keypoint_labels(clean_source),
         keypoint_labels(clean_target),
     )
+
+
+def scaled(view: Pixels, scaling: Scaling) -> Pixels:
+    """Network input (rows, cols) of one view; NaN is no data."""
+    if scaling.kind == "local":
+        return local_scaled(view, scaling.sigma)
+    return percentile_scaled(view, None)
 
 
 def keypoint_labels(clean: Pixels, quantile: float = 0.85) -> NDArray[np.int64]:
@@ -105,7 +123,9 @@ def keypoint_labels(clean: Pixels, quantile: float = 0.85) -> NDArray[np.int64]:
     return np.where(weak, NO_KEYPOINT, cells.argmax(axis=-1)).astype(np.int64)
 
 
-def _sampling(shape: tuple[int, ...], size: int, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+def _sampling(
+    shape: tuple[int, ...], size: int, rng: np.random.Generator, most_turned: float
+) -> tuple[Pixels, Pixels]:
     """Texture position (size, size, 2; x then y) of every pixel of both views."""
     zoom = float(rng.uniform(0.8, 1.25))
     span = min(size * zoom, min(shape) - 1)
@@ -116,15 +136,18 @@ def _sampling(shape: tuple[int, ...], size: int, rng: np.random.Generator) -> tu
     row, col = np.mgrid[:size, :size].astype(np.float32) - (size - 1) / 2
     offsets = np.stack([col, row], axis=-1)
     source_at = (offsets * zoom + centre).astype(np.float32)
-    moved = offsets @ _random_linear(rng).T + rng.uniform(-0.2, 0.2, 2) * size
+    moved = offsets @ random_linear(rng, most_turned).T + rng.uniform(-0.2, 0.2, 2) * size
     moved = moved + _smooth_warp(size, rng)
     if rng.random() < 0.3:
         moved = _with_crack(moved, size, rng)
     return source_at, (moved * zoom + centre).astype(np.float32)
 
 
-def _random_linear(rng: np.random.Generator) -> NDArray[np.float64]:
-    angle = np.radians(rng.normal(0, 10) if rng.random() < 0.5 else rng.uniform(-70, 70))
+def random_linear(rng: np.random.Generator, most_turned: float) -> NDArray[np.float64]:
+    """Rotation and a small affine part (2, 2), as ice between two scenes has them."""
+    little = rng.random() < 0.5
+    turn = rng.normal(0, 10) if little else rng.uniform(-most_turned, most_turned)
+    angle = np.radians(turn)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return rotation @ (np.eye(2) + rng.normal(0, 0.02, (2, 2)))
 
@@ -145,22 +168,33 @@ def _with_crack(
     return moved + beyond[..., None] * rng.uniform(-24, 24, 2)
 
 
-def _sample(texture: Pixels, at: Pixels) -> Pixels:
+def sample(texture: Pixels, at: Pixels) -> Pixels:
+    """Cubic interpolation of a texture at x, y (rows, cols, 2)."""
     sampled = cv2.remap(
         texture, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
     return np.asarray(sampled, dtype=np.float32)
 
 
-def _disturb(clean: Pixels, rng: np.random.Generator) -> Pixels:
-    """Add what differs between two looks at the same ice; input has unit spread."""
+def disturbed(clean: Pixels, rng: np.random.Generator, leads: float = 0.7) -> Pixels:
+    """Add what differs between two looks at the same ice: change, leads, speckle, trend.
+
+    Parameters
+    ----------
+    clean : (rows, cols) float32
+        Of unit spread.
+    rng : Generator
+        Everything random comes from it.
+    leads : float
+        Mean number of new leads.
+    """
     size = clean.shape[0]
     seen = clean.copy()
     if rng.random() < 0.7:  # temporal decorrelation at scales of 2 to 16 px
         white = rng.normal(size=clean.shape).astype(np.float32)
         change = cv2.GaussianBlur(white, (0, 0), float(rng.uniform(1, 8)))
         seen += np.float32(rng.uniform(0, 0.6)) * change / change.std()
-    for _ in range(rng.poisson(0.7)):
+    for _ in range(rng.poisson(leads)):
         seen = _with_lead(seen, rng)
     if rng.random() < 0.3:
         blurred = cv2.GaussianBlur(seen, (0, 0), float(rng.uniform(0.4, 1.2)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,9 @@ from lagrangian_ice.errors import SceneError
 from lagrangian_ice.scenes.reader import open_scene, read_band
 from lagrangian_ice.simulate.texture import ice_texture
 from lagrangian_ice.superlim.scaling import Pixels
-from lagrangian_ice.superlim.training.train import TextureSource
+
+TextureSource = Callable[[np.random.Generator], Pixels]
+"""Gives a texture (rows, cols) without gaps for each call."""
 
 LARGEST_GAP = 0.02
 """Share of a texture's pixels that may lack data; they get the mean of the others."""
