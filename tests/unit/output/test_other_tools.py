@@ -1,0 +1,85 @@
+"""The tools that modellers use open the files and find what we find.
+
+They are heavy and not in the test extra: each test is skipped where its tool is not installed
+(``pip install trajan xugrid uxarray clouddrift``).
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+from product_frames import HEADER, make_frames
+from pyproj import Geod
+
+import lagrangian_ice as li
+from lagrangian_ice.output.products import write_products
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    frames = make_frames()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] + 500e3
+        )
+        written = write_products(
+            tmp_path_factory.mktemp("products"),
+            HEADER,
+            frames.passes,
+            frames.parcels,
+            lambda stream: frames.chunks(),
+            frames.pairs,
+            lambda stream: [frames.vectors],
+        )
+    return {path.name[-5:-3]: path for path in written}
+
+
+def tool(name):
+    with warnings.catch_warnings():
+        # what they warn of while they are imported is theirs
+        warnings.simplefilter("ignore")
+        return pytest.importorskip(name, reason=f"{name} is not installed", exc_type=ImportError)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_trajan_has_our_speeds(paths):
+    tool("trajan")
+    with xr.open_dataset(paths["LP"]) as dataset:
+        speed = dataset.traj.speed().to_numpy()
+        lon, lat = dataset["lon"].to_numpy(), dataset["lat"].to_numpy()
+        seconds = np.diff(dataset["time"].to_numpy()) / np.timedelta64(1, "ns") / 1e9
+    _, _, metres = Geod(ellps="WGS84").inv(lon[:, :-1], lat[:, :-1], lon[:, 1:], lat[:, 1:])
+    known = np.isfinite(seconds)
+    assert known.sum() > 100
+    np.testing.assert_allclose(speed[:, :-1][known], (metres / seconds)[known], rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_xugrid_opens_the_mesh(paths):
+    xugrid = tool("xugrid")
+    opened = xugrid.open_dataset(paths["DP"])
+    assert opened.ugrid.grid.n_face == opened["divergence"].size > 100
+    np.testing.assert_allclose(opened.ugrid.grid.area, opened["area"], rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_uxarray_opens_the_mesh(paths):
+    uxarray = tool("uxarray")
+    opened = uxarray.open_dataset(paths["DP"], paths["DP"])
+    assert opened.uxgrid.n_face == opened["shear"].size > 100
+    assert set(opened["shear"].dims) == {"n_face"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_clouddrift_takes_our_ragged_rows(paths):
+    ragged_tools = tool("clouddrift.ragged")
+    with li.open_trajectories(paths["LP"]) as dataset:
+        ragged = li.to_ragged(dataset)
+        mean = np.nanmean(dataset["x"].to_numpy(), axis=1)
+    found = ragged_tools.apply_ragged(np.mean, ragged["x"].to_numpy(), ragged["rowsize"].to_numpy())
+    np.testing.assert_allclose(found, mean)
+    one = ragged_tools.subset(ragged, {"id": [17]}, row_dim_name="traj")
+    assert one.sizes["obs"] == int(ragged["rowsize"].sel(traj=16))
