@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lagrangian_ice import workflow
+from lagrangian_ice.engine import Workers
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.plots.figures import plot_deformation, plot_drift, plot_trajectories
@@ -66,7 +67,7 @@ def run_demo(
     days, seed, area_km : float, int, float
         Of the archive.
     workers : int
-        As for :func:`lagrangian_ice.workflow.advance`.
+        Processes.
     told : callable
         Gets one line for each step.
     progress : callable
@@ -84,7 +85,8 @@ def run_demo(
         told(f"seeded {count} parcels, {settings.parcels.spacing:g} m apart")
     told("following them from pass to pass")
     end = BEGIN + timedelta(seconds=days * SECONDS_PER_DAY)
-    outcome = workflow.advance(directory, until=end, workers=workers, progress=progress)
+    options = workflow.Options(Workers(workers), progress)
+    outcome = workflow.advance(directory, until=end, options=options)
     trajectories, deformation, drift = outcome.products[:3]
     told("drawing")
     folder = directory / PLOTS

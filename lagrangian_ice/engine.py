@@ -1,4 +1,4 @@
-"""Where independent tasks run: here and now, or in worker processes.
+"""Where independent tasks run: here and now, in threads, in processes or on a Dask cluster.
 
 Everything is a :class:`concurrent.futures.Executor`; results do not depend on which.
 """
@@ -22,10 +22,12 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
-from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
-from lagrangian_ice.errors import LagrangianIceError
+from lagrangian_ice.errors import LagrangianIceError, WorkspaceError
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -35,6 +37,11 @@ log = logging.getLogger(__name__)
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _MOST_THREADS = 8
+_MOST_DEATHS = 3
+_PATIENCE = 30.0
+"""Seconds to wait for a scheduler."""
+
+Kind = Literal["processes", "threads"]
 
 
 class SerialExecutor(Executor):
@@ -50,68 +57,228 @@ class SerialExecutor(Executor):
         return future
 
 
-@contextmanager
-def executor(workers: int) -> Iterator[Executor]:
-    """Run serially for one worker, else in a pool of processes with one thread each.
+class Job(Generic[A, T]):
+    """A task that was handed in; its result comes from :meth:`result`."""
+
+    def __init__(self, function: Callable[[A], T], item: A, urgent: bool) -> None:
+        self.function = function
+        self.item = item
+        self.urgent = urgent
+        self.deaths = 0
+        self.future: Future[T] = Future()
+
+    def result(self) -> T:
+        """Wait for the result; a task that workers died of again and again is done here.
+
+        Raises
+        ------
+        LagrangianIceError
+            The task's own.
+        """
+        try:
+            return self.future.result()
+        except BrokenExecutor:
+            log.warning("workers died of a task %d times; it is done here", self.deaths)
+            return self.function(self.item)
+
+
+class Tasks:
+    """Independent tasks on any executor: urgent ones first, a worker's death survived.
+
+    As many tasks as there are workers are with the executor; the rest waits here, so that an
+    urgent one gets the next worker that is free.
 
     Parameters
     ----------
-    workers : int
-        At least 1.
+    start : callable
+        Makes the executor, again when it has broken.
+    slots : int
+        Workers.
+    """
+
+    def __init__(self, start: Callable[[], Executor], slots: int) -> None:
+        self.slots = slots
+        self._start = start
+        self._executor = start()
+        self._lock = threading.RLock()
+        self._waiting: tuple[deque[Job[Any, Any]], deque[Job[Any, Any]]] = (deque(), deque())
+        self._running = 0
+
+    def submit(self, function: Callable[[A], T], item: A, *, urgent: bool = False) -> Job[A, T]:
+        """Hand in ``function(item)``; both must be picklable unless all runs in one process."""
+        job = Job(function, item, urgent)
+        with self._lock:
+            self._waiting[not urgent].append(job)
+            self._feed()
+        return job
+
+    def close(self) -> None:
+        """Drop what waits, wait for what runs and end the workers."""
+        with self._lock:
+            for queue in self._waiting:
+                queue.clear()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _feed(self) -> None:
+        while self._running < self.slots and any(self._waiting):
+            job = (self._waiting[0] or self._waiting[1]).popleft()
+            self._running += 1
+            future = self._handed_over(job)
+            future.add_done_callback(partial(self._done, job, self._executor))
+
+    def _handed_over(self, job: Job[Any, Any]) -> Future[Any]:
+        try:
+            return self._executor.submit(job.function, job.item)
+        except BrokenExecutor:
+            self._restart(self._executor)
+            return self._executor.submit(job.function, job.item)
+
+    def _done(self, job: Job[Any, Any], used: Executor, future: Future[Any]) -> None:
+        if future.cancelled():
+            return
+        error = future.exception()
+        with self._lock:
+            self._running -= 1
+            if isinstance(error, BrokenExecutor):
+                self._restart(used)
+                job.deaths += 1
+                if job.deaths < _MOST_DEATHS:
+                    self._waiting[not job.urgent].appendleft(job)
+                    error = None
+                else:
+                    job.future.set_exception(error)
+            elif error is not None:
+                job.future.set_exception(error)
+            else:
+                job.future.set_result(future.result())
+            self._feed()
+
+    def _restart(self, used: Executor) -> None:
+        """Replace an executor that broke, unless that has been done."""
+        if used is self._executor:
+            log.warning("a worker died; its tasks are handed in again")
+            used.shutdown(wait=False, cancel_futures=True)
+            self._executor = self._start()
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where tasks shall run.
+
+    Attributes
+    ----------
+    count : int
+        At least 1; each computes with one thread. One alone works in the calling process.
+    kind : {"processes", "threads"}
+        Of several workers on this machine.
+    scheduler : str, optional
+        Address of a running Dask scheduler, used instead. Its workers must see the scenes and
+        the workspace under the same paths.
+    """
+
+    count: int = 1
+    kind: Kind = "processes"
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"workers {self.count} is not allowed; use 1 or more")
+
+
+@contextmanager
+def tasks(workers: Workers) -> Iterator[Tasks]:
+    """Start the workers and end them.
 
     Raises
     ------
-    ValueError
-        If ``workers`` is less than 1.
+    WorkspaceError
+        If the scheduler cannot be reached or has no worker, or Dask is not installed.
     """
-    if workers < 1:
-        raise ValueError(f"workers {workers} is not allowed; use 1 or more")
-    if workers == 1:
-        yield SerialExecutor()
-        return
-    pool = ProcessPoolExecutor(
-        workers,
-        # Spawned, because a fork of a process that has run torch's threads can hang.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-    )
+    count = workers.count
+    start: Callable[[], Executor] = SerialExecutor
+    with ExitStack() as stack:
+        if workers.scheduler is not None:
+            start, count = stack.enter_context(_dask(workers.scheduler))
+        elif count > 1 and workers.kind == "threads":
+            stack.enter_context(one_thread())
+            start = partial(ThreadPoolExecutor, count, initializer=_one_thread_here)
+        elif count > 1:
+            # Spawned, because a fork of a process that has run torch's threads can hang.
+            spawn = multiprocessing.get_context("spawn")
+            start = partial(ProcessPoolExecutor, count, mp_context=spawn, initializer=_start_worker)
+        handed_in = Tasks(start, count)
+        stack.callback(handed_in.close)
+        yield handed_in
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[tuple[Callable[[], Executor], int]]:
+    """Executor on a running cluster, and its number of threads."""
     try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        from distributed import Client
+    except ImportError:
+        raise WorkspaceError(
+            f"scheduler {address}: Dask is not installed; pip install 'lagrangian-ice[dask]'"
+        ) from None
+    try:
+        client: Any = Client(address, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WorkspaceError(f"scheduler {address}: cannot be used ({reason})") from None
+    with client:
+        # Two tasks with the same arguments are two tasks: the files may have changed.
+        yield partial(_DaskExecutor, client), max(1, sum(client.nthreads().values()))
+
+
+class _DaskExecutor(Executor):
+    """A cluster as an executor whose workers die the way those of a process pool do."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        remote = self._client.submit(_on_cluster, fn, *args, **kwargs, pure=False)
+        remote.add_done_callback(partial(_hand_back, future))
+        return future
+
+
+def _on_cluster(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    with one_thread():
+        return function(*args, **kwargs)
+
+
+def _hand_back(future: Future[Any], remote: Any) -> None:
+    from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
+
+    error = remote.exception() if remote.status == "error" else None
+    if isinstance(error, KilledWorker) or remote.status in ("lost", "cancelled"):
+        future.set_exception(BrokenExecutor(str(error or remote.status)))
+    elif error is not None:
+        future.set_exception(error)
+    else:
+        try:
+            future.set_result(remote.result())
+        except (OSError, TimeoutError, FutureCancelledError) as lost:
+            future.set_exception(BrokenExecutor(str(lost)))
 
 
 def in_order(
-    pool: Executor, function: Callable[[A], T], items: Iterable[A], ahead: int
+    pool: Executor | Tasks, function: Callable[[A], T], items: Iterable[A], ahead: int
 ) -> Iterator[T]:
     """Results of ``function(item)`` in the order of the items.
 
     At most ``ahead`` items are submitted before their turn; with 0 each only when it has come.
-    What a worker that died leaves undone is done here.
     """
-    waiting: deque[tuple[A, Future[T] | None]] = deque()
+    waiting: deque[Future[T] | Job[A, T]] = deque()
     for item in items:
-        waiting.append((item, _submitted(pool, function, item)))
+        waiting.append(pool.submit(function, item))
         if len(waiting) > ahead:
-            yield _result(function, *waiting.popleft())
+            yield waiting.popleft().result()
     while waiting:
-        yield _result(function, *waiting.popleft())
-
-
-def _submitted(pool: Executor, function: Callable[[A], T], item: A) -> Future[T] | None:
-    try:
-        return pool.submit(function, item)
-    except BrokenExecutor:
-        return None
-
-
-def _result(function: Callable[[A], T], item: A, future: Future[T] | None) -> T:
-    try:
-        if future is not None:
-            return future.result()
-    except BrokenExecutor:
-        log.warning("a worker process died; its task is done here")
-    return function(item)
+        yield waiting.popleft().result()
 
 
 def limit_threads(count: int) -> None:
@@ -172,6 +339,13 @@ def thread_map(function: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
             return
         with ThreadPoolExecutor(count) as pool:
             yield from in_order(pool, function, items, 2 * count)
+
+
+def _one_thread_here() -> None:
+    """Torch counts its threads for each thread that calls it."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
 
 
 def _start_worker() -> None:

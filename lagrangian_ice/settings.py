@@ -121,6 +121,26 @@ class ParcelSettings(Stage):
         2000.0, ge=0, le=100000, description="of two parcels closer than this the younger ends, m"
     )
     reseed: bool = Field(True, description="seed 10 km cells that have become empty at each pass")
+    closure_days: float = Field(
+        3.0,
+        ge=0,
+        le=10,
+        description="a parcel is matched with an earlier sighting too when that is so old, days; "
+        "0: never",
+    )
+    closure_limit: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="the two may differ by so much, px; beyond it the quality flag is the worst",
+    )
+    max_fold_side: float = Field(
+        2.5,
+        ge=0,
+        le=20,
+        description="triangles of parcels with sides up to so many spacings must not fold "
+        "between two passes; 0: not checked",
+    )
 
 
 class DeformationSettings(Stage):

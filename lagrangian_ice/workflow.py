@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +18,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from lagrangian_ice.engine import executor, in_order
+from lagrangian_ice.engine import Stopwatch, Tasks, Workers, in_order, tasks
 from lagrangian_ice.errors import ProductError, SceneError, WorkspaceError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.land import is_land
@@ -25,22 +27,34 @@ from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.output.attributes import Header
 from lagrangian_ice.output.products import write_products
 from lagrangian_ice.pair import select_bands, working_pixel
-from lagrangian_ice.parcels.fold import Fold, Stream, fold_pass, lost_until
-from lagrangian_ice.parcels.prepare import CACHE_BYTES, Prepared, Recent, Task, clean, prepare
+from lagrangian_ice.parcels.fold import DAY, Fold, Stream, Wanted, fold_pass, lost_until
+from lagrangian_ice.parcels.plan import Outline, PlannedPass, plan
+from lagrangian_ice.parcels.prepare import (
+    CACHE_BYTES,
+    Prepared,
+    Recent,
+    Task,
+    clean,
+    drop_templates,
+    keep_template,
+    prepare,
+)
+from lagrangian_ice.parcels.queue import repetitions
 from lagrangian_ice.parcels.schema import DATABASE, locked
 from lagrangian_ice.parcels.store import PassRecord, Store
 from lagrangian_ice.parcels.transitions import no_parcels, nodes_within
+from lagrangian_ice.report import PassReport, Report, write_report
 from lagrangian_ice.scenes.catalogue import find_scenes
 from lagrangian_ice.scenes.passes import Pass, group_passes
 from lagrangian_ice.scenes.scene import Scene
-from lagrangian_ice.settings import Settings, validate
+from lagrangian_ice.settings import ParcelSettings, Settings, validate
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
 from lagrangian_ice.workspace import queue_of
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[Sequence[Pass]], Iterable[Pass]]
-CACHE, PRODUCTS = "cache", "products"
+CACHE, TEMPLATES, PRODUCTS, REPORTS = "cache", "templates", "products", "reports"
 """Folders in a workspace."""
 
 
@@ -60,6 +74,10 @@ class Outcome:
         Ids of scenes that came after their time and wait for a rebuild.
     products : tuple of Path
         Files written.
+    report : Path, optional
+        The run in numbers, JSON; the same as text beside it.
+    repeated : tuple of str
+        Ids of scenes that are other processings of scenes that are there.
     """
 
     passes: int
@@ -67,6 +85,8 @@ class Outcome:
     failed: dict[str, str]
     late: tuple[str, ...] = ()
     products: tuple[Path, ...] = ()
+    report: Path | None = None
+    repeated: tuple[str, ...] = ()
 
 
 def add_scenes(workspace: Path, paths: Sequence[Path]) -> tuple[int, int, dict[Path, str]]:
@@ -222,9 +242,7 @@ def advance(
     days: float | None = None,
     until: datetime | None = None,
     settings: Settings | None = None,
-    workers: int = 1,
-    progress: Progress = iter,
-    cache_bytes: int = CACHE_BYTES,
+    options: Options | None = None,
 ) -> Outcome:
     """Process all passes of the next days, then rewrite the products.
 
@@ -238,12 +256,8 @@ def advance(
         Instead of days.
     settings : Settings, optional
         Those of the last call where left out; the working pixel stays as it was seeded.
-    workers : int
-        Processes that geocode passes and compute features ahead.
-    progress : callable
-        Wraps the list of passes for a progress bar.
-    cache_bytes : int
-        What geocoded passes may take on disk.
+    options : Options, optional
+        How it is done; the records do not depend on it.
 
     Returns
     -------
@@ -264,7 +278,7 @@ def advance(
         if goal < clock:
             raise ValueError(f"until {iso(goal)} is before the clock, {iso(clock)}")
         chosen = _advance_settings(store, settings)
-        run = _Run(workspace, store, chosen, workers, progress, cache_bytes)
+        run = _Run(workspace, store, chosen, options or Options())
         return run.advance(goal)
 
 
@@ -273,9 +287,8 @@ def rebuild(
     start: datetime,
     *,
     settings: Settings | None = None,
-    workers: int = 1,
-    progress: Progress = iter,
-    cache_bytes: int = CACHE_BYTES,
+    options: Options | None = None,
+    replace: bool = False,
 ) -> Outcome:
     """Take the state back to a date and advance again, with the scenes that have come since.
 
@@ -289,6 +302,8 @@ def rebuild(
         A seeded one.
     start : datetime
         Passes that start at or after it are processed again.
+    replace : bool
+        Where a scene has been catalogued again under another id, take the latest.
 
     Raises
     ------
@@ -302,9 +317,68 @@ def rebuild(
         if moment > clock:
             raise ValueError(f"rebuild from {iso(moment)} is after the clock, {iso(clock)}")
         chosen = _advance_settings(store, settings)
-        run = _Run(workspace, store, chosen, workers, progress, cache_bytes)
+        run = _Run(workspace, store, chosen, options or Options())
         store.take_back(moment)
+        if replace:
+            store.replace_scenes(_successors(store))
         return run.advance(goal)
+
+
+def _successors(store: Store) -> dict[str, str]:
+    """For each scene that no pass holds and that came again, its latest repetition."""
+    added, taken, replaced = store.order_added(), store.pass_scenes(), store.replaced()
+    current = [scene for scene in store.scenes() if scene.id not in replaced]
+    again = repetitions(current, added)
+    latest: dict[str, str] = {}
+    for name in sorted(again, key=lambda one: added[one]):
+        latest[again[name].id] = name
+    found = {first: last for first, last in latest.items() if first not in taken}
+    middle = {name: found.get(again[name].id, name) for name in again}
+    return found | {name: last for name, last in middle.items() if name != last}
+
+
+def plan_pairs(
+    workspace: Path, *, days: float | None = None, until: datetime | None = None
+) -> list[PlannedPass]:
+    """List the passes that wait and the pairs that ``advance`` would match, nothing done.
+
+    Parameters
+    ----------
+    workspace : Path
+        A seeded one.
+    days, until : float, datetime, optional
+        As for :func:`advance`; without both, all that wait.
+
+    Raises
+    ------
+    WorkspaceError
+        If the workspace is missing or not seeded.
+    """
+    with Store(workspace) as store:
+        clock = _clock(store, workspace)
+        goal = np.inf
+        if until is not None:
+            goal = to_seconds(until)
+        elif days is not None:
+            goal = _days_on(store, clock, days)
+        settings = validate(json.loads(store.settings or "{}"), str(store.path)).parcels
+        scenes = {scene.id: scene for scene in store.scenes()}
+        found = queue_of(store, list(scenes.values()))
+        waiting = [one for one in found.waiting if to_seconds(one.start) < goal]
+        done: dict[int, Outline] = {}
+        for row in store.passes().to_dict("records"):
+            frames = [scenes[name] for name in row["scene_ids"].split(",") if name]
+            area = shapely.union_all([scene.footprint for scene in frames])
+            done[row["pass_index"]] = Outline(row["pass_id"], row["start"], area)
+        parcels = store.living(_horizon(settings))
+        return list(plan(parcels, waiting, done, store.streams(), settings))
+
+
+def _horizon(settings: ParcelSettings) -> float:
+    """How long before the last pass the reference of a parcel can be, seconds."""
+    if settings.closure_days == 0:
+        return 0.0
+    return 2 * (settings.closure_days + settings.max_gap_days) * DAY
 
 
 def _clock(store: Store, workspace: Path) -> float:
@@ -328,29 +402,43 @@ def _advance_settings(store: Store, given: Settings | None) -> Settings:
     return given.model_copy(update={"images": images})
 
 
+@dataclass(frozen=True)
+class Options:
+    """How passes are processed; none of it changes a record.
+
+    Attributes
+    ----------
+    workers : Workers
+        Where passes are geocoded, features computed and pairs matched.
+    progress : callable
+        Wraps the list of passes for a progress bar.
+    cache_bytes : int
+        What geocoded passes may take on disk, beside those that living parcels need.
+    products : bool
+        Whether the products are rewritten at the end.
+    """
+
+    workers: Workers = field(default_factory=Workers)
+    progress: Progress = iter
+    cache_bytes: int = CACHE_BYTES
+    products: bool = True
+
+
 class _Run:
     """One call of advance: pass by pass, each in a transaction of its own."""
 
-    def __init__(
-        self,
-        workspace: Path,
-        store: Store,
-        settings: Settings,
-        workers: int,
-        progress: Progress,
-        cache_bytes: int,
-    ) -> None:
+    def __init__(self, workspace: Path, store: Store, settings: Settings, options: Options) -> None:
         self.workspace = workspace
         self.store = store
         self.settings = settings
-        self.workers = workers
-        self.progress = progress
-        self.cache_bytes = cache_bytes
+        self.options = options
         self.recent = Recent()
+        self.watch = Stopwatch()
         self.streams = store.streams()
         self.scenes: dict[str, Scene] = {}
         self.tasks: dict[int, Task] = {}
-        self.failed: dict[str, str] = {}
+        self.names: dict[int, str] = {}
+        self.report = Report(iso(store.clock or 0.0), options.workers)
         self.parcels = no_parcels()
 
     def advance(self, goal: float) -> Outcome:
@@ -358,94 +446,231 @@ class _Run:
 
         A call that is killed anywhere can so be repeated as it was.
         """
-        for folder in (self.workspace, self._cache, self.workspace / PRODUCTS):
+        for folder in (self.workspace, self._cache, self._templates, *self._outputs):
             clean(folder)
-        self.parcels = self.store.living()
-        waiting, late = self._look()
+        with self.watch.stage("load"):
+            self.parcels = self.store.living(_horizon(self.settings.parcels))
+            waiting, late, repeated = self._look()
+            self._look_after_templates()
         todo = [one for one in waiting if to_seconds(one.start) < goal]
         self._process(todo)
         self.parcels, ends = lost_until(self.parcels, goal, self.settings.parcels, self.streams)
         self.store.add_lost(ends)
-        products = write_all(self.store, self.workspace / PRODUCTS, self.settings)
+        self.report.lost(ends)
+        products: list[Path] = []
+        if self.options.products:
+            with self.watch.stage("products"):
+                products = write_all(self.store, self.workspace / PRODUCTS, self.settings)
         self.store.set_clock(goal)
         log.info("processed until %s: %d passes", iso(goal), len(todo))
-        return Outcome(len(todo), iso(goal), self.failed, tuple(late), tuple(products))
+        path = self._report(goal, late, products)
+        failed = self.report.failed
+        return Outcome(
+            len(todo), iso(goal), failed, tuple(late), tuple(products), path, tuple(repeated)
+        )
 
     @property
     def _cache(self) -> Path:
         return self.workspace / CACHE
 
-    def _look(self) -> tuple[list[Pass], list[str]]:
+    @property
+    def _templates(self) -> Path:
+        return self.workspace / TEMPLATES
+
+    @property
+    def _outputs(self) -> tuple[Path, Path]:
+        return self.workspace / PRODUCTS, self.workspace / REPORTS
+
+    def _look(self) -> tuple[list[Pass], list[str], list[str]]:
         self.scenes = {scene.id: scene for scene in self.store.scenes()}
         found = queue_of(self.store, list(self.scenes.values()))
-        frame = self.store.passes()
-        for index, names in zip(frame["pass_index"], frame["scene_ids"], strict=True):
-            frames = tuple(self.scenes[name] for name in names.split(",") if name)
-            self.tasks[int(index)] = self._task(_in_time(frames))
-        return found.waiting, [scene.id for scene in found.late]
+        for row in self.store.passes().to_dict("records"):
+            names = row["scene_ids"].split(",")
+            frames = tuple(self.scenes[name] for name in names if name)
+            self._remember(row["pass_index"], row["pass_id"], frames, row["image_key"])
+        return (
+            found.waiting,
+            [scene.id for scene in found.late],
+            [scene.id for scene in found.repeated],
+        )
 
-    def _task(self, scenes: tuple[Scene, ...]) -> Task:
-        return Task(scenes, self.settings, self._cache, self.cache_bytes)
+    def _remember(self, index: int, name: str, scenes: tuple[Scene, ...], key: str) -> None:
+        self.names[index] = name
+        self.tasks[index] = self._task(_in_time(scenes), key)
+
+    def _task(self, scenes: tuple[Scene, ...], key: str = "") -> Task:
+        folders = (self._cache, self._templates)
+        return Task(scenes, self.settings, *folders, self.options.cache_bytes, key)
+
+    def _look_after_templates(self) -> None:
+        """Keep the images that living parcels need; the others may go."""
+        seen = self.parcels.pass_index >= 0
+        both = (self.parcels.pass_index[seen], self.parcels.reference_pass[seen])
+        needed = {self.tasks[index].key for index in np.unique(np.concatenate(both)).tolist()}
+        drop_templates(self._templates, needed)
 
     def _process(self, todo: Sequence[Pass]) -> None:
-        tasks = [self._task(one.scenes) for one in todo]
-        # One worker computes a pass when it is needed; more run ahead of the fold.
-        ahead = 0 if self.workers == 1 else 2 * self.workers
-        with executor(self.workers) as pool:
-            ready = in_order(pool, prepare, tasks, ahead)
-            for one, prepared in zip(self.progress(todo), ready, strict=True):
-                self._fold(one, prepared)
+        waiting = [self._task(one.scenes) for one in todo]
+        with tasks(self.options.workers) as pool:
+            # One worker computes a pass when it is needed; more run ahead of the fold.
+            ahead = 0 if pool.slots == 1 else 2 * pool.slots
+            ready = in_order(pool, prepare, waiting, ahead)
+            for one in self.options.progress(todo):
+                with self.watch.stage("wait for images"):
+                    prepared = next(ready)
+                self._fold(one, prepared, pool)
 
-    def _fold(self, one: Pass, prepared: Prepared) -> None:
+    def _fold(self, one: Pass, prepared: Prepared, pool: Tasks) -> None:
         index = self.store.next_pass_index()
-        self.failed |= prepared.failed
+        self.report.failed |= prepared.failed
         for name, reason in prepared.failed.items():
             log.warning("scene %s of pass %s left out: %s", name, one.id, reason)
         if not prepared.scenes:
             record = _record(one, index, prepared, (), np.nan)
-            self.store.add_failed_pass(record, next(iter(prepared.failed.values())))
+            reason = next(iter(prepared.failed.values()))
+            self.store.add_failed_pass(record, reason)
+            self.report.passes.append(PassReport(one.id, iso(to_seconds(one.start)), reason))
             return
-        task = self._task(prepared.scenes)
-        self.tasks[index] = task
-        image, features = self.recent.get(index, task)
-        fold = fold_pass(
-            self.parcels,
-            image,
-            index,
-            to_seconds(one.start),
-            lambda source, xy: self._match(source, index, xy),
-            self.streams,
-            self.settings.parcels,
-            self.settings.first_guess.max_speed,
-            self.store.next_parcel_id(),
-        )
-        record = _record(one, index, prepared, image.polarisations, float(image.node_time.mean()))
-        settings = self.settings.as_json()
-        self.store.add_fold(record, fold, settings, features.weights_sha256)
+        self._remember(index, one.id, prepared.scenes, prepared.key)
+        told = PassReport(one.id, iso(to_seconds(one.start)))
+        told.seconds["image"] = prepared.seconds
+        watch = Stopwatch()
+        with watch.stage("load image"):
+            image, features = self.recent.get(self.tasks[index])
+        with watch.stage("fold"):
+            fold = fold_pass(
+                self.parcels,
+                image,
+                index,
+                to_seconds(one.start),
+                lambda wanted: self._match(index, wanted, pool, told),
+                self.streams,
+                self.settings.parcels,
+                self.settings.first_guess.max_speed,
+                self.store.next_parcel_id(),
+            )
+        with watch.stage("write"):
+            record = _record(
+                one, index, prepared, image.polarisations, float(image.node_time.mean())
+            )
+            keep_template(self.tasks[index], (image, features))
+            settings = self.settings.as_json()
+            self.store.add_fold(record, fold, settings, features.weights_sha256)
         self.parcels = fold.parcels
-        log.info("pass %s: %s", one.id, _told(fold))
+        self._look_after_templates()
+        self._tell(told, fold, watch)
 
-    def _match(self, source: int, target: int, xy: Float) -> Vectors:
-        """Track points from an earlier pass; one that cannot be read any more shows nothing."""
-        second, second_features = self.recent.get(target, self.tasks[target])
-        try:
-            first, first_features = self.recent.get(source, self.tasks[source])
-        except SceneError as error:
-            log.warning("source pass %d cannot be used: %s", source, error)
-            return nothing_seen(xy)
-        bands = [name for name in first.polarisations if name in second.polarisations]
-        if not bands:
-            log.warning("passes %d and %d have no polarisation in common", source, target)
-            return nothing_seen(xy)
-        return match_images(
-            select_bands(first, bands),
-            first_features,
-            select_bands(second, bands),
-            second_features,
-            xy,
-            self.settings.first_guess,
-            self.settings.mcc,
-        )
+    def _match(
+        self, target: int, wanted: Sequence[Wanted], pool: Tasks, told: PassReport
+    ) -> list[Vectors]:
+        """Track points from earlier passes; one that cannot be read any more shows nothing."""
+        begun = time.perf_counter()
+        jobs = [pool.submit(match_pair, self._pair(one, target), urgent=True) for one in wanted]
+        found = []
+        for one, job in zip(wanted, jobs, strict=True):
+            try:
+                matched = job.result()
+            except SceneError as error:
+                name = self.names[one.source_pass]
+                log.warning("source pass %s cannot be used: %s", name, error)
+                self.report.failed_pairs[f"{name} {self.names[target]}"] = str(error)
+                matched = Matched(nothing_seen(one.xy), 0.0)
+            told.seconds["match"] = told.seconds.get("match", 0.0) + matched.seconds
+            found.append(matched.vectors)
+        told.waited += time.perf_counter() - begun
+        return found
+
+    def _pair(self, one: Wanted, target: int) -> PairTask:
+        guess = self.settings.first_guess.model_copy(update={"max_speed": one.max_speed})
+        settings = self.settings.model_copy(update={"first_guess": guess})
+        source, second = self.tasks[one.source_pass], self.tasks[target]
+        return PairTask(source, second, one.xy, settings, match_images)
+
+    def _tell(self, told: PassReport, fold: Fold, watch: Stopwatch) -> None:
+        """Put a pass into the report and the log."""
+        # What the fold waited for is the matching's.
+        watch.seconds["fold"] -= told.waited
+        told.seconds |= watch.seconds
+        told.count(fold)
+        self.report.passes.append(told)
+        self.report.add_pairs(told.id, fold, self.names)
+        log.info("pass %s: %s", told.id, told.line())
+
+    def _report(self, goal: float, late: list[str], products: list[Path]) -> Path:
+        self.report.finish(iso(goal), late, products, self.parcels, self.watch)
+        self.report.disk = {
+            "state": _size(self.workspace.glob(f"{DATABASE}*")),
+            CACHE: _size(self._cache.glob("*.npz")),
+            TEMPLATES: _size(self._templates.glob("*.npz")),
+        }
+        return write_report(self.report, self.workspace / REPORTS)
+
+
+def _size(paths: Iterable[Path]) -> int:
+    """Bytes of files."""
+    return sum(path.stat().st_size for path in paths)
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """What a worker must know to match a pair.
+
+    Attributes
+    ----------
+    source, target : Task
+        Of processed passes.
+    xy : (N, 2) float64
+        Points in the source, metres.
+    settings : Settings
+        Of the matching.
+    matcher : callable
+        Takes what :func:`lagrangian_ice.matching.match.match_images` takes.
+    """
+
+    source: Task
+    target: Task
+    xy: Float
+    settings: Settings
+    matcher: Callable[..., Vectors]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Vectors, and the seconds that they took."""
+
+    vectors: Vectors
+    seconds: float
+
+
+_HERE = threading.local()
+
+
+def match_pair(task: PairTask) -> Matched:
+    """Track points from one pass to another; the images used last stay in the worker's memory.
+
+    Raises
+    ------
+    SceneError
+        If an image cannot be had, or the two have no polarisation in common.
+    """
+    begun = time.perf_counter()
+    if not hasattr(_HERE, "recent"):
+        _HERE.recent = Recent()
+    second, second_features = _HERE.recent.get(task.target)
+    first, first_features = _HERE.recent.get(task.source)
+    bands = [name for name in first.polarisations if name in second.polarisations]
+    if not bands:
+        raise SceneError(f"{first.pass_id} and {second.pass_id}: no polarisation in common")
+    vectors = task.matcher(
+        select_bands(first, bands),
+        first_features,
+        select_bands(second, bands),
+        second_features,
+        task.xy,
+        task.settings.first_guess,
+        task.settings.mcc,
+    )
+    return Matched(vectors, time.perf_counter() - begun)
 
 
 def nothing_seen(xy: Float) -> Vectors:
@@ -483,15 +708,7 @@ def _record(
         polarisations=",".join(polarisations or first.polarisations),
         scene_ids=tuple(scene.id for scene in prepared.scenes),
         failed=prepared.failed,
-    )
-
-
-def _told(fold: Fold) -> str:
-    seen = int((fold.observations.source_pass >= 0).sum())
-    births = len(fold.observations.parcel_id) - seen
-    return (
-        f"{seen} parcels found, {len(fold.missed)} not, {births} born, "
-        f"{len(fold.ends.parcel_id)} ended"
+        image_key=prepared.key,
     )
 
 
@@ -502,7 +719,7 @@ def _in_time(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
 def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
     """Write all products of the state; none while no pass is done."""
     passes = store.passes()
-    passes = passes[passes["reason"] == ""].drop(columns="reason")
+    passes = passes[passes["reason"] == ""].drop(columns=["reason", "image_key"])
     if passes.empty:
         return []
     header = Header(settings, store.weights_sha256, "lagrangian-ice advance")
@@ -558,7 +775,8 @@ def export(
     high = np.inf if end is None else to_seconds(end)
     with Store(workspace) as store:
         passes = store.passes()
-        passes = passes[(passes["reason"] == "") & (passes["time"] < high)].drop(columns="reason")
+        passes = passes[(passes["reason"] == "") & (passes["time"] < high)]
+        passes = passes.drop(columns=["reason", "image_key"])
 
         def observations(number: int) -> Iterator[pd.DataFrame]:
             for frame in store.observation_chunks(number):

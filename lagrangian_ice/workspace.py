@@ -11,7 +11,7 @@ import pandas as pd
 from lagrangian_ice.output.names import stream_letter
 from lagrangian_ice.parcels.fold import Stream
 from lagrangian_ice.parcels.population import EndReason, State
-from lagrangian_ice.parcels.queue import Queue, queue
+from lagrangian_ice.parcels.queue import Queue, queue, repetitions
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.scenes.catalogue import Unreadable, find_scenes, scene_as_dict
 from lagrangian_ice.scenes.passes import Pass
@@ -119,6 +119,8 @@ def status(workspace: Path) -> dict[str, object]:
             "passes_failed": int((passes["reason"] != "").sum()),
             "passes_waiting": len(found.waiting),
             "late_scenes": [scene.id for scene in found.late],
+            "repeated_scenes": [scene.id for scene in found.repeated],
+            "replaced_scenes": sorted(store.replaced()),
             "failed_scenes": failed,
             "unreadable": {str(path): why for path, why in store.unreadable().items()},
             "passes": [_pass_entry(row) for row in passes.to_dict("records")]
@@ -169,7 +171,8 @@ def list_scenes(workspace: Path, paths: Sequence[Path] = ()) -> list[dict[str, o
     -------
     list of dict
         As ``scenes list --json`` prints them; ``status`` is ``readable``, ``unreadable``,
-        or in a workspace ``waiting``, ``done``, ``failed`` or ``late``.
+        or in a workspace ``waiting``, ``done``, ``failed``, ``late``, ``repeated`` (another
+        processing of a scene that is there) or ``replaced``.
 
     Raises
     ------
@@ -186,11 +189,14 @@ def list_scenes(workspace: Path, paths: Sequence[Path] = ()) -> list[dict[str, o
 
 def _catalogue(store: Store) -> list[dict[str, object]]:
     scenes = store.scenes()
-    late = {scene.id for scene in queue_of(store, scenes).late}
+    found = queue_of(store, scenes)
+    states = dict.fromkeys(store.replaced(), "replaced")
+    states |= {scene.id: "late" for scene in found.late}
+    states |= {scene.id: "repeated" for scene in found.repeated}
     taken = store.pass_scenes()
     entries = []
     for scene in scenes:
-        state = "late" if scene.id in late else "waiting"
+        state = states.get(scene.id, "waiting")
         reason = taken.get(scene.id, "")
         if scene.id in taken:
             state = "failed" if reason else "done"
@@ -204,7 +210,11 @@ def queue_of(store: Store, scenes: Sequence[Scene]) -> Queue:
     frame = store.passes()
     done = dict(zip(frame["pass_id"], frame["start"], strict=True))
     begun = min((one.date for one in store.streams()), default=None)
-    return queue(scenes, list(store.pass_scenes()), done, store.clock, begun)
+    replaced = store.replaced()
+    current = [scene for scene in scenes if scene.id not in replaced]
+    again = repetitions(current, store.order_added())
+    hidden = [scene for scene in current if scene.id in again]
+    return queue(current, list(store.pass_scenes()), done, store.clock, begun, hidden)
 
 
 def _stacked(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lagrangian_ice.cli.common import EXIT_ERROR, Env, changed, common, tell_unreadable
+from lagrangian_ice.cli.common import EXIT_ERROR, Env, changed, common, moment, tell_unreadable
 
 if TYPE_CHECKING:
-    from lagrangian_ice.workflow import Outcome
+    from lagrangian_ice.parcels.plan import PlannedPass
+    from lagrangian_ice.workflow import Options, Outcome
 
 
 @click.command()
@@ -62,53 +64,108 @@ def seed(
 
 
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of the commands that process passes."""
-    workers = click.option(
+    """Options of the commands that process passes; the command gets ``how``, a dictionary."""
+
+    @click.option(
         "--workers",
         type=click.IntRange(1, 1024),
         default=1,
         show_default=True,
-        help="Processes that prepare passes.",
+        help="Processes that prepare passes and match pairs.",
     )
-    cache = click.option(
+    @click.option("--threads", is_flag=True, help="Threads instead of processes.")
+    @click.option(
+        "--scheduler", metavar="ADDRESS", help="Use a running Dask cluster, as tcp://host:8786."
+    )
+    @click.option(
         "--cache-gb",
         type=click.FloatRange(min=0),
         help="Disk that geocoded passes may take [default: 30].",
     )
-    return workers(cache(command))
+    @click.option("--products/--no-products", default=True, help="Rewrite the products at the end.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        workers: int,
+        threads: bool,
+        scheduler: str | None,
+        cache_gb: float | None,
+        products: bool,
+        **kwargs: Any,
+    ) -> Any:
+        if scheduler is not None and (threads or workers > 1):
+            raise click.UsageError("give either --scheduler or --workers")
+        how = {
+            "workers": (workers, "threads" if threads else "processes", scheduler),
+            "cache_gb": cache_gb,
+            "products": products,
+        }
+        return command(*args, how=how, **kwargs)
+
+    return wrapped
+
+
+def options_of(env: Env, how: dict[str, Any]) -> Options:
+    """Options of the workflow."""
+    from lagrangian_ice.engine import Workers
+    from lagrangian_ice.parcels.prepare import CACHE_BYTES
+    from lagrangian_ice.workflow import Options
+
+    size = how["cache_gb"]
+    return Options(
+        workers=Workers(*how["workers"]),
+        progress=lambda passes: env.progress(passes, "passes"),
+        cache_bytes=CACHE_BYTES if size is None else int(size * 2**30),
+        products=how["products"],
+    )
 
 
 @click.command()
 @click.option("--days", type=float, help="Process the passes of the next N days.")
 @click.option("--until", help="Process the passes before this date.")
+@click.option("--plan", "planned", is_flag=True, help="List passes and pairs and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --plan: a list of objects.")
 @engine_options
 @common
 def advance(
-    env: Env, days: float | None, until: str | None, workers: int, cache_gb: float | None
+    env: Env,
+    days: float | None,
+    until: str | None,
+    planned: bool,
+    as_json: bool,
+    how: dict[str, Any],
 ) -> int:
     """Follow the parcels through the passes of the next days and rewrite the products."""
-    if (days is None) == (until is None):
+    if days is not None and until is not None:
         raise click.UsageError("give either --days N or --until DATE")
+    if days is None and until is None and not planned:
+        raise click.UsageError("give --days N or --until DATE")
+    if as_json and not planned:
+        raise click.UsageError("--json belongs to --plan")
     from lagrangian_ice import workflow
-    from lagrangian_ice.times import parse_utc
 
+    if planned:
+        return tell_plan(
+            workflow.plan_pairs(env.workspace, days=days, until=moment(until)), as_json
+        )
     outcome = workflow.advance(
         env.workspace,
         days=days,
-        until=None if until is None else parse_utc(until),
+        until=moment(until),
         settings=None if env.config is None else env.settings(),
-        workers=workers,
-        progress=lambda passes: env.progress(passes, "passes"),
-        cache_bytes=cache_bytes(cache_gb),
+        options=options_of(env, how),
     )
     return tell_outcome(outcome)
 
 
 @click.command()
 @click.option("--from", "start", required=True, help="Date to go back to.")
+@click.option(
+    "--replace", is_flag=True, help="Take the latest of scenes that came again under another id."
+)
 @engine_options
 @common
-def rebuild(env: Env, start: str, workers: int, cache_gb: float | None) -> int:
+def rebuild(env: Env, start: str, replace: bool, how: dict[str, Any]) -> int:
     """Take the state back to a date and advance again, with the scenes that came since."""
     from lagrangian_ice import workflow
     from lagrangian_ice.times import parse_utc
@@ -117,18 +174,51 @@ def rebuild(env: Env, start: str, workers: int, cache_gb: float | None) -> int:
         env.workspace,
         parse_utc(start),
         settings=None if env.config is None else env.settings(),
-        workers=workers,
-        progress=lambda passes: env.progress(passes, "passes"),
-        cache_bytes=cache_bytes(cache_gb),
+        options=options_of(env, how),
+        replace=replace,
     )
     return tell_outcome(outcome)
 
 
-def cache_bytes(gigabytes: float | None) -> int:
-    """Bytes of the cache's limit."""
-    from lagrangian_ice.parcels.prepare import CACHE_BYTES
+def tell_plan(passes: Sequence[PlannedPass], as_json: bool) -> int:
+    """Print a plan."""
+    if as_json:
+        click.echo(json.dumps([plan_entry(one) for one in passes], indent=1))
+        return 0
+    for one in passes:
+        entry = plan_entry(one)
+        click.echo(f"{entry['start']}  {one.id}  {len(one.scenes)} scenes, {one.born} births")
+        for pair in entry["pairs"]:
+            click.echo(
+                f"  {pair['purpose']:<6} from {pair['source']}: {pair['hours']:.1f} h apart, "
+                f"{pair['overlap_km2']:.0f} km2 in common, {pair['parcels']} parcels"
+            )
+    pairs = sum(len(one.pairs) for one in passes)
+    click.echo(f"{len(passes)} passes, {pairs} pairs")
+    return 0
 
-    return CACHE_BYTES if gigabytes is None else int(gigabytes * 2**30)
+
+def plan_entry(one: PlannedPass) -> dict[str, Any]:
+    """One entry of ``advance --plan --json``."""
+    from lagrangian_ice.times import iso
+
+    return {
+        "pass": one.id,
+        "start": iso(one.start),
+        "scenes": list(one.scenes),
+        "born": one.born,
+        "pairs": [
+            {
+                "source": pair.source,
+                "target": pair.target,
+                "purpose": pair.purpose,
+                "hours": round(pair.hours, 3),
+                "overlap_km2": round(pair.overlap / 1e6, 1),
+                "parcels": pair.parcels,
+            }
+            for pair in one.pairs
+        ],
+    }
 
 
 def tell_outcome(outcome: Outcome) -> int:
@@ -136,10 +226,18 @@ def tell_outcome(outcome: Outcome) -> int:
     click.echo(f"{outcome.passes} passes processed, until {outcome.until}")
     for path in outcome.products:
         click.echo(f"wrote {path}")
+    if outcome.report is not None:
+        click.echo(f"report {outcome.report.with_suffix('.txt')}")
     if outcome.late:
         click.echo(
             f"{len(outcome.late)} scenes came after their time; "
             "`lagrangian-ice rebuild --from DATE` takes them in",
+            err=True,
+        )
+    if outcome.repeated:
+        click.echo(
+            f"{len(outcome.repeated)} scenes show again what others show and are left out; "
+            "`lagrangian-ice rebuild --from DATE --replace` takes them instead",
             err=True,
         )
     return tell_unreadable(outcome.failed)
@@ -186,6 +284,8 @@ def status_lines(found: dict[str, Any], passes: bool) -> Iterator[str]:
     )
     for name in found["late_scenes"]:
         yield f"late scene       {name}; `lagrangian-ice rebuild --from DATE` takes it in"
+    for name in found["repeated_scenes"]:
+        yield f"repeated scene   {name}; `rebuild --from DATE --replace` takes it instead"
     for name, reason in (found["failed_scenes"] | found["unreadable"]).items():
         yield f"unreadable       {reason if name in reason else f'{name}: {reason}'}"
     for line in found.get("damage", []):

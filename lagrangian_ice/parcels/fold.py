@@ -1,13 +1,24 @@
 """One pass is folded into the population: births, sightings, ends, new seeds.
 
+Which passes are matched. A pass looks for the parcels around it that were last seen
+``min_interval_hours`` to ``max_gap_days`` before: the first pass in time that comes after the
+interval takes a parcel, for ice is the less alike the longer it is apart. Its source is the pass
+it was last seen in, so that every parcel has one source and the sources of a pass share its
+parcels. There is a pair for every source that has a parcel on what the pass shows of the sea.
+
+Beside that, a parcel found whose reference (its birth, or the last sighting that was compared
+with an earlier one) is ``closure_days`` old is matched from there as well. How far the two ends
+are apart is its closure: what the templates have drifted. The sighting becomes the reference,
+at the latest when the old one is twice as old as it should be.
+
 Pure but for the matching, which is handed in: the same population and pass give the same
 result, however the days are divided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +28,39 @@ from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
-from lagrangian_ice.parcels.quality import BEST, quality_flags
+from lagrangian_ice.parcels.quality import BEST, WORST, quality_flags
+from lagrangian_ice.parcels.topology import folding
 from lagrangian_ice.parcels.transitions import Bool, Ids
 from lagrangian_ice.settings import ParcelSettings
 
-Match = Callable[[int, Float], Vectors]
-"""Displacements of points (N, 2) from the pass of an index to the pass being folded."""
+
+@dataclass(frozen=True)
+class Wanted:
+    """Points to be tracked to the pass being folded.
+
+    Attributes
+    ----------
+    source_pass : int
+        Index of the pass that they are in.
+    xy : (N, 2) float64
+        Metres.
+    max_speed : float
+        Fastest that they may have gone, m s-1.
+    """
+
+    source_pass: int
+    xy: Float
+    max_speed: float
+
+
+Match = Callable[[Sequence[Wanted]], list[Vectors]]
+"""Displacements for each request, side by side where there are workers."""
 
 HOUR, DAY = 3600.0, 86400.0
 LARGEST_MARGIN = 50_000.0
 """Metres outside the pass at which parcels are still looked for: they may have drifted in."""
+SLOWEST = 0.05
+"""Added to the speed at which a parcel has gone when it is matched from long before, m s-1."""
 _NOT_COVERED = (Status.OUT_OF_IMAGE, Status.TOO_LITTLE_DATA)
 """Statuses that say nothing about the parcel: the pass did not show the place."""
 
@@ -65,7 +99,8 @@ class Observations:
     """Sightings (N,) in one pass; a birth has no correlation and no source.
 
     ``covariance`` (N, 2, 2) is what has accumulated since birth, m2; ``source_pass`` is -1
-    at a birth.
+    at a birth. ``reference_pass`` is the earlier pass that the sighting was compared with, or
+    -1; ``closure`` how far apart the two ends are, metres, NaN where none was found.
     """
 
     parcel_id: Ids
@@ -77,6 +112,8 @@ class Observations:
     rotation: Float
     q_flag: NDArray[np.int8]
     source_pass: NDArray[np.int32]
+    reference_pass: NDArray[np.int32]
+    closure: Float
 
 
 @dataclass(frozen=True)
@@ -169,14 +206,16 @@ def fold_pass(
     next_id : int
         First id for new parcels.
     """
-    sea = image.valid & ~image.land
     parcels, lost = lost_until(parcels, start, settings, streams)
-    parcels, births = _births(parcels, image, sea, pass_index, start, streams)
-    pairs = _matched(parcels, image, sea, pass_index, start, match, settings, max_speed)
-    parcels, sightings, unseen, aground = _sightings(parcels, pairs, image, sea, pass_index)
+    parcels, births = _births(parcels, image, pass_index, start, streams)
+    view = _View(image, pass_index, start, max_speed, settings)
+    wanted = _looked_for(parcels, view)
+    pairs = [_unfolded(pair, streams, settings) for pair in _matched(parcels, view, wanted, match)]
+    parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
+    parcels, sightings, checks = _closures(parcels, sightings, view, match)
     sightings = _together(births, sightings)
     parcels, merged = _merged(parcels, sightings, settings, streams)
-    seeded = _seeded(parcels, image, sea, pass_index, start, streams, settings, next_id)
+    seeded = _seeded(parcels, image, pass_index, start, streams, settings, next_id)
     everyone = transitions.joined(parcels, seeded)
     return Fold(
         parcels=transitions.taken(everyone, transitions.living(everyone)),
@@ -184,64 +223,80 @@ def fold_pass(
         observations=_together(sightings, _birth_rows(seeded)),
         missed=unseen,
         ends=_all_ends([lost, aground, merged]),
-        pairs=pairs,
+        pairs=sorted([*pairs, *checks], key=lambda pair: pair.source_pass),
     )
 
 
-def sampled(mask: Bool, image: GeoImage, xy: Float) -> Bool:
-    """Value (N,) of a pixel mask at map positions (N, 2); False outside the image."""
-    inside = image.grid.contains(xy)
+@dataclass(frozen=True)
+class _View:
+    """The pass being folded, and the rules."""
+
+    image: GeoImage
+    pass_index: int
+    start: float
+    max_speed: float
+    settings: ParcelSettings
+
+
+def shown(image: GeoImage, xy: Float) -> Bool:
+    """Whether the pass has data on sea at map positions (N, 2)."""
+    inside, row, col = _pixels(image, xy)
+    inside[inside] = np.isfinite(image.data[:, row, col]).all(axis=0) & ~image.land[row, col]
+    return inside
+
+
+def on_land(image: GeoImage, xy: Float) -> Bool:
+    """Whether map positions (N, 2) are on land of the image."""
+    inside, row, col = _pixels(image, xy)
+    inside[inside] = image.land[row, col]
+    return inside
+
+
+def _pixels(image: GeoImage, xy: Float) -> tuple[Bool, NDArray[np.int64], NDArray[np.int64]]:
+    """Which positions are inside, and row and column of the pixels that contain those."""
+    inside = np.asarray(image.grid.contains(xy))
     # The pixel that contains a position, not a position made of it.
     row, col = np.rint(image.grid.rowcol(xy[inside])).astype(np.int64).T
-    values = np.zeros(len(xy), dtype=np.bool_)
-    values[inside] = mask[row, col]
-    return values
+    return inside, row, col
 
 
 def _births(
-    parcels: Parcels,
-    image: GeoImage,
-    sea: Bool,
-    pass_index: int,
-    start: float,
-    streams: list[Stream],
+    parcels: Parcels, image: GeoImage, pass_index: int, start: float, streams: list[Stream]
 ) -> tuple[Parcels, Observations]:
     open_streams = [one.stream for one in streams if one.date <= start < one.window_end]
     waiting = (parcels.state == State.PENDING) & np.isin(parcels.stream, open_streams)
-    waiting[waiting] = sampled(sea, image, parcels.xy[waiting])
+    waiting[waiting] = shown(image, parcels.xy[waiting])
     ids = parcels.parcel_id[waiting]
     parcels = transitions.born(parcels, ids, image.time_at(parcels.xy[waiting]), pass_index)
     return parcels, _birth_rows(transitions.taken(parcels, waiting))
 
 
-def _matched(
-    parcels: Parcels,
-    image: GeoImage,
-    sea: Bool,
-    pass_index: int,
-    start: float,
-    match: Match,
-    settings: ParcelSettings,
-    max_speed: float,
-) -> list[Pair]:
-    """Match the parcels in reach, source pass by source pass."""
-    age_limits = (settings.min_interval_hours * HOUR, settings.max_gap_days * DAY)
-    wanted = transitions.due(parcels, start, *age_limits) & (parcels.pass_index != pass_index)
-    margin = np.minimum(max_speed * (start - parcels.time[wanted]), LARGEST_MARGIN)
-    wanted[wanted] = _within(image, parcels.xy[wanted], margin)
-    pairs = []
+def _looked_for(parcels: Parcels, view: _View) -> Bool:
+    """Which parcels are due and in reach of the pass."""
+    age_limits = (view.settings.min_interval_hours * HOUR, view.settings.max_gap_days * DAY)
+    wanted = transitions.due(parcels, view.start, *age_limits)
+    wanted &= parcels.pass_index != view.pass_index
+    age = view.start - parcels.time[wanted]
+    margin = np.minimum(view.max_speed * age, LARGEST_MARGIN)
+    wanted[wanted] = _within(view.image, parcels.xy[wanted], margin)
+    return wanted
+
+
+def _matched(parcels: Parcels, view: _View, wanted: Bool, match: Match) -> list[Pair]:
+    """Match parcels from the passes they were last seen in."""
+    requests, asked = [], []
     for source in np.unique(parcels.pass_index[wanted]).tolist():
         rows = wanted & (parcels.pass_index == source)
-        covered = sampled(sea, image, parcels.xy[rows])
-        if not covered.any():
-            continue
-        vectors = match(source, parcels.xy[rows])
+        covered = shown(view.image, parcels.xy[rows])
+        if covered.any():
+            requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
+            asked.append((parcels.parcel_id[rows], covered))
+    pairs = []
+    for request, (ids, covered), vectors in zip(requests, asked, match(requests), strict=True):
         # An attempt outside the pass that found nothing says nothing.
         told = vectors.tracked | (covered & ~np.isin(vectors.status, _NOT_COVERED))
         if told.any():
-            pairs.append(
-                Pair(source, parcels.parcel_id[rows][told], rows_of_vectors(vectors, told))
-            )
+            pairs.append(Pair(request.source_pass, ids[told], rows_of_vectors(vectors, told)))
     return pairs
 
 
@@ -257,8 +312,29 @@ def _within(image: GeoImage, xy: Float, margin: Float) -> Bool:
     return np.asarray(across & (y >= ymin - margin) & (y <= ymax + margin))
 
 
+def _unfolded(pair: Pair, streams: list[Stream], settings: ParcelSettings) -> Pair:
+    """Pair without the vectors that fold the mesh of its parcels."""
+    vectors = pair.vectors
+    tracked = np.flatnonzero(vectors.tracked)
+    # Streams of several spacings are one mesh, as fine as the finest.
+    spacing = min((one.spacing for one in streams), default=settings.spacing)
+    longest = settings.max_fold_side * spacing
+    guilty = tracked[folding(vectors.xy0[tracked], vectors.xy1[tracked], longest)]
+    return replace(pair, vectors=_refused(vectors, guilty)) if len(guilty) else pair
+
+
+def _refused(vectors: Vectors, rows: NDArray[np.int64]) -> Vectors:
+    """Vectors of which some rows are outliers and have no end."""
+    changed = {
+        name: getattr(vectors, name).copy() for name in ("xy1", "covariance", "time1", "status")
+    }
+    for name, values in changed.items():
+        values[rows] = Status.OUTLIER if name == "status" else np.nan
+    return replace(vectors, **changed)
+
+
 def _sightings(
-    parcels: Parcels, pairs: list[Pair], image: GeoImage, sea: Bool, pass_index: int
+    parcels: Parcels, pairs: list[Pair], view: _View
 ) -> tuple[Parcels, Observations, Ids, Ends]:
     """Apply the vectors: who is seen where, who is missed, who has come ashore."""
     seen = [_no_observations()]
@@ -266,12 +342,12 @@ def _sightings(
     ashore = [_ends(np.empty(0, dtype=np.int64), EndReason.LAND, np.empty(0))]
     for pair in pairs:
         vectors, ids = pair.vectors, pair.parcel_id
-        on_land = vectors.tracked.copy()
-        on_land[on_land] = sampled(image.land, image, vectors.xy1[on_land])
-        found = vectors.tracked & ~on_land
+        aground = vectors.tracked.copy()
+        aground[aground] = on_land(view.image, vectors.xy1[aground])
+        found = vectors.tracked & ~aground
         unseen.append(ids[~vectors.tracked])
-        ashore.append(_ends(ids[on_land], EndReason.LAND, vectors.time1[on_land]))
-        parcels = transitions.ended(parcels, ids[on_land], EndReason.LAND)
+        ashore.append(_ends(ids[aground], EndReason.LAND, vectors.time1[aground]))
+        parcels = transitions.ended(parcels, ids[aground], EndReason.LAND)
         parcels = transitions.missed(parcels, ids[~vectors.tracked])
         parcels = transitions.observed(
             parcels,
@@ -279,11 +355,43 @@ def _sightings(
             vectors.xy1[found],
             vectors.time1[found],
             vectors.covariance[found],
-            pass_index,
+            view.pass_index,
         )
-        seen.append(_sighting_rows(parcels, pair, found, image.grid.pixel))
+        seen.append(_sighting_rows(parcels, pair, found, view.image.grid.pixel))
     all_seen = _together(*seen)
     return parcels, all_seen, np.sort(np.concatenate(unseen)), _all_ends(ashore)
+
+
+def _closures(
+    parcels: Parcels, seen: Observations, view: _View, match: Match
+) -> tuple[Parcels, Observations, list[Pair]]:
+    """Match sightings from an earlier one too where that is due, and note the difference."""
+    due_after = view.settings.closure_days * DAY
+    rows = transitions.rows_of(parcels, seen.parcel_id)
+    age = view.start - parcels.reference_time[rows]
+    due = (age >= due_after) & (parcels.reference_pass[rows] != seen.source_pass)
+    due &= due_after > 0
+    requests, asked = [], []
+    for source in np.unique(parcels.reference_pass[rows[due]]).tolist():
+        chosen = np.flatnonzero(due & (parcels.reference_pass[rows] == source))
+        start = parcels.reference_xy[rows[chosen]]
+        gone = np.linalg.norm(seen.xy[chosen] - start, axis=1) / age[chosen]
+        # Where they have gone is known: not all that ice could do must be searched.
+        speed = min(view.max_speed, 1.5 * float(gone.max()) + SLOWEST)
+        requests.append(Wanted(source, start, speed))
+        asked.append(chosen)
+    reference, closure = seen.reference_pass.copy(), seen.closure.copy()
+    flag, pairs = seen.q_flag.copy(), []
+    for request, chosen, vectors in zip(requests, asked, match(requests), strict=True):
+        closure[chosen] = np.linalg.norm(vectors.xy1 - seen.xy[chosen], axis=1)
+        over = vectors.tracked | (age[chosen] >= 2 * due_after)
+        reference[chosen[over]] = request.source_pass
+        pairs.append(Pair(request.source_pass, seen.parcel_id[chosen], vectors))
+    apart = closure > view.settings.closure_limit * view.image.grid.pixel
+    flag[apart] = WORST
+    seen = replace(seen, reference_pass=reference, closure=closure, q_flag=flag)
+    parcels = transitions.referred(parcels, seen.parcel_id[reference >= 0])
+    return parcels, seen, pairs
 
 
 def _sighting_rows(parcels: Parcels, pair: Pair, found: Bool, pixel: float) -> Observations:
@@ -299,6 +407,8 @@ def _sighting_rows(parcels: Parcels, pair: Pair, found: Bool, pixel: float) -> O
         rotation=vectors.rotation,
         q_flag=quality_flags(vectors.mcc, vectors.peak_ratio, vectors.covariance, pixel),
         source_pass=np.full(len(ids), pair.source_pass, dtype=np.int32),
+        reference_pass=np.full(len(ids), transitions.NO_PASS, dtype=np.int32),
+        closure=np.full(len(ids), np.nan),
     )
 
 
@@ -315,6 +425,8 @@ def _birth_rows(parcels: Parcels) -> Observations:
         rotation=nothing,
         q_flag=np.full(count, BEST, dtype=np.int8),
         source_pass=np.full(count, transitions.NO_PASS, dtype=np.int32),
+        reference_pass=np.full(count, transitions.NO_PASS, dtype=np.int32),
+        closure=nothing,
     )
 
 
@@ -345,7 +457,6 @@ def _merged(
 def _seeded(
     parcels: Parcels,
     image: GeoImage,
-    sea: Bool,
     pass_index: int,
     start: float,
     streams: list[Stream],
@@ -359,7 +470,7 @@ def _seeded(
     stream = max(begun, key=lambda one: (one.date, one.stream))
     row, col = transitions.nodes_within(image.grid.bounds, stream.spacing)
     nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
-    free = sampled(sea, image, nodes)
+    free = shown(image, nodes)
     begun_streams = np.isin(parcels.stream, [one.stream for one in begun])
     holders = transitions.taken(parcels, begun_streams)
     free[free] = transitions.vacant(holders, row[free], col[free], stream.spacing)

@@ -54,6 +54,12 @@ class Parcels:
         In which pass last seen.
     covariance : (N, 2, 2) float64
         Tracking error accumulated since birth, m2.
+    reference_xy : (N, 2) float64
+        Where it was at an earlier sighting, which a later pass is matched with too.
+    reference_time : (N,) float64
+        When that was, seconds since 1970.
+    reference_pass : (N,) int32
+        In which pass.
     """
 
     parcel_id: NDArray[np.int64]
@@ -66,6 +72,9 @@ class Parcels:
     time: Float
     pass_index: NDArray[np.int32]
     covariance: Float
+    reference_xy: Float
+    reference_time: Float
+    reference_pass: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.parcel_id)

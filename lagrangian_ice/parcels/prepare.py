@@ -1,13 +1,20 @@
-"""Passes made ready for matching: geocoded and with features, once, then kept on disk."""
+"""Passes made ready for matching: geocoded and with features, once, then kept on disk.
+
+Two folders. The cache holds what was used last and may be emptied at any time. A template is the
+image of a pass that a living parcel was last seen in, or is compared with: another name (hard
+link) of the file in the cache, which goes when no living parcel needs it. With it the scenes of
+processed passes may be deleted.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +24,7 @@ import numpy as np
 from lagrangian_ice import __version__
 from lagrangian_ice.engine import one_thread
 from lagrangian_ice.errors import SceneError, WorkspaceError
+from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geocode import geocode_pass
 from lagrangian_ice.images.geoimage import GeoImage
@@ -45,24 +53,42 @@ class Task:
         Frames of the pass, in time order.
     settings : Settings
         ``images.pixel`` is the working pixel.
-    cache : Path
-        Folder.
+    cache, templates : Path
+        Folders.
     limit : int
         Bytes that the cache may take.
+    key : str
+        Name under which the image was kept when the pass was processed; empty before.
     """
 
     scenes: tuple[Scene, ...]
     settings: Settings
     cache: Path
+    templates: Path
     limit: int
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Outcome of a task: the frames that are in the image, and those that failed and why."""
+    """Outcome of a task.
+
+    Attributes
+    ----------
+    scenes : tuple of Scene
+        Frames that are in the image.
+    failed : dict of str to str
+        Those that are not, and why.
+    key : str
+        Name of the image; empty where there is none.
+    seconds : float
+        Spent, 0 where the image was there already.
+    """
 
     scenes: tuple[Scene, ...]
     failed: dict[str, str]
+    key: str = ""
+    seconds: float = 0.0
 
 
 def prepare(task: Task) -> Prepared:
@@ -75,26 +101,32 @@ def prepare(task: Task) -> Prepared:
     WorkspaceError
         If the cache cannot be written.
     """
+    begun = time.perf_counter()
     try:
-        _ensure(task)
-        return Prepared(task.scenes, {})
+        path, made = _ensured(task)
+        return Prepared(task.scenes, {}, path.stem, made * (time.perf_counter() - begun))
     except SceneError as error:
         failed = _unreadable(task.scenes) or {one.id: str(error) for one in task.scenes}
     good = tuple(scene for scene in task.scenes if scene.id not in failed)
     if good:
         rest = prepare(replace(task, scenes=good))
-        return Prepared(rest.scenes, failed | rest.failed)
-    return Prepared((), failed)
+        return replace(rest, failed=failed | rest.failed, seconds=time.perf_counter() - begun)
+    return Prepared((), failed, seconds=time.perf_counter() - begun)
 
 
 def load(task: Task) -> Ready:
-    """Image and features of a pass, from the cache or made now.
+    """Image and features of a pass: its template, from the cache, or made now.
 
     Raises
     ------
     SceneError
-        If they are not in the cache and a frame cannot be read.
+        If they are not kept and a frame cannot be read.
     """
+    if task.key.endswith(_settings_digest(task.settings)):
+        for folder in (task.templates, task.cache):
+            kept = _loaded(folder / f"{task.key}.npz")
+            if kept is not None:
+                return kept
     return _loaded(_path(task)) or _make(task)
 
 
@@ -107,18 +139,46 @@ class Recent:
         How many are kept.
     """
 
-    def __init__(self, size: int = 3) -> None:
+    def __init__(self, size: int = 2) -> None:
         self._size = size
-        self._kept: OrderedDict[int, Ready] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Ready] = OrderedDict()
 
-    def get(self, pass_index: int, task: Task) -> Ready:
-        """Load a pass unless it is here."""
-        if pass_index not in self._kept:
+    def get(self, task: Task) -> Ready:
+        """Load a processed pass (its task has a key) unless it is here."""
+        name = (task.key, str(task.cache))
+        if name not in self._kept:
             while len(self._kept) >= self._size:
                 self._kept.popitem(last=False)
-            self._kept[pass_index] = load(task)
-        self._kept.move_to_end(pass_index)
-        return self._kept[pass_index]
+            self._kept[name] = load(task)
+        self._kept.move_to_end(name)
+        return self._kept[name]
+
+
+def keep_template(task: Task, ready: Ready) -> None:
+    """Keep the image of a pass for as long as parcels need it.
+
+    Raises
+    ------
+    WorkspaceError
+        If it cannot be written.
+    """
+    name = f"{task.key}.npz"
+    path = task.templates / name
+    if path.exists():
+        return
+    try:
+        path.parent.mkdir(exist_ok=True)
+        os.link(task.cache / name, path)
+    except OSError:
+        # Gone from the cache, or a disk that has no links.
+        _save(path, *ready)
+
+
+def drop_templates(folder: Path, needed: Container[str]) -> None:
+    """Remove the templates whose keys no living parcel needs."""
+    for path in folder.glob("*.npz"):
+        if path.stem not in needed:
+            path.unlink(missing_ok=True)
 
 
 def clean(folder: Path) -> None:
@@ -127,12 +187,15 @@ def clean(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _ensure(task: Task) -> None:
+def _ensured(task: Task) -> tuple[Path, bool]:
+    """Where the image is in the cache, and whether it had to be made."""
     path = _path(task)
-    if path.exists():
+    there = path.exists()
+    if there:
         os.utime(path)
     else:
         _make(task)
+    return path, not there
 
 
 def _make(task: Task) -> Ready:
@@ -165,13 +228,18 @@ def _unreadable(scenes: Sequence[Scene]) -> dict[str, str]:
 
 def _path(task: Task) -> Path:
     files = [(scene.id, _stamps(scene.path)) for scene in task.scenes]
-    settings = task.settings.features.model_dump(exclude={"weights"})
+    scenes = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:20]
+    return task.cache / f"{scenes}-{_settings_digest(task.settings)}.npz"
+
+
+def _settings_digest(settings: Settings) -> str:
+    """Short name of all that an image and its features depend on beside the scenes."""
     parts = [
-        *(__version__, files, task.settings.images.model_dump(), settings),
-        _network(task.settings.features.weights).sha256,
+        *(__version__, settings.images.model_dump()),
+        settings.features.model_dump(exclude={"weights"}),
+        _network(settings.features.weights).sha256,
     ]
-    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return task.cache / f"{digest[:32]}.npz"
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 def _stamps(path: Path) -> list[tuple[str, int, int]]:
@@ -193,23 +261,23 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
         "units": image.units,
         "weights_sha256": features.weights_sha256,
     }
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{_PART}")
+    # Where incidence angles are not told there is none to keep.
+    incidence = np.empty((0, 0)) if image.node_incidence is None else image.node_incidence
     try:
         path.parent.mkdir(exist_ok=True)
-        with temporary.open("wb") as file:
+        with in_place(path) as beside, beside.open("wb") as file:
             np.savez(
                 file,
                 about=np.array(json.dumps(about)),
                 data=image.data,
                 land=image.land,
                 node_time=image.node_time,
+                node_incidence=incidence,
                 scores=features.scores,
                 descriptors=features.descriptors,
                 valid=features.valid,
             )
-        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise WorkspaceError(f"{path}: cannot be written ({error.strerror})") from None
 
 
@@ -233,6 +301,7 @@ def _loaded(path: Path) -> Ready | None:
         data=arrays["data"],
         land=arrays["land"],
         node_time=arrays["node_time"],
+        node_incidence=arrays["node_incidence"] if arrays["node_incidence"].size else None,
     )
     sha = about["weights_sha256"]
     features = (arrays["scores"], arrays["descriptors"], arrays["valid"])

@@ -9,7 +9,7 @@ from lagrangian_ice.grid import Float
 
 GOOD_CORRELATION = 0.5
 GOOD_PEAK_RATIO = 0.8
-BEST = 0
+BEST, WORST = 0, 3
 
 
 def quality_flags(
@@ -37,4 +37,4 @@ def quality_flags(
         + (peak_ratio <= GOOD_PEAK_RATIO)
         + (known & (largest <= pixel**2))
     )
-    return np.asarray(3 - fine, dtype=np.int8)
+    return np.asarray(WORST - fine, dtype=np.int8)

@@ -15,10 +15,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.parcels import packing
 
 DATABASE = "lagrangian_ice.sqlite"
 LOCK = ".lagrangian_ice.lock"
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -30,13 +31,14 @@ CREATE TABLE scenes (
     id TEXT PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, start REAL NOT NULL,
     stop REAL NOT NULL, pass_id TEXT NOT NULL, platform TEXT NOT NULL, orbit INTEGER NOT NULL,
     polarisations TEXT NOT NULL, units TEXT NOT NULL, rows INTEGER NOT NULL,
-    cols INTEGER NOT NULL, pixel REAL NOT NULL, footprint BLOB NOT NULL
+    cols INTEGER NOT NULL, pixel REAL NOT NULL, footprint BLOB NOT NULL,
+    added INTEGER NOT NULL DEFAULT 0, replaced_by TEXT REFERENCES scenes
 ) WITHOUT ROWID;
 CREATE TABLE unreadable (path TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE passes (
     pass_index INTEGER PRIMARY KEY, pass_id TEXT NOT NULL UNIQUE, time REAL, start REAL NOT NULL,
     stop REAL NOT NULL, platform TEXT NOT NULL, orbit INTEGER NOT NULL,
-    polarisations TEXT NOT NULL, reason TEXT NOT NULL
+    polarisations TEXT NOT NULL, reason TEXT NOT NULL, image_key TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE pass_scenes (
     scene_id TEXT PRIMARY KEY REFERENCES scenes, pass_index INTEGER NOT NULL REFERENCES passes,
@@ -52,6 +54,7 @@ CREATE TABLE observations (
     time REAL NOT NULL, x REAL NOT NULL, y REAL NOT NULL, var_x REAL, var_y REAL, cov_xy REAL,
     mcc REAL, peak_ratio REAL, rotation REAL, q_flag INTEGER NOT NULL,
     source_pass INTEGER REFERENCES passes,
+    reference_pass INTEGER REFERENCES passes, closure REAL,
     PRIMARY KEY (pass_index, parcel_id)
 ) WITHOUT ROWID;
 CREATE TABLE missed (
@@ -64,17 +67,42 @@ CREATE TABLE ends (
 );
 CREATE TABLE pairs (
     pair_index INTEGER PRIMARY KEY, source_pass INTEGER NOT NULL REFERENCES passes,
-    target_pass INTEGER NOT NULL REFERENCES passes
+    target_pass INTEGER NOT NULL REFERENCES passes, count INTEGER NOT NULL DEFAULT 0,
+    vectors BLOB NOT NULL DEFAULT x''
 );
-CREATE TABLE vectors (
-    pair_index INTEGER NOT NULL REFERENCES pairs, parcel_id INTEGER NOT NULL REFERENCES parcels,
-    x0 REAL NOT NULL, y0 REAL NOT NULL, x1 REAL, y1 REAL, var_x REAL, var_y REAL, cov_xy REAL,
-    first_guess_x REAL, first_guess_y REAL, first_guess_error REAL, mcc REAL, peak_ratio REAL,
-    rotation REAL, strain_xx REAL, strain_yy REAL, strain_xy REAL, status INTEGER NOT NULL,
-    time0 REAL, time1 REAL,
-    PRIMARY KEY (pair_index, parcel_id)
-) WITHOUT ROWID;
+CREATE INDEX pairs_by_target ON pairs (target_pass);
 """
+
+
+def _from_1(connection: sqlite3.Connection) -> None:
+    """Vectors of a pair are one value; observations know what they were compared with."""
+    for statement in (
+        "ALTER TABLE scenes ADD COLUMN added INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE scenes ADD COLUMN replaced_by TEXT REFERENCES scenes",
+        "ALTER TABLE passes ADD COLUMN image_key TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE observations ADD COLUMN reference_pass INTEGER REFERENCES passes",
+        "ALTER TABLE observations ADD COLUMN closure REAL",
+        "ALTER TABLE pairs ADD COLUMN count INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE pairs ADD COLUMN vectors BLOB NOT NULL DEFAULT x''",
+        "CREATE INDEX pairs_by_target ON pairs (target_pass)",
+    ):
+        connection.execute(statement)
+    pairs = connection.execute("SELECT pair_index FROM pairs").fetchall()
+    for (pair,) in pairs:
+        rows = connection.execute(
+            f"SELECT {', '.join(packing.COLUMNS)} FROM vectors "  # noqa: S608
+            "WHERE pair_index = ? ORDER BY parcel_id",
+            (pair,),
+        ).fetchall()
+        connection.execute(
+            "UPDATE pairs SET count = ?, vectors = ? WHERE pair_index = ?",
+            (len(rows), packing.packed(rows), pair),
+        )
+    connection.execute("DROP TABLE vectors")
+
+
+MIGRATIONS = {1: _from_1}
+"""What makes each older version the next one."""
 
 
 def connect(workspace: Path, *, writable: bool, create: bool = False) -> sqlite3.Connection:
@@ -190,12 +218,38 @@ def _opened(path: Path, writable: bool) -> sqlite3.Connection:
 def _check_version(connection: sqlite3.Connection, path: Path, writable: bool) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if version == VERSION:
+        return
     if version == 0 and tables == 0 and writable:
         _create(connection)
-    elif version != VERSION:
+    elif version > VERSION:
         raise WorkspaceError(
-            f"{path}: is no state of this version (its schema is {version}, {VERSION} is known)"
+            f"{path}: was written by a later version (its schema is {version}, {VERSION} is "
+            "known here); use that version"
         )
+    elif version not in MIGRATIONS:
+        raise WorkspaceError(f"{path}: is no state of ours (its schema is {version})")
+    elif not writable:
+        raise WorkspaceError(
+            f"{path}: was written by an earlier version (schema {version}); the next "
+            "`lagrangian-ice advance` or `scenes add` brings it up to date"
+        )
+    else:
+        _migrate(connection, version)
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring an older state up to date, in one transaction."""
+    # Tables that others refer to are rebuilt and dropped.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    with transaction(connection):
+        for number in range(version, VERSION):
+            MIGRATIONS[number](connection)
+        fault = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if fault is not None:
+            raise sqlite3.IntegrityError(f"damaged: {fault[0]} refers to {fault[2]}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,32 +19,28 @@ from shapely import Polygon
 
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.parcels import schema, transitions
 from lagrangian_ice.parcels.fold import Ends, Fold, Observations, Stream
+from lagrangian_ice.parcels.packing import pack_vectors, unpacked
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
 from lagrangian_ice.scenes.scene import Scene
-from lagrangian_ice.times import from_seconds, to_seconds
+from lagrangian_ice.times import SECONDS_PER_DAY, from_seconds, to_seconds
 
 CHUNK_ROWS = 500_000
 """Observations or vectors that are held in memory at a time when a product is written."""
 
 _LAST_SEEN = (
-    "SELECT parcel_id, time, x, y, var_x, var_y, cov_xy FROM observations WHERE pass_index = ?"
+    "SELECT parcel_id, time, x, y, var_x, var_y, cov_xy, "
+    "source_pass IS NULL OR reference_pass IS NOT NULL FROM observations WHERE pass_index = ?"
 )
 _OBSERVATION_FLOATS = (
     *("time", "x", "y", "var_x", "var_y", "cov_xy"),
-    *("mcc", "peak_ratio", "rotation"),
+    *("mcc", "peak_ratio", "rotation", "closure"),
 )
-_VECTOR_FLOATS = (
-    *("x0", "y0", "x1", "y1", "var_x", "var_y", "cov_xy"),
-    *("first_guess_x", "first_guess_y", "first_guess_error", "mcc", "peak_ratio", "rotation"),
-    *("strain_xx", "strain_yy", "strain_xy", "time0", "time1"),
-)
+REFERENCE_HORIZON = 14 * SECONDS_PER_DAY
+"""Before the last pass: how far back references are looked for, unless told otherwise."""
 _NEWER = "(SELECT parcel_id FROM parcels WHERE origin_pass >= :first)"
 _TAKE_BACK = (
-    "DELETE FROM vectors WHERE pair_index IN (SELECT pair_index FROM pairs "
-    "WHERE target_pass >= :first)",
     "DELETE FROM pairs WHERE target_pass >= :first",
     "DELETE FROM missed WHERE pass_index >= :first",
     "DELETE FROM observations WHERE pass_index >= :first",
@@ -79,6 +75,8 @@ class PassRecord:
         Frames that are in its image.
     failed : dict of str to str
         Frames that could not be read, and why.
+    image_key : str
+        Name of its geocoded image among the templates.
     """
 
     pass_index: int
@@ -91,6 +89,7 @@ class PassRecord:
     polarisations: str
     scene_ids: tuple[str, ...]
     failed: dict[str, str]
+    image_key: str = ""
 
 
 class Store:
@@ -144,8 +143,9 @@ class Store:
             return self._insert_scenes(scenes, unreadable)
 
     def _insert_scenes(self, scenes: Sequence[Scene], unreadable: dict[Path, str]) -> int:
-        before = self._db.total_changes
-        self._insert("INSERT OR IGNORE INTO scenes", [_scene_row(scene) for scene in scenes])
+        first, before = self._next("scenes", "added", 1), self._db.total_changes
+        known = [_scene_row(scene, first + i) for i, scene in enumerate(scenes)]
+        self._insert("INSERT OR IGNORE INTO scenes", known)
         added = self._db.total_changes - before
         rows = [(str(path), reason) for path, reason in unreadable.items()]
         self._insert("INSERT OR REPLACE INTO unreadable", rows)
@@ -156,6 +156,21 @@ class Store:
     def scenes(self) -> list[Scene]:
         """Catalogued scenes in order of start, then id."""
         return [_scene(row) for row in self._rows("SELECT * FROM scenes ORDER BY start, id")]
+
+    def order_added(self) -> dict[str, int]:
+        """When each scene was catalogued: higher is later."""
+        return dict(self._rows("SELECT id, added FROM scenes"))
+
+    def replaced(self) -> set[str]:
+        """Ids of the scenes that others were asked to replace."""
+        rows = self._rows("SELECT id FROM scenes WHERE replaced_by IS NOT NULL")
+        return {str(row[0]) for row in rows}
+
+    def replace_scenes(self, successors: dict[str, str]) -> None:
+        """Let scenes (keys) be replaced by others from now on."""
+        with self._transaction():
+            rows = [(new, old) for old, new in successors.items()]
+            self._db.executemany("UPDATE scenes SET replaced_by = ? WHERE id = ?", rows)
 
     def unreadable(self) -> dict[Path, str]:
         """Paths that could not be opened, and why."""
@@ -248,9 +263,9 @@ class Store:
             self._insert("INSERT INTO ends", _end_rows(fold.ends, index))
             for pair in fold.pairs:
                 number = self._next("pairs", "pair_index", 0)
-                self._insert("INSERT INTO pairs", [(number, pair.source_pass, index)])
-                rows = _vector_rows(number, pair.parcel_id, pair.vectors)
-                self._insert("INSERT INTO vectors", rows)
+                vectors = pack_vectors(pair.parcel_id, pair.vectors)
+                row = (number, pair.source_pass, index, len(pair.parcel_id), vectors)
+                self._insert("INSERT INTO pairs", [row])
             self._set_meta("settings", settings)
             self._set_meta("weights_sha256", weights)
 
@@ -292,8 +307,16 @@ class Store:
 
     # What there is
 
-    def living(self) -> Parcels:
-        """All parcels that have not ended, in order of id."""
+    def living(self, horizon: float = REFERENCE_HORIZON) -> Parcels:
+        """All parcels that have not ended, in order of id.
+
+        Parameters
+        ----------
+        horizon : float
+            References are looked for so long before the last pass, seconds. No reference of a
+            parcel that lives is older than twice the sum of the time after which it is due
+            and the gap after which a parcel ends.
+        """
         rows = self._rows(
             "SELECT p.parcel_id, p.stream, p.seed_row, p.seed_col, s.spacing, s.date "
             "FROM parcels p JOIN streams s USING (stream) LEFT JOIN ends e USING (parcel_id) "
@@ -305,33 +328,43 @@ class Store:
         fields = dict(vars(population))
         fields["stream"] = stream.astype(np.int32)
         fields["xy"] = np.stack([col, row], axis=-1) * table[:, 4:5]
-        self._put_last_seen(fields, table[:, 5])
+        fields["reference_xy"] = fields["xy"].copy()
+        self._put_last_seen(fields, table[:, 5], horizon)
         return Parcels(**fields)
 
-    def _put_last_seen(self, fields: dict[str, Any], begun: Float) -> None:
+    def _put_last_seen(self, fields: dict[str, Any], begun: Float, horizon: float) -> None:
         """Go back pass by pass until every parcel that can have been seen has been found."""
         ids, open_ = fields["parcel_id"], np.ones(len(begun), dtype=np.bool_)
+        unreferred = np.ones(len(begun), dtype=np.bool_)
         dormant = np.zeros(len(begun), dtype=np.bool_)
-        for index, start in self._rows("SELECT pass_index, start FROM passes ORDER BY 1 DESC"):
-            if not (open_ & (begun <= start)).any():
+        passes = self._rows("SELECT pass_index, start FROM passes ORDER BY 1 DESC")
+        oldest = max((start for _, start in passes), default=0.0) - horizon
+        for index, start in passes:
+            possible = begun <= start
+            if not ((open_ | (unreferred & (start >= oldest))) & possible).any():
                 break
-            missed = self._rows("SELECT parcel_id FROM missed WHERE pass_index = ?", (index,))
-            dormant[_places(ids, _matrix(missed, 1))[0]] |= True
-            seen = _matrix(self._rows(_LAST_SEEN, (index,)), 7)
+            if (open_ & possible).any():
+                missed = self._rows("SELECT parcel_id FROM missed WHERE pass_index = ?", (index,))
+                dormant[_places(ids, _matrix(missed, 1))[0]] |= True
+            seen = _matrix(self._rows(_LAST_SEEN, (index,)), 8)
             place, known = _places(ids, seen)
-            place, seen = place[open_[place]], seen[known][open_[place]]
+            seen = seen[known]
+            _put_references(fields, unreferred, place, seen, index)
+            place, seen = place[open_[place]], seen[open_[place]]
             open_[place] = False
             fields["state"][place] = np.where(dormant[place], State.DORMANT, State.ALIVE)
             fields["pass_index"][place] = index
             fields["time"][place] = seen[:, 1]
             fields["xy"][place] = seen[:, 2:4]
-            fields["covariance"][place] = _covariance(seen[:, 4:])
+            fields["covariance"][place] = _covariance(seen[:, 4:7])
+        for name, last in _REFERENCES.items():
+            fields[name][unreferred] = fields[last][unreferred]
 
     def passes(self) -> pd.DataFrame:
         """All processed passes, in order; ``reason`` says why one failed."""
         frame = self._frame(
             "SELECT pass_index, pass_id, time, start, stop, platform, orbit, polarisations, "
-            "reason FROM passes ORDER BY pass_index"
+            "reason, image_key FROM passes ORDER BY pass_index"
         )
         rows = self._rows("SELECT pass_index, scene_id, reason FROM pass_scenes ORDER BY scene_id")
         names: dict[int, list[str]] = {}
@@ -376,7 +409,7 @@ class Store:
         frame = self._frame(
             "SELECT o.parcel_id, o.pass_index, o.time, o.x, o.y, o.var_x, o.var_y, o.cov_xy, "  # noqa: S608
             "o.mcc, o.peak_ratio, o.rotation, o.q_flag, ifnull(o.source_pass, -1) AS "
-            "source_pass_index FROM passes p CROSS JOIN observations o "
+            "source_pass_index, o.closure FROM passes p CROSS JOIN observations o "
             "ON o.pass_index = p.pass_index AND o.parcel_id BETWEEN :first AND :last "
             f"JOIN parcels q ON q.parcel_id = o.parcel_id {condition}"
             "ORDER BY o.parcel_id, o.pass_index",
@@ -386,25 +419,32 @@ class Store:
 
     def vector_chunks(self, stream: int | None = None) -> Iterator[pd.DataFrame]:
         """All vectors, in order of pair and parcel, of one stream or of all."""
-        counts = self._rows("SELECT pair_index, count(*) FROM vectors GROUP BY pair_index")
-        first, held = 0, 0
-        for pair, count in counts:
-            held += count
-            if held >= CHUNK_ROWS:
-                yield self._vectors(first, pair, stream)
-                first, held = pair + 1, 0
-        if held:
-            yield self._vectors(first, counts[-1][0], stream)
+        members = self._members(stream)
+        held: list[pd.DataFrame] = []
+        for pair, count in self._rows("SELECT pair_index, count FROM pairs ORDER BY pair_index"):
+            held.append(self._vectors(pair, count, members))
+            if sum(map(len, held)) >= CHUNK_ROWS:
+                yield pd.concat(held, ignore_index=True)
+                held = []
+        if sum(map(len, held)):
+            yield pd.concat(held, ignore_index=True)
 
-    def _vectors(self, first: int, last: int, stream: int | None) -> pd.DataFrame:
-        condition = "" if stream is None else "AND p.stream = :stream "
-        frame = self._frame(
-            "SELECT v.* FROM vectors v JOIN parcels p USING (parcel_id) "  # noqa: S608
-            f"WHERE v.pair_index BETWEEN :first AND :last {condition}"
-            "ORDER BY v.pair_index, v.parcel_id",
-            {"first": first, "last": last, "stream": stream},
-        )
-        return _with_floats(frame, _VECTOR_FLOATS)
+    def _members(self, stream: int | None) -> NDArray[np.int64]:
+        """Ids of a stream's parcels, in order."""
+        condition = "" if stream is None else "WHERE stream = :stream "
+        query = f"SELECT parcel_id FROM parcels {condition}ORDER BY parcel_id"  # noqa: S608
+        rows = self._rows(query, {"stream": stream})
+        return np.array(rows, dtype=np.int64).reshape(-1)
+
+    def _vectors(self, pair: int, count: int, members: NDArray[np.int64]) -> pd.DataFrame:
+        value = self._rows("SELECT vectors FROM pairs WHERE pair_index = ?", (pair,))[0][0]
+        try:
+            frame = unpacked(value, count)
+        except ValueError as error:
+            raise WorkspaceError(f"{self.path}: damaged: pair {pair}: {error}") from None
+        frame.insert(0, "pair_index", pair)
+        frame = frame[np.isin(frame["parcel_id"], members)]
+        return frame.sort_values("parcel_id", kind="stable")
 
     def end_reasons(self) -> list[tuple[int, int]]:
         """How many parcels that were once seen ended for each reason."""
@@ -426,16 +466,18 @@ class Store:
     def _transaction(self) -> AbstractContextManager[None]:
         return _told_transaction(self._db, self.path)
 
-    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        if rows:
-            marks = ",".join("?" * len(rows[0]))
-            self._db.executemany(f"{statement} VALUES ({marks})", rows)
+    def _insert(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+        rows = iter(rows)
+        first = next(rows, None)
+        if first is not None:
+            marks = ",".join("?" * len(first))
+            self._db.executemany(f"{statement} VALUES ({marks})", chain([first], rows))
 
     def _insert_pass(self, record: PassRecord, reason: str) -> None:
         time = None if np.isnan(record.time) else record.time
         row = (record.pass_index, record.pass_id, time, record.start, record.stop)
-        row_more = (record.platform, record.orbit, record.polarisations, reason)
-        self._insert("INSERT INTO passes", [row + row_more])
+        more = (record.platform, record.orbit, record.polarisations, reason, record.image_key)
+        self._insert("INSERT INTO passes", [row + more])
         frames = chain(((name, "") for name in record.scene_ids), record.failed.items())
         rows = [(name, record.pass_index, why) for name, why in frames]
         self._insert("INSERT INTO pass_scenes", rows)
@@ -468,11 +510,12 @@ def _told_transaction(db: sqlite3.Connection, path: Path) -> Iterator[None]:
         yield
 
 
-def _scene_row(scene: Scene) -> tuple[object, ...]:
+def _scene_row(scene: Scene, added: int) -> tuple[object, ...]:
     return (
         *(scene.id, str(scene.path), scene.kind, to_seconds(scene.start), to_seconds(scene.stop)),
         *(scene.pass_id, scene.platform, scene.orbit, ",".join(scene.polarisations), scene.units),
         *(scene.shape[0], scene.shape[1], scene.pixel, shapely.to_wkb(scene.footprint)),
+        *(added, None),
     )
 
 
@@ -502,23 +545,18 @@ def _parcel_rows(parcels: Parcels, origin: int) -> list[tuple[object, ...]]:
     return [(*row, origin) for row in _rowwise(*columns)]
 
 
-def _observation_rows(seen: Observations, index: int) -> list[tuple[object, ...]]:
+def _observation_rows(seen: Observations, index: int) -> Iterator[tuple[object, ...]]:
     c = seen.covariance
     floats = (seen.time, *seen.xy.T, c[:, 0, 0], c[:, 1, 1], c[:, 0, 1])
     quality = (seen.mcc, seen.peak_ratio, seen.rotation, seen.q_flag)
-    source = [None if i < 0 else i for i in seen.source_pass.tolist()]
-    rows = _rowwise(seen.parcel_id, *floats, *quality)
-    return [(index, *row, came) for row, came in zip(rows, source, strict=True)]
+    columns = [column.tolist() for column in (seen.parcel_id, *floats, *quality, seen.closure)]
+    passes = (_or_null(seen.source_pass), _or_null(seen.reference_pass))
+    # SQLite stores NaN as NULL by itself.
+    return zip(repeat(index), *columns[:-1], *passes, columns[-1], strict=False)
 
 
-def _vector_rows(number: int, ids: NDArray[np.int64], v: Vectors) -> list[tuple[object, ...]]:
-    c = v.covariance
-    columns = (
-        *(ids, *v.xy0.T, *v.xy1.T, c[:, 0, 0], c[:, 1, 1], c[:, 0, 1]),
-        *(*v.first_guess.T, v.first_guess_error, v.mcc, v.peak_ratio, v.rotation),
-        *(*v.strain.T, v.status, v.time0, v.time1),
-    )
-    return [(number, *row) for row in _rowwise(*columns)]
+def _or_null(index: NDArray[np.int32]) -> list[int | None]:
+    return [None if i < 0 else i for i in index.tolist()]
 
 
 def _end_rows(ends: Ends, index: int | None) -> list[tuple[object, ...]]:
@@ -530,6 +568,25 @@ def _end_rows(ends: Ends, index: int | None) -> list[tuple[object, ...]]:
 def _rowwise(*columns: NDArray[Any]) -> list[tuple[Any, ...]]:
     # SQLite stores NaN as NULL by itself.
     return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+_REFERENCES = {"reference_xy": "xy", "reference_time": "time", "reference_pass": "pass_index"}
+
+
+def _put_references(
+    fields: dict[str, Any],
+    unreferred: NDArray[np.bool_],
+    place: NDArray[np.int64],
+    seen: Float,
+    index: int,
+) -> None:
+    """Take the latest sighting that later ones are compared with."""
+    chosen = unreferred[place] & (seen[:, 7] == 1)
+    place, seen = place[chosen], seen[chosen]
+    unreferred[place] = False
+    fields["reference_pass"][place] = index
+    fields["reference_time"][place] = seen[:, 1]
+    fields["reference_xy"][place] = seen[:, 2:4]
 
 
 def _matrix(rows: Sequence[tuple[Any, ...]], columns: int) -> Float:

@@ -47,6 +47,7 @@ def planted(
     ids = np.asarray(parcel_id, dtype=np.int64)
     count = len(ids)
     rows, cols = (np.asarray(values, dtype=np.int32) for values in (seed_row, seed_col))
+    xy = np.stack([cols, rows], axis=-1).astype(np.float64) * spacing
     return Parcels(
         parcel_id=ids,
         stream=np.full(count, stream, dtype=np.int32),
@@ -54,10 +55,13 @@ def planted(
         seed_col=cols,
         state=np.full(count, State.PENDING, dtype=np.int8),
         end_reason=np.full(count, EndReason.NOT_ENDED, dtype=np.int8),
-        xy=np.stack([cols, rows], axis=-1).astype(np.float64) * spacing,
+        xy=xy,
         time=np.full(count, np.nan),
         pass_index=np.full(count, NO_PASS, dtype=np.int32),
         covariance=np.zeros((count, 2, 2)),
+        reference_xy=xy,
+        reference_time=np.full(count, np.nan),
+        reference_pass=np.full(count, NO_PASS, dtype=np.int32),
     )
 
 
@@ -96,12 +100,14 @@ def rows_of(parcels: Parcels, parcel_id: ArrayLike) -> NDArray[np.int64]:
         If an id is asked for twice or is not there.
     """
     ids = np.asarray(parcel_id, dtype=np.int64)
-    if len(np.unique(ids)) != len(ids):
+    in_order = np.sort(ids)
+    if (in_order[1:] == in_order[:-1]).any():
         raise ValueError("a parcel is named twice in one transition")
     order = np.argsort(parcels.parcel_id, kind="stable")
-    place = np.searchsorted(parcels.parcel_id, ids, sorter=order)
+    there = parcels.parcel_id[order]
+    place = np.searchsorted(there, ids)
     found = place < len(order)
-    found[found] = parcels.parcel_id[order[place[found]]] == ids[found]
+    found[found] = there[place[found]] == ids[found]
     if not found.all():
         raise ValueError(f"parcel {ids[~found][0]} is not in the population")
     return np.asarray(order[place], dtype=np.int64)
@@ -127,6 +133,8 @@ def born(parcels: Parcels, parcel_id: ArrayLike, time: Float, pass_index: int) -
         time=_put(parcels.time, rows, time),
         pass_index=_put(parcels.pass_index, rows, pass_index),
         covariance=_put(parcels.covariance, rows, 0.0),
+        reference_time=_put(parcels.reference_time, rows, time),
+        reference_pass=_put(parcels.reference_pass, rows, pass_index),
     )
 
 
@@ -165,6 +173,23 @@ def observed(
         time=_put(parcels.time, rows, time),
         pass_index=_put(parcels.pass_index, rows, pass_index),
         covariance=_put(parcels.covariance, rows, parcels.covariance[rows] + covariance),
+    )
+
+
+def referred(parcels: Parcels, parcel_id: ArrayLike) -> Parcels:
+    """Parcels take their last sighting as the one that later passes are compared with.
+
+    Raises
+    ------
+    ValueError
+        If one has not been seen or has ended.
+    """
+    rows = _rows_in(parcels, parcel_id, (State.ALIVE, State.DORMANT), "compared")
+    return replace(
+        parcels,
+        reference_xy=_put(parcels.reference_xy, rows, parcels.xy[rows]),
+        reference_time=_put(parcels.reference_time, rows, parcels.time[rows]),
+        reference_pass=_put(parcels.reference_pass, rows, parcels.pass_index[rows]),
     )
 
 
@@ -218,9 +243,10 @@ def expiry(parcels: Parcels, max_gap: float, window_end: dict[int, float]) -> Fl
 
     A pending parcel waits until its stream's window closes.
     """
-    closing = np.array([window_end.get(int(stream), np.nan) for stream in parcels.stream])
     pending = parcels.state == State.PENDING
-    times = np.where(pending, closing if len(parcels) else parcels.time, parcels.time + max_gap)
+    times = parcels.time + max_gap
+    for stream in np.unique(parcels.stream[pending]).tolist():
+        times[pending & (parcels.stream == stream)] = window_end.get(stream, np.nan)
     return np.asarray(times, dtype=np.float64)
 
 

@@ -1,19 +1,24 @@
+import logging
 import os
 import signal
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lagrangian_ice.engine import (
     SerialExecutor,
     Stopwatch,
-    executor,
+    Tasks,
+    Workers,
     in_order,
     limit_threads,
+    tasks,
     thread_count,
 )
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.errors import SceneError, WorkspaceError
 
 
 def double(number):
@@ -50,25 +55,117 @@ def test_results_come_in_order_and_not_too_early(ahead):
 
 
 def test_processes_do_the_work_elsewhere():
-    with executor(2) as pool:
+    with tasks(Workers(2)) as pool:
         results = list(in_order(pool, process_of, range(4), 4))
     assert [number for number, _ in results] == [0, 1, 2, 3]
     assert os.getpid() not in {process for _, process in results}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [Workers(), Workers(2), Workers(2, "threads")])
 def test_an_error_of_a_task_comes_with_its_result(workers):
-    with executor(workers) as pool, pytest.raises(SceneError, match="7 is broken"):
+    with tasks(workers) as pool, pytest.raises(SceneError, match="7 is broken"):
         list(in_order(pool, fails, [7], 1))
 
 
-def test_a_worker_that_dies_loses_nothing(monkeypatch):
+def dies_once(place):
+    path, number = place
+    mark = path / f"died-{number}"
+    if number == 3 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number, os.getpid()
+
+
+def test_a_worker_that_dies_loses_nothing(tmp_path):
+    with tasks(Workers(2)) as pool:
+        results = list(in_order(pool, dies_once, [(tmp_path, i) for i in range(8)], 8))
+        assert [number for number, _ in results] == list(range(8))
+        assert os.getpid() not in {process for _, process in results}
+        # What replaces the workers works on.
+        assert pool.submit(double, 4).result() == 8
+
+
+def test_a_task_that_kills_every_worker_is_done_here(monkeypatch):
     monkeypatch.setenv("LAGRANGIAN_ICE_TEST_PARENT", str(os.getpid()))
-    with executor(2) as pool:
-        assert list(in_order(pool, dies, range(6), 2)) == list(range(6))
+    with tasks(Workers(2)) as pool:
+        assert list(in_order(pool, dies, range(2), 2)) == [0, 1]
 
 
-@pytest.mark.parametrize("call", [lambda: executor(0).__enter__(), lambda: limit_threads(0)])
+class Gate:
+    """An executor that one task holds up, and that notes what it starts."""
+
+    def __init__(self):
+        self.open = threading.Event()
+        self.started = []
+
+    def task(self, name):
+        self.started.append(name)
+        self.open.wait(10)
+        return name
+
+
+def test_an_urgent_task_gets_the_next_free_worker():
+    gate = Gate()
+    with ThreadPoolExecutor(1) as threads:
+        pool = Tasks(lambda: threads, 1)
+        jobs = [pool.submit(gate.task, name) for name in ("first", "late", "later")]
+        jobs.append(pool.submit(gate.task, "urgent", urgent=True))
+        gate.open.set()
+        assert [job.result() for job in jobs] == ["first", "late", "later", "urgent"]
+    assert gate.started == ["first", "urgent", "late", "later"]
+
+
+def test_threads_work_in_this_process():
+    with tasks(Workers(2, "threads")) as pool:
+        results = list(in_order(pool, process_of, range(4), 4))
+    assert results == [(number, os.getpid()) for number in range(4)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+    ) as running:
+        yield running
+
+
+def test_a_cluster_does_the_work_elsewhere(cluster):
+    with tasks(Workers(scheduler=cluster.scheduler_address)) as pool:
+        assert pool.slots == 2
+        results = list(in_order(pool, process_of, range(4), 4))
+        assert [number for number, _ in results] == [0, 1, 2, 3]
+        assert os.getpid() not in {process for _, process in results}
+        with pytest.raises(SceneError, match="7 is broken"):
+            pool.submit(fails, 7).result()
+
+
+def test_a_worker_of_a_cluster_that_dies_loses_nothing(cluster, tmp_path):
+    with tasks(Workers(scheduler=cluster.scheduler_address)) as pool:
+        results = list(in_order(pool, dies_once, [(tmp_path, i) for i in range(6)], 6))
+    assert [number for number, _ in results] == list(range(6))
+
+
+def test_without_a_cluster_it_says_so(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("lagrangian_ice.engine._PATIENCE", 0.5)
+    with (
+        pytest.raises(WorkspaceError, match=r"scheduler tcp://127\.0\.0\.1:9: cannot be used"),
+        tasks(Workers(scheduler="tcp://127.0.0.1:9")),
+    ):
+        pass
+
+
+def test_without_dask_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(WorkspaceError, match=r"lagrangian-ice\[dask\]"),
+        tasks(Workers(scheduler="tcp://127.0.0.1:8786")),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("call", [lambda: Workers(0), lambda: limit_threads(0)])
 def test_less_than_one_is_refused(call):
     with pytest.raises(ValueError, match="use 1 or more"):
         call()

@@ -29,6 +29,7 @@ LAYERS = (
     "plots",
     "pair",
     "workspace",
+    "report",
     "workflow",
     "demo",
     "cli",

@@ -109,7 +109,7 @@ class Ice:
             see.image(),
             index,
             see.start,
-            lambda source, xy: self.match(source, index, xy),
+            lambda wanted: [self.match(one.source_pass, index, one.xy) for one in wanted],
             streams,
             settings,
             0.6,

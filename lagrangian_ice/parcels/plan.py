@@ -1,0 +1,166 @@
+"""Which pairs of passes an ``advance`` would match, told beforehand.
+
+The rule of :mod:`lagrangian_ice.parcels.fold` is played through on the footprints: ice lies still,
+and every parcel that a pass covers is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from lagrangian_ice.grid import Float
+from lagrangian_ice.images.land import is_land
+from lagrangian_ice.parcels import transitions
+from lagrangian_ice.parcels.fold import DAY, HOUR, Stream, lost_until
+from lagrangian_ice.parcels.population import Parcels, State
+from lagrangian_ice.parcels.transitions import Bool, Index
+from lagrangian_ice.scenes.passes import Pass
+from lagrangian_ice.settings import ParcelSettings
+from lagrangian_ice.times import to_seconds
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A pass as the plan sees it: id, start (seconds since 1970), EPSG:3413 footprint."""
+
+    id: str
+    start: float
+    footprint: BaseGeometry
+
+
+@dataclass(frozen=True)
+class PlannedPair:
+    """A pair that is to be matched.
+
+    Attributes
+    ----------
+    source, target : str
+        Ids of the passes.
+    purpose : {"follow", "check"}
+        From the last sighting, or from an earlier one to see how far the templates drift.
+    hours : float
+        Time apart.
+    overlap : float
+        Of the footprints, m2.
+    parcels : int
+        Expected in the pair.
+    """
+
+    source: str
+    target: str
+    purpose: Literal["follow", "check"]
+    hours: float
+    overlap: float
+    parcels: int
+
+
+@dataclass(frozen=True)
+class PlannedPass:
+    """A pass that waits, what is expected of it, and its pairs."""
+
+    id: str
+    start: float
+    scenes: tuple[str, ...]
+    born: int
+    pairs: tuple[PlannedPair, ...]
+
+
+def plan(
+    parcels: Parcels,
+    waiting: Sequence[Pass],
+    done: Mapping[int, Outline],
+    streams: list[Stream],
+    settings: ParcelSettings,
+) -> Iterator[PlannedPass]:
+    """Play the rule through.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The living.
+    waiting : sequence of Pass
+        In the order in which they will be processed.
+    done : mapping of int to Outline
+        Processed passes by index.
+    streams : list of Stream
+        All seedings.
+    settings : ParcelSettings
+        Intervals.
+
+    Yields
+    ------
+    PlannedPass
+        For each that waits.
+    """
+    outlines = dict(done)
+    for index, one in enumerate(waiting, start=max(outlines, default=-1) + 1):
+        outlines[index] = Outline(one.id, to_seconds(one.start), one.footprint)
+        parcels, born = _births(parcels, index, outlines[index], streams, settings)
+        parcels, pairs = _pairs(parcels, index, outlines, settings)
+        names = tuple(scene.id for scene in one.scenes)
+        yield PlannedPass(one.id, outlines[index].start, names, born, tuple(pairs))
+
+
+def _births(
+    parcels: Parcels, index: int, here: Outline, streams: list[Stream], settings: ParcelSettings
+) -> tuple[Parcels, int]:
+    parcels, _ = lost_until(parcels, here.start, settings, streams)
+    parcels = transitions.taken(parcels, transitions.living(parcels))
+    begun = [one for one in streams if one.date <= here.start]
+    open_streams = [one.stream for one in begun if here.start < one.window_end]
+    waiting = (parcels.state == State.PENDING) & np.isin(parcels.stream, open_streams)
+    waiting &= _covered(here, parcels.xy)
+    ids = parcels.parcel_id[waiting]
+    parcels = transitions.born(parcels, ids, np.full(len(ids), here.start), index)
+    seeds = transitions.no_parcels()
+    if settings.reseed and begun:
+        seeds = _seeds(parcels, index, here, max(begun, key=lambda one: (one.date, one.stream)))
+    return transitions.joined(parcels, seeds), len(ids) + len(seeds)
+
+
+def _seeds(parcels: Parcels, index: int, here: Outline, stream: Stream) -> Parcels:
+    row, col = transitions.nodes_within(here.footprint.bounds, stream.spacing)
+    nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
+    free = _covered(here, nodes) & transitions.vacant(parcels, row, col, stream.spacing)
+    free[free] = ~is_land(nodes[free])
+    first = int(parcels.parcel_id.max(initial=0)) + 1
+    ids = first + np.arange(int(free.sum()))
+    new = transitions.planted(ids, stream.stream, row[free], col[free], stream.spacing)
+    return transitions.born(new, ids, np.full(len(ids), here.start), index)
+
+
+def _pairs(
+    parcels: Parcels, index: int, outlines: Mapping[int, Outline], settings: ParcelSettings
+) -> tuple[Parcels, list[PlannedPair]]:
+    here = outlines[index]
+    limits = (settings.min_interval_hours * HOUR, settings.max_gap_days * DAY)
+    found = transitions.due(parcels, here.start, *limits) & _covered(here, parcels.xy)
+    found &= parcels.pass_index != index
+    due = found & (here.start - parcels.reference_time >= settings.closure_days * DAY)
+    due &= (parcels.reference_pass != parcels.pass_index) & (settings.closure_days > 0)
+    pairs: list[PlannedPair] = []
+    purposes: tuple[tuple[Literal["follow", "check"], Bool, Index], ...] = (
+        ("follow", found, parcels.pass_index),
+        ("check", due, parcels.reference_pass),
+    )
+    for purpose, rows, sources in purposes:
+        numbers, counts = np.unique(sources[rows], return_counts=True)
+        for source, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            then = outlines[int(source)]
+            hours = (here.start - then.start) / HOUR
+            overlap = then.footprint.intersection(here.footprint).area
+            pairs.append(PlannedPair(then.id, here.id, purpose, hours, overlap, count))
+    ids = parcels.parcel_id[found]
+    still = (parcels.xy[found], np.full(len(ids), here.start), np.zeros((len(ids), 2, 2)))
+    parcels = transitions.observed(parcels, ids, *still, index)
+    return transitions.referred(parcels, parcels.parcel_id[due]), pairs
+
+
+def _covered(here: Outline, xy: Float) -> Bool:
+    return np.asarray(shapely.contains_xy(here.footprint, xy[:, 0], xy[:, 1]))
