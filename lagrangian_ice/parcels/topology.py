@@ -67,7 +67,7 @@ def _uneasy(xy0: Float, xy1: Float, max_side: float) -> Bool:
     side times the sine of the smallest angle, and changes by no more than what its corners move
     apart. Most ice moves far more alike, and need not be triangulated.
     """
-    distance = cKDTree(xy0).query(xy0, k=2)[0][:, 1]
+    distance = np.asarray(cKDTree(xy0).query(xy0, k=2)[0])[:, 1]
     cell = np.floor(xy0 / max_side).astype(np.int64)
     cell -= cell.min(axis=0)
     shape = tuple(cell.max(axis=0) + 1)
