@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lagrangian_ice.cli.common import Env, common
+from lagrangian_ice.cli.common import Env, check_writable, common
 
 if TYPE_CHECKING:
     from lagrangian_ice.superlim.network import SuperLIM, Topology
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def weights() -> None:
-    """List and import the network's weights."""
+    """List, import and export the network's weights."""
 
 
 @weights.command("list")
@@ -28,9 +28,10 @@ def weights_list(env: Env) -> None:
     from lagrangian_ice.superlim.weights_store import list_weights
 
     for entry in list_weights():
+        origin = "built in" if entry.built_in else "imported"
         inputs = entry.topology.inputs
         click.echo(
-            f"{entry.name:<16} {entry.parameters:>9} parameters, {inputs} band(s), "
+            f"{entry.name:<16} {origin:<8} {entry.parameters:>9} parameters, {inputs} band(s), "
             f"sha256 {entry.sha256}  {entry.path}"
         )
 
@@ -45,6 +46,19 @@ def weights_import(env: Env, file: Path, name: str | None) -> None:
 
     entry = import_weights(file, name)
     click.echo(f"imported {entry.name}: {entry.parameters} parameters, sha256 {entry.sha256}")
+
+
+@weights.command("export")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@common
+def weights_export(env: Env, name: str, file: Path) -> None:
+    """Write weights NAME as FILE, which ends in .pt or .onnx."""
+    from lagrangian_ice.superlim.weights_store import export_weights
+
+    check_writable(file)
+    export_weights(name, file)
+    click.echo(f"wrote {file}")
 
 
 @dataclass(frozen=True)

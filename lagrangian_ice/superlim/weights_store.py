@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ import torch
 from pydantic import ValidationError
 
 from lagrangian_ice.errors import WeightsError
+from lagrangian_ice.files import in_place
 from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
+from lagrangian_ice.superlim.onnx_export import export_onnx
 
 PACKAGED = "default"
 LARGEST_FILE = 256 * 2**20
@@ -29,6 +32,7 @@ class WeightsEntry:
     sha256: str
     parameters: int
     topology: Topology
+    built_in: bool
 
 
 def load_network(weights: str) -> SuperLIM:
@@ -97,26 +101,58 @@ def import_weights(path: Path, name: str | None = None) -> WeightsEntry:
     name = name or path.stem
     if name == PACKAGED or Path(name).name != name:
         raise WeightsError(f"weights name {name!r} is not usable; choose another with --name")
-    content = _read(path)
-    if isinstance(content, Mapping) and {"topology", "state"} <= set(content):
-        network = load_network(str(path))
-    else:
-        network = _built(path, PUBLISHED, content)
     target = user_folder() / f"{name}.pt"
+    content = _read(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_network(network, target)
+        if isinstance(content, Mapping) and {"topology", "state"} <= set(content):
+            load_network(str(path))
+            _copy(path, target)
+        else:
+            save_network(_built(path, PUBLISHED, content), target)
     except OSError as error:
         raise WeightsError(f"{target}: cannot be written ({error.strerror})") from None
     return _entry(name, target)
 
 
+def export_weights(weights: str, path: Path) -> None:
+    """Write weights as a file of this package, or as ONNX.
+
+    Parameters
+    ----------
+    weights : str
+        ``default``, a name from ``weights list``, or a path.
+    path : Path
+        Ends in ``.pt`` (the same bytes, so the same SHA-256) or ``.onnx``.
+
+    Raises
+    ------
+    WeightsError
+        If there are no such weights, the name ends otherwise, or it cannot be written.
+    """
+    network = load_network(weights)
+    if path.suffix == ".onnx":
+        export_onnx(network, path)
+    elif path.suffix == ".pt":
+        try:
+            _copy(find_weights(weights), path)
+        except OSError as error:
+            raise WeightsError(f"{path}: cannot be written ({error.strerror})") from None
+    else:
+        raise WeightsError(f"{path}: must end in .pt or .onnx")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy, so that the SHA-256 stays."""
+    with in_place(target) as beside:
+        shutil.copyfile(source, beside)
+
+
 def save_network(network: SuperLIM, path: Path) -> str:
     """Write topology and tensors; returns the file's SHA-256."""
     content = {"topology": network.topology.model_dump_json(), "state": network.state_dict()}
-    temporary = path.with_name(path.name + ".part")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    with in_place(path) as beside:
+        torch.save(content, beside)
     return _sha256(path)
 
 
@@ -139,7 +175,8 @@ def _package_folder() -> Path:
 def _entry(name: str, path: Path) -> WeightsEntry:
     network = load_network(str(path))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return WeightsEntry(name, path, network.sha256, parameters, network.topology)
+    built_in = path.parent == _package_folder()
+    return WeightsEntry(name, path, network.sha256, parameters, network.topology, built_in)
 
 
 def _read(path: Path) -> object:

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lagrangian_ice.errors import WeightsError
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.settings import FeatureSettings
-from lagrangian_ice.superlim import weights_store
 from lagrangian_ice.superlim.extract import extract_features, network_input, valid_cells
 from lagrangian_ice.superlim.folded import fold, keypoint_scores
 from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
@@ -175,62 +173,3 @@ def test_two_channel_network_sees_a_single_band_twice():
 def test_wrong_input_shape_is_refused(network):
     with pytest.raises(ValueError, match="8 h, 8 w"):
         network(torch.zeros(1, 1, 60, 64))
-
-
-def test_packaged_weights_load_in_evaluation_mode():
-    network = weights_store.load_network("default")
-    assert not network.training
-    assert len(network.sha256) == 64
-
-
-def test_packaged_weights_are_at_most_6_mb():
-    assert weights_store.find_weights("default").stat().st_size <= 6 * 2**20
-
-
-def test_published_weights_file_runs_through_the_same_code(tmp_path, monkeypatch):
-    monkeypatch.setenv("LAGRANGIAN_ICE_WEIGHTS", str(tmp_path / "mine"))
-    torch.manual_seed(3)
-    original = SuperLIM(PUBLISHED).eval()
-    torch.save(original.state_dict(), tmp_path / "weights.pth")
-    entry = weights_store.import_weights(tmp_path / "weights.pth", "published")
-    assert entry.parameters == 1_304_643
-    loaded = weights_store.load_network("published")
-    image = torch.rand(1, 2, 64, 64)
-    with torch.inference_mode():
-        torch.testing.assert_close(loaded(image), original(image))
-    assert "published" in [entry.name for entry in weights_store.list_weights()]
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [(b"no weights", "not a torch weights file"), (b"", "not a torch weights file")],
-)
-def test_damaged_weights_file_is_one_clear_line(tmp_path, content, reason):
-    path = tmp_path / "bad.pt"
-    path.write_bytes(content)
-    with pytest.raises(WeightsError, match=reason) as caught:
-        weights_store.load_network(str(path))
-    assert "\n" not in str(caught.value)
-
-
-def test_weights_of_another_network_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("LAGRANGIAN_ICE_WEIGHTS", str(tmp_path))
-    torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match="does not fit"):
-        weights_store.import_weights(tmp_path / "other.pth")
-
-
-def test_weights_file_that_holds_code_is_refused(tmp_path):
-    torch.save({"state": print, "topology": "{}"}, tmp_path / "code.pt")
-    with pytest.raises(WeightsError, match="not a torch weights file"):
-        weights_store.load_network(str(tmp_path / "code.pt"))
-
-
-def test_unknown_weights_name_points_to_the_list():
-    with pytest.raises(WeightsError, match="weights list"):
-        weights_store.load_network("nothing")
-
-
-def test_import_may_not_leave_its_folder(tmp_path):
-    with pytest.raises(WeightsError, match="not usable"):
-        weights_store.import_weights(tmp_path / "x.pth", "../evil")

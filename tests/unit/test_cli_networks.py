@@ -1,0 +1,82 @@
+"""Commands of the network."""
+
+import csv
+
+import pytest
+
+from lagrangian_ice.cli import run as run_cli
+
+SMALL = ["--size", "64", "--batch", "1", "--steps", "2", "-q"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LAGRANGIAN_ICE_WEIGHTS", str(tmp_path / "weights"))
+
+    def call(*words, code=0):
+        found = run_cli([str(word) for word in words])
+        said = capsys.readouterr()
+        assert found == code, said
+        return said.err if code else said.out
+
+    return call
+
+
+def test_list_shows_built_in_and_imported_weights(run, tmp_path):
+    run("weights", "export", "default", tmp_path / "mine.pt")
+    run("weights", "import", tmp_path / "mine.pt")
+    lines = run("weights", "list").splitlines()
+    assert [line.split()[:2] for line in lines] == [["default", "built"], ["mine", "imported"]]
+    assert lines[0].split("sha256 ")[1][:64] == lines[1].split("sha256 ")[1][:64]
+
+
+def test_export_writes_onnx(run, tmp_path):
+    run("weights", "export", "default", tmp_path / "net.onnx")
+    assert (tmp_path / "net.onnx").stat().st_size > 2e6
+
+
+def test_export_of_unknown_weights_is_one_line(run, tmp_path):
+    told = run("weights", "export", "nothing", tmp_path / "net.pt", code=1)
+    assert len(told.splitlines()) == 1
+    assert "weights list" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--size", "100"], "multiple of 8"),
+        (["--stage", "adapt"], "needs --start"),
+        (["--stage", "descriptors"], "needs --start"),
+        (["--pair", "a", "b", "c"], "--stage descriptors"),
+        (["--stage", "nothing"], "detector"),
+    ],
+)
+def test_options_that_do_not_fit_are_usage_errors(run, tmp_path, options, reason):
+    assert reason in run("train", tmp_path / "t", *options, code=2)
+    assert not (tmp_path / "t").exists()
+
+
+def test_stages_follow_each_other(run, tmp_path):
+    run("train", tmp_path / "a", "--stage", "detector", *SMALL)
+    start = ["--start", tmp_path / "a" / "weights.pt"]
+    labels = ["--labelled", "2", "--looks", "2"]
+    run("train", tmp_path / "b", "--stage", "adapt", *start, *labels, *SMALL)
+    start = ["--start", tmp_path / "b" / "weights.pt"]
+    run("train", tmp_path / "c", "--stage", "descriptors", *start, *SMALL)
+    run("weights", "import", tmp_path / "c" / "weights.pt", "--name", "c")
+    for stage in "abc":
+        with (tmp_path / stage / "curve.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == 2
+
+
+def test_joint_training_with_the_published_loss(run, tmp_path):
+    run("train", tmp_path / "h", "--loss", "hinge", "--hardest", "8", *SMALL)
+    assert (tmp_path / "h" / "weights.pt").is_file()
+
+
+def test_scenes_of_a_pair_that_are_missing_are_one_line(run, tmp_path):
+    pair = ["--pair", tmp_path / "a.tif", tmp_path / "b.tif", tmp_path / "v.csv"]
+    options = ["--stage", "descriptors", "--start", "default", *pair, *SMALL]
+    told = run("train", tmp_path / "t", *options, code=1)
+    assert len(told.splitlines()) == 1
+    assert "a.tif" in told
