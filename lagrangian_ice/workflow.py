@@ -45,6 +45,7 @@ from lagrangian_ice.parcels.store import PassRecord, Store
 from lagrangian_ice.parcels.transitions import no_parcels, nodes_within
 from lagrangian_ice.report import PassReport, Report, write_report
 from lagrangian_ice.scenes.catalogue import find_scenes
+from lagrangian_ice.scenes.metadata_cache import MetadataCache
 from lagrangian_ice.scenes.passes import Pass, group_passes
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings, Settings, validate
@@ -104,9 +105,12 @@ def add_scenes(workspace: Path, paths: Sequence[Path]) -> tuple[int, int, dict[P
     WorkspaceError
         If the workspace cannot be written.
     """
-    found, unreadable = _found(paths)
+    cache = MetadataCache(workspace)
+    found, unreadable = _found(paths, cache)
     with locked(workspace, create=True), Store(workspace, writable=True, create=True) as store:
         new = store.add_scenes(found, unreadable)
+    # a new workspace is there only now
+    cache.save()
     return new, len(found) - new, unreadable
 
 
@@ -151,7 +155,7 @@ def seed(
         clock, or no scene of the window sees the sea. Nothing is changed then.
     """
     settings = settings or Settings()
-    found, unreadable = _found(scenes)
+    found, unreadable = _found(scenes, MetadataCache(workspace))
     exists = (workspace / DATABASE).exists()
     if not exists:
         # Looked at before anything is made on disk.
@@ -734,9 +738,9 @@ def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
     )
 
 
-def _found(paths: Sequence[Path]) -> tuple[list[Scene], dict[Path, str]]:
+def _found(paths: Sequence[Path], cache: MetadataCache) -> tuple[list[Scene], dict[Path, str]]:
     """Scenes under paths, by absolute path: the workspace may be used from elsewhere."""
-    found, unreadable = find_scenes([path.absolute() for path in paths])
+    found, unreadable = find_scenes([path.absolute() for path in paths], cache=cache)
     return found, {item.path: item.reason for item in unreadable}
 
 

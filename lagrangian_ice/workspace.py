@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from shapely.geometry.base import BaseGeometry
 
 from lagrangian_ice.output.names import stream_letter
 from lagrangian_ice.parcels.fold import Stream
 from lagrangian_ice.parcels.population import EndReason, State
 from lagrangian_ice.parcels.queue import Queue, queue, repetitions
+from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.scenes.catalogue import Unreadable, find_scenes, scene_as_dict
+from lagrangian_ice.scenes.metadata_cache import MetadataCache
 from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.times import iso, to_seconds
@@ -164,8 +169,47 @@ def _waiting_entry(one: Pass) -> dict[str, object]:
     }
 
 
-def list_scenes(workspace: Path, paths: Sequence[Path] = ()) -> list[dict[str, object]]:
+@dataclass(frozen=True)
+class SceneFilter:
+    """Which scenes are listed; what is None does not matter.
+
+    Attributes
+    ----------
+    area : shapely geometry, optional
+        In EPSG:3413; scenes that touch it.
+    start, end : datetime, optional
+        Scenes that end at or after ``start`` and begin before ``end``.
+    """
+
+    area: BaseGeometry | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def takes(self, scene: Scene) -> bool:
+        """Whether a scene is listed."""
+        if self.start is not None and scene.stop < self.start:
+            return False
+        if self.end is not None and scene.start >= self.end:
+            return False
+        return self.area is None or bool(scene.footprint.intersects(self.area))
+
+
+def list_scenes(
+    workspace: Path, paths: Sequence[Path] = (), wanted: SceneFilter = SceneFilter()
+) -> list[dict[str, object]]:
     """Scenes under paths, or without paths those that the workspace knows.
+
+    What was read of them before is taken from the workspace's cache, where there is one.
+
+    Parameters
+    ----------
+    workspace : Path
+        Its folder; need not exist where paths are given.
+    paths : sequence of Path
+        Files and folders.
+    wanted : SceneFilter
+        Those that are listed. What is unreadable has neither time nor place: it is listed all the
+        same.
 
     Returns
     -------
@@ -181,13 +225,14 @@ def list_scenes(workspace: Path, paths: Sequence[Path] = ()) -> list[dict[str, o
     """
     if not paths:
         with Store(workspace) as store:
-            return _catalogue(store)
-    found, unreadable = find_scenes(list(paths))
-    rows: list[Scene | Unreadable] = [*found, *unreadable]
+            return _catalogue(store, wanted)
+    cache = MetadataCache(workspace) if (workspace / DATABASE).is_file() else None
+    found, unreadable = find_scenes(list(paths), cache=cache)
+    rows: list[Scene | Unreadable] = [*filter(wanted.takes, found), *unreadable]
     return [scene_as_dict(row) for row in rows]
 
 
-def _catalogue(store: Store) -> list[dict[str, object]]:
+def _catalogue(store: Store, wanted: SceneFilter = SceneFilter()) -> list[dict[str, object]]:
     scenes = store.scenes()
     found = queue_of(store, scenes)
     states = dict.fromkeys(store.replaced(), "replaced")
@@ -195,7 +240,7 @@ def _catalogue(store: Store) -> list[dict[str, object]]:
     states |= {scene.id: "repeated" for scene in found.repeated}
     taken = store.pass_scenes()
     entries = []
-    for scene in scenes:
+    for scene in filter(wanted.takes, scenes):
         state = states.get(scene.id, "waiting")
         reason = taken.get(scene.id, "")
         if scene.id in taken:

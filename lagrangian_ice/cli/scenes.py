@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lagrangian_ice.cli.common import EXIT_UNREADABLE, Env, common, tell_unreadable
+from lagrangian_ice.cli.common import EXIT_UNREADABLE, Env, common, moment, tell_unreadable
 
 
 @click.group()
@@ -17,13 +17,29 @@ def scenes() -> None:
 
 @scenes.command("list")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--area", help="Only scenes that touch this WKT of longitudes and latitudes.")
+@click.option("--start", help="Only scenes that end at this time (UTC) or later.")
+@click.option("--end", help="Only scenes that begin before this time (UTC).")
 @click.option("--json", "as_json", is_flag=True, help="A list of objects instead of lines.")
 @common
-def scenes_list(env: Env, paths: tuple[Path, ...], as_json: bool) -> int:
-    """List the workspace's scenes, or those under PATHS (files, SAFE folders, zips, folders)."""
-    from lagrangian_ice.workspace import list_scenes
+def scenes_list(
+    env: Env,
+    paths: tuple[Path, ...],
+    area: str | None,
+    start: str | None,
+    end: str | None,
+    as_json: bool,
+) -> int:
+    """List the workspace's scenes, or those under PATHS (files, SAFE folders, zips, folders).
 
-    rows = list_scenes(env.workspace, paths)
+    The columns are status, start, pass, polarisations, footprint (longitude and latitude of its
+    middle, and its area) and path.
+    """
+    from lagrangian_ice.scenes.area import map_area
+    from lagrangian_ice.workspace import SceneFilter, list_scenes
+
+    wanted = SceneFilter(None if area is None else map_area(area), moment(start), moment(end))
+    rows = list_scenes(env.workspace, paths, wanted)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
     else:
@@ -34,11 +50,16 @@ def scenes_list(env: Env, paths: tuple[Path, ...], as_json: bool) -> int:
 
 def scene_line(row: dict[str, object]) -> str:
     """One line of ``scenes list``."""
+    from lagrangian_ice.scenes.area import describe_footprint
+
     if row["status"] == "unreadable":
         return f"unreadable  {row['reason']}"
     bands = row["polarisations"]
     text = "+".join(str(name) for name in bands) if isinstance(bands, list) else ""
-    line = f"{row['status']:<10}  {row['start']}  {text:<5}  {row['path']}"
+    where = describe_footprint(str(row["footprint"]))
+    line = (
+        f"{row['status']:<10}  {row['start']}  {row['pass']:<17}  {text:<5}  {where}  {row['path']}"
+    )
     return f"{line}: {row['reason']}" if row["reason"] else line
 
 

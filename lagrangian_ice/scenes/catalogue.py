@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lagrangian_ice.errors import SceneError
+from lagrangian_ice.scenes.metadata_cache import MetadataCache, signature
 from lagrangian_ice.scenes.reader import open_scene, scene_kind
 from lagrangian_ice.scenes.scene import Scene
 
@@ -30,7 +31,9 @@ class Unreadable:
 
 
 def find_scenes(
-    paths: Sequence[Path], times: Mapping[str, datetime] | None = None
+    paths: Sequence[Path],
+    times: Mapping[str, datetime] | None = None,
+    cache: MetadataCache | None = None,
 ) -> tuple[list[Scene], list[Unreadable]]:
     """Open all scenes among files and, recursively, in folders.
 
@@ -40,6 +43,8 @@ def find_scenes(
         Files, SAFE folders, and folders to search; a folder's other files are passed over.
     times : mapping of str to datetime, optional
         Acquisition times by file name or scene id, for scenes that do not tell their own.
+    cache : MetadataCache, optional
+        What was read before; gets what is read now, and is saved.
 
     Returns
     -------
@@ -53,14 +58,35 @@ def find_scenes(
     scenes: dict[str, Scene] = {}
     candidates, unreadable = _candidates(paths)
     for path in candidates:
-        try:
-            scene = open_scene(path, times.get(path.name, times.get(path.stem)))
-        except SceneError as error:
-            unreadable.append(Unreadable(path, str(error)))
-            continue
-        scenes.setdefault(scene.id, scene)
+        time = times.get(path.name, times.get(path.stem))
+        found = _opened(path, time) if cache is None or time else _looked_up(path, cache)
+        if isinstance(found, str):
+            unreadable.append(Unreadable(path, found))
+        else:
+            scenes.setdefault(found.id, found)
+    if cache is not None:
+        cache.save()
     in_time = sorted(scenes.values(), key=lambda scene: (scene.start, scene.id))
     return in_time, sorted(unreadable, key=lambda one: one.path)
+
+
+def _looked_up(path: Path, cache: MetadataCache) -> Scene | str:
+    """Scene or reason, read only where the cache does not hold it."""
+    known = cache.get(path)
+    if known is not None:
+        return known
+    before = signature(path)
+    found = _opened(path, None)
+    cache.put(path, found, before)
+    return found
+
+
+def _opened(path: Path, time: datetime | None) -> Scene | str:
+    """Scene at a path, or the reason why there is none."""
+    try:
+        return open_scene(path, time)
+    except SceneError as error:
+        return str(error)
 
 
 def scene_as_dict(scene: Scene | Unreadable) -> dict[str, object]:
