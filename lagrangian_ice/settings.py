@@ -49,6 +49,11 @@ class FeatureSettings(Stage):
         multiple_of=8,
         description="side of the tiles that the network sees, px",
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of the network; bfloat16 is quicker on processors that have it and changes "
+        "1 % of the matches of the shipped weights, 8 % of the published",
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the network runs")
 
 

@@ -48,7 +48,7 @@ def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettin
     network : SuperLIM
         In evaluation mode.
     settings : FeatureSettings
-        Tile size and device.
+        Tile size, precision and device.
 
     Returns
     -------
@@ -63,7 +63,8 @@ def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettin
     height, width = (n // STRIDE for n in image.grid.shape)
     if height == 0 or width == 0:
         raise ValueError(f"image of {image.grid.shape} pixels is smaller than a cell")
-    folded = fold(network, torch.device(settings.device))
+    dtype = getattr(torch, settings.precision)
+    folded = fold(network, torch.device(settings.device), dtype)
     valid = valid_cells(image.valid)
     scores = np.zeros((height, width), np.float32)
     descriptors = np.zeros((height, width, DESCRIPTOR_SIZE), np.float16)
@@ -99,7 +100,7 @@ def _nodes(folded: FoldedNetwork, inputs: Pixels, valid: NDArray[np.bool_]) -> T
     seen = cv2.dilate(np.pad(valid, COARSE_CELLS).astype(np.uint8), around) > 0
     channels = _channels(folded)
     nodes = torch.zeros(
-        (1, channels, height * NODES, width * NODES), device=folded.device
+        (1, channels, height * NODES, width * NODES), device=folded.device, dtype=folded.dtype
     ).contiguous(memory_format=torch.channels_last)
     pixels = torch.from_numpy(inputs)[None]
 
@@ -108,7 +109,7 @@ def _nodes(folded: FoldedNetwork, inputs: Pixels, valid: NDArray[np.bool_]) -> T
         inner = [slice(s.start * NODES, s.stop * NODES) for s in tile]
         kept = [slice(FINE_CELLS * NODES, (FINE_CELLS + s.stop - s.start) * NODES) for s in tile]
         with torch.inference_mode():
-            window = pixels[:, :, outer[0], outer[1]].to(folded.device)
+            window = pixels[:, :, outer[0], outer[1]].to(folded.device, folded.dtype)
             window = window.contiguous(memory_format=torch.channels_last)
             nodes[:, :, inner[0], inner[1]] = folded.fine(window)[:, :, kept[0], kept[1]]
 

@@ -44,6 +44,8 @@ class FoldedNetwork:
         The heads: (1, 65, h, w), and (1, 256, h, w) not yet of unit length.
     device : torch.device
         Where they are.
+    dtype : torch.dtype
+        Of weights and maps; the heads' results are always float32.
     """
 
     fine: nn.Module
@@ -51,12 +53,13 @@ class FoldedNetwork:
     detector: nn.Module
     descriptor: nn.Module
     device: torch.device
+    dtype: torch.dtype
 
     def scores_and_descriptors(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
         """From the fine half's nodes to scores (h, w) and unit descriptors (h, w, 256)."""
         features = self.coarse(nodes)
-        scores = keypoint_scores(self.detector(features))[0]
-        descriptors = functional.normalize(self.descriptor(features), dim=1)
+        scores = keypoint_scores(self.detector(features).float())[0]
+        descriptors = functional.normalize(self.descriptor(features).float(), dim=1)
         return scores, descriptors[0].permute(1, 2, 0)
 
 
@@ -65,7 +68,9 @@ def keypoint_scores(logits: Tensor) -> Tensor:
     return torch.softmax(logits, dim=1)[:, :-1].amax(dim=1)
 
 
-def fold(network: SuperLIM, device: torch.device) -> FoldedNetwork:
+def fold(
+    network: SuperLIM, device: torch.device, dtype: torch.dtype = torch.float32
+) -> FoldedNetwork:
     """Fold the batch normalisations of a network into its convolutions.
 
     Parameters
@@ -74,6 +79,8 @@ def fold(network: SuperLIM, device: torch.device) -> FoldedNetwork:
         In evaluation mode; it is not changed.
     device : torch.device
         Where the result shall run.
+    dtype : torch.dtype
+        In which it computes.
 
     Raises
     ------
@@ -98,8 +105,8 @@ def fold(network: SuperLIM, device: torch.device) -> FoldedNetwork:
     )
     for half in halves:
         # torch's own annotations leave this documented form out.
-        half.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return FoldedNetwork(*halves, device)
+        half.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return FoldedNetwork(*halves, device, dtype)
 
 
 @dataclass(frozen=True)

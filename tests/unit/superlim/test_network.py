@@ -85,6 +85,15 @@ def test_features_are_those_of_the_network_without_tiles(network):
     np.testing.assert_allclose(features.descriptors, described, atol=1e-3)
 
 
+def test_bfloat16_gives_nearly_the_same_descriptors(network):
+    image = make_image((160, 160))
+    exact = extract_features(image, network, FeatureSettings())
+    rough = extract_features(image, network, FeatureSettings(precision="bfloat16"))
+    likeness = (exact.descriptors.astype(np.float32) * rough.descriptors).sum(axis=-1)
+    assert 0.99 < likeness[exact.valid].min() < 1
+    assert not np.array_equal(exact.descriptors, rough.descriptors)
+
+
 def test_features_of_ice_do_not_depend_on_how_much_missing_is_around(network):
     data = np.full((1, 320, 320), np.nan, np.float32)
     data[:, 64:256, 64:256] = np.random.default_rng(0).normal(-14, 3, (192, 192))
