@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -12,6 +14,8 @@ STRAIN_TOLERANCE = 0.1
 """Difference of displacement allowed per distance: strain plus rotation of neighbouring ice."""
 FARTHEST_TOLERANCE = 2.0
 """Times the tolerance that distance may add: far matches are no witnesses of everything."""
+ROTATIONS = (0.0, *(sign * angle for angle in range(12, 85, 12) for sign in (1.0, -1.0)))
+"""Degrees; half a step between them is what ``STRAIN_TOLERANCE`` spans."""
 
 
 def nearest(points: Float, xy: Float, count: int) -> tuple[Float, NDArray[np.intp]]:
@@ -54,18 +58,58 @@ def agreeing_share(
     if len(xy) == 0 or count == 0:
         return np.zeros(len(xy))
     distance, index = nearest(neighbour_xy, xy, count)
-    expected = np.repeat(displacement[:, None], count, axis=1)
+    around = _Neighbours(neighbour_xy[index], neighbour_displacement[index], distance)
+    return _share(xy, displacement, around, tolerance, rotation)
+
+
+def best_rotation(
+    xy: Float,
+    displacement: Float,
+    neighbour_xy: Float,
+    neighbour_displacement: Float,
+    neighbours: int,
+    tolerance: float,
+) -> tuple[Float, Float]:
+    """Rotation (N,) of ``ROTATIONS`` under which most neighbours agree, and their share (N,).
+
+    Parameters as in :func:`agreeing_share`.
+    """
+    count = min(neighbours + 1, len(neighbour_xy))
+    rotation, best = np.zeros(len(xy)), np.zeros(len(xy))
+    if len(xy) == 0 or count == 0:
+        return rotation, best
+    distance, index = nearest(neighbour_xy, xy, count)
+    around = _Neighbours(neighbour_xy[index], neighbour_displacement[index], distance)
+    for angle in ROTATIONS:
+        share = _share(xy, displacement, around, tolerance, np.full(len(xy), angle))
+        better = share > best
+        rotation[better], best[better] = angle, share[better]
+    return rotation, best
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """Positions (N, K, 2), displacements (N, K, 2) and distances (N, K) of K neighbours."""
+
+    xy: Float
+    displacement: Float
+    distance: Float
+
+
+def _share(
+    xy: Float, displacement: Float, around: _Neighbours, tolerance: float, rotation: Float | None
+) -> Float:
+    difference = around.displacement - displacement[:, None]
     if rotation is not None:
-        expected = expected + _turn_effect(neighbour_xy[index] - xy[:, None], rotation)
-    difference = np.linalg.norm(neighbour_displacement[index] - expected, axis=-1)
-    other = distance > 0
-    allowed = tolerance + np.minimum(STRAIN_TOLERANCE * distance, FARTHEST_TOLERANCE * tolerance)
-    agrees = other & (difference < allowed)
+        difference = difference - turn_effect(around.xy - xy[:, None], rotation)
+    other = around.distance > 0
+    by_distance = np.minimum(STRAIN_TOLERANCE * around.distance, FARTHEST_TOLERANCE * tolerance)
+    agrees = other & (np.hypot(difference[..., 0], difference[..., 1]) < tolerance + by_distance)
     share = agrees.sum(axis=1) / np.maximum(other.sum(axis=1), 1)
     return np.asarray(share, dtype=np.float64)
 
 
-def _turn_effect(offset: Float, rotation: Float) -> Float:
+def turn_effect(offset: Float, rotation: Float) -> Float:
     """Displacement (N, K, 2) that a rotation (N,) about the vector gives its neighbours."""
     angle = np.radians(rotation)[:, None]
     cosine, sine = np.cos(angle) - 1, np.sin(angle)
@@ -75,12 +119,37 @@ def _turn_effect(offset: Float, rotation: Float) -> Float:
 
 def in_consensus(
     xy: Float, displacement: Float, neighbours: int, share: float, tolerance: float
-) -> NDArray[np.bool_]:
-    """Vectors (N,) of which enough neighbours move alike, asked again among the survivors."""
-    kept = np.ones(len(xy), dtype=np.bool_)
+) -> Float:
+    """Rotation at which enough neighbours move alike, asked again among the survivors.
+
+    A vector passes if its neighbours agree under any of ``ROTATIONS``: on a floe that turned by
+    45 degrees two matches a few cells apart move differently by as many cells.
+
+    Returns
+    -------
+    (N,) float64
+        Degrees counter-clockwise; NaN where the neighbours do not agree.
+    """
+    found = np.zeros(len(xy))
     for _ in range(2):
-        around = agreeing_share(
-            xy[kept], displacement[kept], xy[kept], displacement[kept], neighbours, tolerance
-        )
-        kept[kept] = around >= share
-    return kept
+        kept = np.flatnonzero(np.isfinite(found))
+        found[kept] = _agreed_rotation(xy[kept], displacement[kept], neighbours, share, tolerance)
+    return found
+
+
+def _agreed_rotation(
+    xy: Float, displacement: Float, neighbours: int, share: float, tolerance: float
+) -> Float:
+    found = np.full(len(xy), np.nan)
+    count = min(neighbours + 1, len(xy))
+    if count == 0:
+        return found
+    distance, index = nearest(xy, xy, count)
+    # Most ice hardly turns: the greater angles are asked only of what is still open.
+    for angle in ROTATIONS:
+        rest = np.flatnonzero(np.isnan(found))
+        around = _Neighbours(xy[index[rest]], displacement[index[rest]], distance[rest])
+        turned = np.full(len(rest), angle)
+        agreeing = _share(xy[rest], displacement[rest], around, tolerance, turned) >= share
+        found[rest[agreeing]] = angle
+    return found

@@ -137,9 +137,9 @@ def masked_ncc(template: Tensor, window: Tensor) -> Tensor:
 
 def _plain_ncc(template: Tensor, window: Tensor, transform: _Correlator) -> Tensor:
     """Correlate where nothing is missing: sums over the window from running sums."""
-    count = torch.tensor(float(template[0].numel()), device=template.device)
-    cross = transform.back(transform.of(template).conj() * transform.of(window))
     size = template.shape[-1]
+    count = torch.tensor(float(size**2), device=template.device)
+    cross = transform.back(transform.of(template).conj() * transform.of(window))
     sum_g, sum_gg = _box_sum(window, size), _box_sum(window**2, size)
     power_f = (template**2).sum(dim=(1, 2), keepdim=True)
     power_g = sum_gg - sum_g**2 / count

@@ -16,8 +16,8 @@ from lagrangian_ice.matching.cells import (
     match_cells,
     strongest_cells,
 )
-from lagrangian_ice.matching.consensus import agreeing_share, in_consensus
-from lagrangian_ice.matching.motion_field import Prediction, predict
+from lagrangian_ice.matching.consensus import best_rotation, in_consensus
+from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.settings import FirstGuessSettings
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
@@ -34,16 +34,16 @@ OWN_RADIUS = 8
 OWN_CHUNK = 256
 MINORITY_SHARE = 0.2
 """Share of the matches around that must move as a parcel's own descriptor says."""
-MINORITY_TOLERANCE = 0.75
-"""Cells by which they may differ from it."""
+MINORITY_TOLERANCE = 0.5
+"""Of the field's tolerance: how far they may differ from it."""
 
 
 @dataclass(frozen=True)
 class FirstGuess:
-    """Prediction for the parcels and the matches it was read from."""
+    """Prediction for the parcels and the field of matches it was read from."""
 
     prediction: Prediction
-    matches: Matches
+    field: MotionField
 
 
 def first_guess(
@@ -72,48 +72,45 @@ def first_guess(
     still = np.zeros_like(block_centres(source, GLOBAL_BLOCK))
     strongest = strongest_cells(source, GLOBAL_SIDE)
     found = match_cells(source, target, Windows(GLOBAL_BLOCK, still, reach), strongest)
-    matches = _agreeing(found, cell, settings)
+    field = _agreeing(found, cell, settings)
     centres = block_centres(source, GUIDED_BLOCK)
     for radius in GUIDED_RADII:
-        field = predict(
-            centres.reshape(-1, 2), matches.xy0, matches.displacement, settings.fit_neighbours
-        )
-        guided = field.displacement.reshape(centres.shape)
+        expected = field.predict(centres.reshape(-1, 2), settings.fit_neighbours)
+        guided = expected.displacement.reshape(centres.shape)
         found = match_cells(source, target, Windows(GUIDED_BLOCK, guided, radius * cell))
-        matches = _agreeing(found, cell, settings)
-    field = predict(xy, matches.xy0, matches.displacement, settings.fit_neighbours)
-    own = own_displacement(source, target, xy, field.displacement, OWN_RADIUS)
-    return FirstGuess(_with_minorities(field, own, xy, matches, cell, settings), matches)
+        field = _agreeing(found, cell, settings)
+    majority = field.predict(xy, settings.fit_neighbours)
+    own = own_displacement(source, target, xy, majority.displacement, OWN_RADIUS)
+    return FirstGuess(_with_minorities(majority, own, xy, field, settings), field)
 
 
 def _with_minorities(
-    field: Prediction,
-    own: Float,
-    xy: Float,
-    matches: Matches,
-    cell: float,
-    settings: FirstGuessSettings,
+    majority: Prediction, own: Float, xy: Float, field: MotionField, settings: FirstGuessSettings
 ) -> Prediction:
     """Prediction in which parcels beside a crack may follow the smaller side.
 
     The field follows the majority of the matches around. Where a parcel's own descriptor says
     otherwise, and a minority of the matches moves as it says, the parcel is with them.
     """
-    share = agreeing_share(
-        xy,
-        np.nan_to_num(own, nan=np.inf),
-        matches.xy0,
-        matches.displacement,
+    apart = np.linalg.norm(own - majority.displacement, axis=1) > field.tolerance
+    index = np.flatnonzero(apart)
+    rotation, share = best_rotation(
+        xy[index],
+        own[index],
+        field.xy,
+        field.displacement,
         settings.consensus_neighbours,
-        MINORITY_TOLERANCE * cell,
+        MINORITY_TOLERANCE * field.tolerance,
     )
-    apart = np.linalg.norm(own - field.displacement, axis=1) > AGREEMENT * cell
-    minority = apart & (share >= MINORITY_SHARE)
-    return Prediction(
-        np.where(minority[:, None], own, field.displacement),
-        np.where(minority, MINORITY_TOLERANCE * cell, field.error),
-        field.rotation,
+    backed = share >= MINORITY_SHARE
+    index = index[backed]
+    minority = field.follow(xy[index], own[index], rotation[backed], settings.fit_neighbours)
+    displacement, error, turned = (
+        np.array(v) for v in (majority.displacement, majority.error, majority.rotation)
     )
+    displacement[index], error[index] = minority.displacement, minority.error
+    turned[index] = minority.rotation
+    return Prediction(displacement, error, turned)
 
 
 def own_displacement(
@@ -186,15 +183,18 @@ def _softmax_peak(similarity: Float) -> Float:
     return np.asarray(np.where(known, peak, np.nan))
 
 
-def _agreeing(matches: Matches, cell: float, settings: FirstGuessSettings) -> Matches:
-    kept = in_consensus(
+def _agreeing(matches: Matches, cell: float, settings: FirstGuessSettings) -> MotionField:
+    rotation = in_consensus(
         matches.xy0,
         matches.displacement,
         settings.consensus_neighbours,
         settings.consensus_share,
         AGREEMENT * cell,
     )
-    return matches[kept]
+    kept = np.isfinite(rotation)
+    return MotionField(
+        matches.xy0[kept], matches.displacement[kept], rotation[kept], AGREEMENT * cell
+    )
 
 
 def sample_descriptors(features: Features, xy: Float) -> NDArray[np.float32]:

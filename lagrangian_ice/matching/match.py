@@ -9,7 +9,6 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.consensus import agreeing_share
 from lagrangian_ice.matching.first_guess import FirstGuess, first_guess
-from lagrangian_ice.matching.motion_field import predict
 from lagrangian_ice.matching.refine import FILTER_PLACES, Bands, Refined, refine
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
@@ -93,7 +92,8 @@ def _status_at_start(source: GeoImage, xy: Float) -> NDArray[np.int8]:
 def _unrefined(
     source: GeoImage, target: GeoImage, xy: Float, guess: FirstGuess, status: NDArray[np.int8]
 ) -> Vectors:
-    covariance = guess.prediction.error[:, None, None] ** 2 * np.eye(2)
+    covariance = np.zeros((len(xy), 2, 2))
+    covariance[:, 0, 0] = covariance[:, 1, 1] = guess.prediction.error**2
     missing = np.full(len(xy), np.nan)
     return _assembled(
         source,
@@ -178,14 +178,14 @@ def _places(
     source: GeoImage, target: GeoImage, guess: FirstGuess, neighbours: int
 ) -> tuple[Float, Float, Float]:
     """Row, col in both images and rotation (radians) of an even choice of the matches."""
-    steps = np.linspace(0, max(len(guess.matches) - 1, 0), FILTER_PLACES).astype(np.intp)
-    chosen = np.unique(steps)[: len(guess.matches)]
-    matches = guess.matches[chosen]
-    around = predict(matches.xy0, guess.matches.xy0, guess.matches.displacement, neighbours)
+    field = guess.field
+    steps = np.linspace(0, max(len(field) - 1, 0), FILTER_PLACES).astype(np.intp)
+    chosen = np.unique(steps)[: len(field)]
+    start = field.xy[chosen]
     return (
-        source.grid.rowcol(matches.xy0),
-        target.grid.rowcol(matches.xy1),
-        np.radians(around.rotation),
+        source.grid.rowcol(start),
+        target.grid.rowcol(start + field.displacement[chosen]),
+        np.radians(field.predict(start, neighbours).rotation),
     )
 
 
@@ -226,8 +226,8 @@ def _outlier(
     share = agreeing_share(
         xy,
         end - xy,
-        guess.matches.xy0,
-        guess.matches.displacement,
+        guess.field.xy,
+        guess.field.displacement,
         settings.consensus_neighbours,
         OUTLIER_TOLERANCE * STRIDE * source.grid.pixel,
         rotation,
