@@ -138,7 +138,7 @@ def deform_file(
     if Path(path_in).resolve() == Path(path_out).resolve():
         raise ValueError(f"{path_out} is the input; give another name for the deformation")
     with open_product(path_in, TRAJECTORIES, decode_times=False) as dataset:
-        header = header or _header_of(dict(dataset.attrs), Path(path_in))
+        header = header or header_of(dict(dataset.attrs), Path(path_in))
         settings = settings or header.settings.deformation
         stages = header.settings.model_copy(update={"deformation": settings})
         patches = _patches(dataset, settings, window)
@@ -165,8 +165,16 @@ def _patches(dataset: xr.Dataset, settings: DeformationSettings, window: Window)
             yield from deform(part, times, settings, begin)
 
 
-def _header_of(attributes: dict[str, object], path: Path) -> Header:
-    """Take what a trajectory file says of its making."""
+def header_of(attributes: dict[str, object], path: Path) -> Header:
+    """Take what the attributes of a trajectory file say of its making.
+
+    Raises
+    ------
+    ProductError
+        If its settings are not JSON.
+    SettingsError
+        If they are not those of this version.
+    """
     text = attributes.get("settings")
     try:
         table = json.loads(str(text)) if text else {}

@@ -276,6 +276,9 @@ def _drift_figure(scores: Mapping[str, Any], compared: pd.DataFrame, path: Path)
     rows = pd.DataFrame(scores["error_growth"])
     for name, colour in (("median_distance", OBSERVED), ("p90_distance", MODELLED)):
         right.plot(rows["days"], rows[name] / 1e3, "o-", color=colour, label=name.split("_")[0])
+    stated = rows["rms_observation_error"].astype(float) / 1e3
+    if stated.notna().any():
+        right.plot(rows["days"], stated, "--", color=QUIET, label="error of the observations")
     _plain(right, "Time since the model's start (days)", "Distance of model and parcel (km)")
     right.legend(frameon=False, fontsize=8)
     title(right, "Growth of the error", f"{drift['parcels']:,} parcels")

@@ -97,8 +97,8 @@ def displacements(observations: pd.DataFrame, min_hours: float, max_hours: float
     Returns
     -------
     DataFrame
-        ``parcel_id, time0, time1, hours, x0, y0, dx, dy, mcc, var_x, cov_xy, var_y``; the
-        variances are of the displacement, NaN unknown, and hold the geolocation error of both
+        ``parcel_id, image0, image1, time0, time1, hours, x0, y0, dx, dy, mcc``, and ``var_x,
+        cov_xy, var_y`` of the displacement (NaN unknown), with the geolocation error of both
         images where it is stated.
     """
     table = observations.sort_values(["parcel_id", "time"], ignore_index=True)
@@ -121,9 +121,12 @@ def displacements(observations: pd.DataFrame, min_hours: float, max_hours: float
     xy = table[["x", "y"]].to_numpy(np.float64)
     moved = xy[last] - xy[first]
     covariance = _covariance(table, first, last)
+    image = table["image_index"].to_numpy(np.int64)
     return pd.DataFrame(
         {
             "parcel_id": ids[first],
+            "image0": image[first],
+            "image1": image[last],
             "time0": time[first],
             "time1": time[last],
             "hours": (time[last] - time[first]) / HOUR,

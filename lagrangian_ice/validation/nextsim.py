@@ -24,12 +24,14 @@ from lagrangian_ice.deformation.strain import invariants, strain_rates
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float, lonlat_to_xy
 from lagrangian_ice.output.reading import read_trajectories
-from lagrangian_ice.settings import DeformationSettings
 from lagrangian_ice.times import SECONDS_PER_DAY, iso
+from lagrangian_ice.validation.bootstrap import intervals
 from lagrangian_ice.validation.buoys import displacements
 from lagrangian_ice.validation.statistics import (
     StatisticsOptions,
     Triangles,
+    block_of_pair,
+    deformation_settings,
     distributions,
     localisation,
     read_all_sightings,
@@ -188,10 +190,11 @@ def compare_drift(observations: pd.DataFrame, model: ModelTracks) -> pd.DataFram
     return pairs.iloc[np.flatnonzero(np.isfinite(moved).all(axis=1))].reset_index(drop=True)
 
 
-def drift_scores(compared: pd.DataFrame) -> dict[str, Any]:
+def drift_scores(compared: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     """Bias, RMSE and vector correlation of modelled drift (model less observation).
 
-    Velocities in km per day. ``explained_by_observation_error``: share of the mean square
+    Velocities in km per day. ``intervals``: 95 % of a bootstrap over the pairs of passes.
+    ``explained_by_observation_error``: share of the mean square
     difference that the stated errors of the observed displacements account for (None
     unknown).
     """
@@ -216,7 +219,38 @@ def drift_scores(compared: pd.DataFrame) -> dict[str, Any]:
         "rmse_x": float(np.sqrt(np.mean(difference[:, 0] ** 2))),
         "rmse_y": float(np.sqrt(np.mean(difference[:, 1] ** 2))),
         **vector_correlation(observed, modelled),
+        "pairs_of_passes": len(compared[["image0", "image1"]].drop_duplicates()),
+        "intervals": _drift_intervals(compared, observed, modelled, seed),
         "explained_by_observation_error": float(stated[known].mean() / power) if power else None,
+    }
+
+
+def _drift_intervals(
+    compared: pd.DataFrame, observed: Float, modelled: Float, seed: int
+) -> dict[str, list[float] | None]:
+    images = compared[["image0", "image1"]].to_numpy(np.int64)
+    one, two = observed @ np.array([1, 1j]), modelled @ np.array([1, 1j])
+    product = np.conj(one) * two
+    parts = (
+        np.ones(len(one)), *observed.T, *modelled.T, np.abs(one) ** 2, np.abs(two) ** 2,
+        product.real, product.imag, np.abs(two - one) ** 2, *(modelled - observed).T ** 2,
+    )  # fmt: skip
+    groups = images[:, 0] * (images.max(initial=0) + 1) + images[:, 1]
+    return intervals(groups, np.stack(parts, axis=1), _drift_of_sums, seed)
+
+
+def _drift_of_sums(sums: Float) -> dict[str, Float]:
+    """Scores of drift from sums (R, 12) over displacements."""
+    ox, oy, mx, my, oo, mm, re, im, square, square_x, square_y = (sums[:, 1:] / sums[:, :1]).T
+    real, imaginary = re - (ox * mx + oy * my), im - (ox * my - oy * mx)
+    power = (oo - ox**2 - oy**2) * (mm - mx**2 - my**2)
+    return {
+        "bias_x": mx - ox,
+        "bias_y": my - oy,
+        "rmse": np.sqrt(square),
+        "rmse_x": np.sqrt(square_x),
+        "rmse_y": np.sqrt(square_y),
+        "vector_correlation": np.hypot(real, imaginary) / np.sqrt(power),
     }
 
 
@@ -248,13 +282,18 @@ def vector_correlation(observed: Float, modelled: Float) -> dict[str, float | No
 
 
 def error_growth(observations: pd.DataFrame, model: ModelTracks) -> list[dict[str, Any]]:
-    """Distance between modelled and observed parcels by the time since the model's start."""
+    """Distance between modelled and observed parcels by the time since the model's start.
+
+    ``rms_observation_error``: what the stated errors of the observations alone would give (of
+    tracking since birth, and of the image's place; None unknown).
+    """
     time = observations["time"].to_numpy(np.float64)
     at = model.at(observations["parcel_id"].to_numpy(np.int64), time)
     apart = np.hypot(*(at - observations[["x", "y"]].to_numpy(np.float64)).T)
     known = np.isfinite(apart)
     lead = (time[known] - model.start) / SECONDS_PER_DAY
     apart = apart[known]
+    stated = _stated_variance(observations)[known]
     rows = []
     for low, high in pairwise(LEAD_EDGES):
         inside = (lead >= low) & (lead < high)
@@ -266,9 +305,22 @@ def error_growth(observations: pd.DataFrame, model: ModelTracks) -> list[dict[st
                     "median_distance": float(np.median(apart[inside])),
                     "p90_distance": float(np.percentile(apart[inside], 90)),
                     "rms_distance": float(np.sqrt(np.mean(apart[inside] ** 2))),
+                    "rms_observation_error": _root_mean(stated[inside]),
                 }
             )
     return rows
+
+
+def _stated_variance(observations: pd.DataFrame) -> Float:
+    """Variance (N,) of observed positions, tracking and geolocation, m2; NaN unknown."""
+    names = ("x_standard_error", "y_standard_error", "geolocation_standard_error")
+    x, y, place = (observations[name].to_numpy(np.float64) for name in names)
+    return np.asarray(x**2 + y**2 + 2 * np.where(np.isfinite(place), place, 0.0) ** 2)
+
+
+def _root_mean(variance: Float) -> float | None:
+    known = variance[np.isfinite(variance)]
+    return float(np.sqrt(known.mean())) if len(known) else None
 
 
 def compare_deformation(path: Path, model: ModelTracks) -> tuple[Triangles, Triangles]:
@@ -287,7 +339,7 @@ def compare_deformation(path: Path, model: ModelTracks) -> tuple[Triangles, Tria
         Row for row of the same parcels and times; centres and areas are the observed ones.
     """
     sightings, times = read_all_sightings(path)
-    settings = DeformationSettings(smoothing_steps=0)
+    settings = deformation_settings(path).model_copy(update={"smoothing_steps": 0})
     pairs: tuple[list[Triangles], list[Triangles]] = ([], [])
     for part in sightings:
         inside = (part.time >= model.start) & (part.time <= model.end)
@@ -309,6 +361,8 @@ def model_gradients(patch: Patch, model: ModelTracks) -> Float:
 def deformation_scores(observed: Triangles, modelled: Triangles, seed: int = 0) -> dict[str, Any]:
     """Statistics of both, and of their differences; rates per day."""
     result: dict[str, Any] = {"triangles": len(observed)}
+    pairs, block = block_of_pair(observed)
+    groups = block[np.searchsorted(pairs, observed.pair)]
     for name, triangles in (("observed", observed), ("modelled", modelled)):
         result[name] = {
             "distributions_per_day": distributions(triangles),
@@ -318,8 +372,22 @@ def deformation_scores(observed: Triangles, modelled: Triangles, seed: int = 0) 
     one, two = invariants(observed.gradients), invariants(modelled.gradients)
     for place, name in enumerate(("divergence", "shear", "total_deformation")):
         pair = (np.asarray(getattr(one, name)), np.asarray(getattr(two, name)))
-        result[name] = _rate_scores(pair[0], pair[1], observed.variance[:, place])
+        scores = _rate_scores(pair[0], pair[1], observed.variance[:, place])
+        values = np.stack([np.ones(len(observed)), *pair, *np.square(pair), pair[0] * pair[1]], 1)
+        scores["intervals"] = intervals(groups, values, _rates_of_sums, seed)
+        result[name] = scores
     return result
+
+
+def _rates_of_sums(sums: Float) -> dict[str, Float]:
+    """Scores of a rate from sums (R, 6) over triangles."""
+    one, two, square_one, square_two, product = (sums[:, 1:] / sums[:, :1]).T
+    spread = np.sqrt((square_one - one**2) * (square_two - two**2))
+    return {
+        "bias": two - one,
+        "rmse": np.sqrt(square_one + square_two - 2 * product),
+        "correlation": (product - one * two) / spread,
+    }
 
 
 def _rate_scores(observed: Float, modelled: Float, variance: Float) -> dict[str, Any]:
@@ -392,7 +460,7 @@ def validate_nextsim(
         "drifters": [path.name for path in drifters],
         "model_start": iso(model.start),
         "model_end": iso(model.end),
-        "drift_km_per_day": drift_scores(compared),
+        "drift_km_per_day": drift_scores(compared, options.seed),
         "error_growth": error_growth(observations, model),
         "deformation": deformation_scores(observed, modelled, options.seed),
     }

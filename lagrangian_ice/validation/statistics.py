@@ -4,7 +4,8 @@ Rates are per day. Scales come from areas: the gradients of the triangles whose 
 box are averaged with their areas as weights, ``sum(grad * A) / sum(A)``, and the invariants of
 the mean are taken. Moments of the total deformation fall with the scale as
 ``<eps^q> ~ L^-beta(q)``; the structure function is ``beta(q) = a q^2 + b q`` (a > 0:
-multifractal). Confidence intervals (95 %) come from a bootstrap over the pairs of passes.
+multifractal). Confidence intervals (95 %) come from a bootstrap over the pairs of passes; pairs
+that overlap in time are drawn together.
 
 LKF lengths and counts are left out: no well-kept library for them was found.
 """
@@ -26,6 +27,7 @@ from lagrangian_ice.deformation.strain import invariants
 from lagrangian_ice.deformation.triangles import QualityFlag
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
+from lagrangian_ice.output.products import header_of
 from lagrangian_ice.output.reading import (
     open_product,
     read_deformation,
@@ -35,6 +37,7 @@ from lagrangian_ice.output.reading import (
 from lagrangian_ice.output.variables import TRAJECTORIES
 from lagrangian_ice.settings import DeformationSettings
 from lagrangian_ice.times import SECONDS_PER_DAY
+from lagrangian_ice.validation.bootstrap import interval, resampled
 
 SCALES = (20e3, 40e3, 80e3, 160e3, 320e3, 640e3)
 """Metres; the triangles themselves are one more, smaller scale."""
@@ -45,7 +48,6 @@ LEAST_BOXES = 10
 """Boxes that a scale must have to count."""
 PDF_EDGES = np.logspace(-4, 1, 51)
 """Per day."""
-RESAMPLES = 500
 INTERVALS = (1.0, 2.0, 3.0, 6.0, 12.0, 24.0)
 """Days, of the temporal scaling."""
 UNFIT = QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED
@@ -97,6 +99,8 @@ class Triangles:
         Between the two passes.
     variance : (F, 3) float64
         Of the errors of divergence, shear and total deformation, per day squared; NaN unknown.
+    time : (F,) float64
+        At which the pair ends, seconds since 1970.
     """
 
     pair: NDArray[np.int64]
@@ -105,6 +109,7 @@ class Triangles:
     area: Float
     days: Float
     variance: Float
+    time: Float
 
     def __len__(self) -> int:
         """Count the triangles."""
@@ -119,6 +124,7 @@ class Triangles:
             self.area[rows],
             self.days[rows],
             self.variance[rows],
+            self.time[rows],
         )
 
     def chosen(self, options: StatisticsOptions) -> Triangles:
@@ -139,9 +145,10 @@ class Triangles:
             empty,
             empty,
             np.zeros((0, 3)),
+            empty,
         )
         whole = [nothing, *parts]
-        names = ("pair", "xy", "gradients", "area", "days", "variance")
+        names = ("pair", "xy", "gradients", "area", "days", "variance", "time")
         return cls(*(np.concatenate([getattr(part, name) for part in whole]) for name in names))
 
     @classmethod
@@ -171,6 +178,7 @@ class Triangles:
             patch.area[fit],
             days[fit],
             variance[fit],
+            patch.time1[patch.vertices].mean(axis=1)[fit],
         )
 
 
@@ -208,17 +216,30 @@ def _of_product(path: Path) -> Triangles:
         faces["area"].to_numpy(np.float64),
         spans[corners].mean(axis=1) / SECONDS_PER_DAY,
         faces[names].to_numpy(np.float64) ** 2 * SECONDS_PER_DAY**2,
+        nodes["time_end"].to_numpy(np.float64)[corners].mean(axis=1),
     )
     return found[fit]
 
 
 def _of_trajectories(path: Path, nominal_days: float | None) -> Triangles:
     sightings, times = read_all_sightings(path)
-    settings = DeformationSettings(smoothing_steps=0)
+    settings = deformation_settings(path).model_copy(update={"smoothing_steps": 0})
     if nominal_days is not None:
         settings = settings.model_copy(update={"nominal_days": nominal_days})
     patches = [patch for part in sightings for patch in deform(part, times, settings)]
     return Triangles.join([Triangles.of_patch(patch, i) for i, patch in enumerate(patches)])
+
+
+def deformation_settings(path: Path) -> DeformationSettings:
+    """Those that a trajectory file was made with.
+
+    Raises
+    ------
+    ProductError
+        If it is not a trajectory product or its settings are damaged.
+    """
+    with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
+        return header_of(dict(dataset.attrs), path).settings.deformation
 
 
 def read_all_sightings(path: Path) -> tuple[list[Sightings], Float]:
@@ -305,36 +326,48 @@ def _boxes(
     return boxes[filled] // (rows * cols), invariants(mean).total_deformation, np.sqrt(area[filled])
 
 
+def block_of_pair(triangles: Triangles) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (P,) in ascending order, and the block of time (P,) that each ends in.
+
+    Blocks are as long as the pairs (their median): pairs of successive days overlap, show the
+    same ice and the same weather, and are drawn together in the bootstrap.
+    """
+    pairs, number = np.unique(triangles.pair, return_inverse=True)
+    number = number.reshape(-1)
+    counts = np.maximum(np.bincount(number, minlength=len(pairs)), 1)
+    ends = np.bincount(number, triangles.time, len(pairs)) / counts
+    if not len(pairs):
+        return pairs, np.zeros(0, np.int64)
+    span = max(float(np.median(triangles.days)) * SECONDS_PER_DAY, 1.0)
+    # the ends of one pass differ by seconds: they must not be torn apart by a rounding
+    _, block = np.unique(np.floor((ends - ends.min()) / span + 0.01), return_inverse=True)
+    return pairs, block.reshape(-1).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class _Sums:
-    """Sums over the boxes of every pair (P) and scale (S): count, log length, moments."""
+    """Sums over the boxes of every block (B) and scale (S): count, log length, moments."""
 
+    pairs: int
     count: Float
     length: Float
-    power: Float  # (P, S, 3)
+    power: Float  # (B, S, 3)
 
 
 def _sums(triangles: Triangles) -> _Sums:
-    pairs, number = np.unique(triangles.pair, return_inverse=True)
-    whole = Triangles(
-        number.reshape(-1),
-        triangles.xy,
-        triangles.gradients,
-        triangles.area,
-        triangles.days,
-        triangles.variance,
-    )
-    total = invariants(whole.gradients).total_deformation
-    levels = [(whole.pair, total, np.sqrt(whole.area))]
-    levels += [box_means(whole, side) for side in SCALES]
-    shape = (len(pairs), len(levels))
+    pairs, block = block_of_pair(triangles)
+    total = invariants(triangles.gradients).total_deformation
+    levels = [(triangles.pair, total, np.sqrt(triangles.area))]
+    levels += [box_means(triangles, side) for side in SCALES]
+    shape = (int(block.max()) + 1, len(levels))
     count, length, power = np.zeros(shape), np.zeros(shape), np.zeros((*shape, len(MOMENTS)))
     for level, (pair, eps, size) in enumerate(levels):
-        count[:, level] = np.bincount(pair, minlength=len(pairs))
-        length[:, level] = np.bincount(pair, size, len(pairs))
+        own = block[np.searchsorted(pairs, pair)]
+        count[:, level] = np.bincount(own, minlength=shape[0])
+        length[:, level] = np.bincount(own, size, shape[0])
         for place, q in enumerate(MOMENTS):
-            power[:, level, place] = np.bincount(pair, eps**q, len(pairs))
-    return _Sums(count, length, power)
+            power[:, level, place] = np.bincount(own, eps**q, shape[0])
+    return _Sums(len(pairs), count, length, power)
 
 
 def _fit(sums: _Sums, weights: Float) -> Float:
@@ -367,21 +400,20 @@ def spatial_scaling(triangles: Triangles, seed: int = 0) -> dict[str, Any]:
     dict
         ``scales`` (one entry a scale: ``length`` in metres, ``boxes``, ``moment_1..3``);
         ``beta_1..3``, ``curvature`` (a) and ``slope`` (b) of the structure function, each with
-        ``value, low, high`` (95 %; None where it cannot be told).
+        ``value, low, high`` (95 %; None with fewer than three blocks of time).
     """
     if not len(triangles):
         return {"scales": []}
     sums = _sums(triangles)
-    pairs = len(sums.count)
-    best = _fit(sums, np.ones(pairs))
-    random = np.random.default_rng(seed)
-    draws = random.multinomial(pairs, np.full(pairs, 1 / pairs), RESAMPLES).astype(np.float64)
+    blocks = len(sums.count)
+    best = _fit(sums, np.ones(blocks))
+    draws = resampled(np.eye(blocks), seed)
     spread = np.stack([_fit(sums, weights) for weights in draws])
     names = [*(f"beta_{q}" for q in MOMENTS), "curvature", "slope"]
     found: dict[str, Any] = {
-        name: _interval(best[i], spread[:, i], pairs) for i, name in enumerate(names)
+        name: _interval(best[i], spread[:, i], blocks) for i, name in enumerate(names)
     }
-    return {"pairs": pairs, "scales": _scale_rows(sums), **found}
+    return {"pairs": sums.pairs, "blocks": blocks, "scales": _scale_rows(sums), **found}
 
 
 def _scale_rows(sums: _Sums) -> list[dict[str, Any]]:
@@ -400,10 +432,8 @@ def _scale_rows(sums: _Sums) -> list[dict[str, Any]]:
 
 
 def _interval(value: float, spread: Float, groups: int) -> dict[str, Any]:
-    known = spread[np.isfinite(spread)]
-    sure = groups > 1 and len(known) > RESAMPLES // 2
-    low, high = np.percentile(known, [2.5, 97.5]) if sure else (np.nan, np.nan)
-    return {"value": _known(value), "low": _known(low), "high": _known(high)}
+    low, high = interval(spread, groups) or (None, None)
+    return {"value": _known(value), "low": low, "high": high}
 
 
 def _known(value: float) -> float | None:

@@ -55,6 +55,7 @@ def parcels(rng, count=30, each=40, sigma=60.0, bias=(0.0, 0.0), days=2.0, away=
         y_standard_error=frame["x_standard_error"],
         xy_error_covariance=0.0,
         geolocation_standard_error=np.nan,
+        image_index=0,
     )
 
 
@@ -135,6 +136,7 @@ def test_every_two_observations_of_a_parcel_within_the_hours():
             "y_standard_error": [0.0, 3.0, 5.0, 0.0, 1.0],
             "xy_error_covariance": 0.0,
             "geolocation_standard_error": 10.0,
+            "image_index": [0, 1, 3, 0, 9],
         }
     )
     found = displacements(table, 6, 96).sort_values(["time0", "time1"])

@@ -16,6 +16,7 @@ from lagrangian_ice.grid import xy_to_lonlat
 from lagrangian_ice.output.exports import export_trajectories
 from lagrangian_ice.output.reading import read_trajectories
 from lagrangian_ice.output.trajectories import write_trajectories
+from lagrangian_ice.validation import nextsim
 from lagrangian_ice.validation.nextsim import (
     ModelTracks,
     compare_deformation,
@@ -170,6 +171,93 @@ def test_known_extra_noise_is_diagnosed_within_its_own_confidence(model, product
     assert abs(drift["bias_x"]) < 3 * drift["bias_x_standard_error"]
     expected = compared["var_x"].mean() * 2 / (2 * each**2 * 1e6)
     assert drift["explained_by_observation_error"] == pytest.approx(expected, rel=0.3)
+
+
+def test_bias_and_noise_lie_within_the_stated_confidence(model, product):
+    sigma = 300.0
+    scores, _, _ = validate_nextsim(product, [model(bias=BIAS, noise=sigma)])
+    drift = scores["drift_km_per_day"]
+    stated = drift["intervals"]
+    w = (3600.0 + 10) / (DAY / 2)
+    each = np.sqrt(2 * (w**2 + (1 - w) ** 2)) * sigma / 1e3
+    truth = {
+        "bias_x": BIAS[0] / 1e3,
+        "bias_y": BIAS[1] / 1e3,
+        "rmse_x": np.hypot(BIAS[0] / 1e3, each),
+        "rmse_y": np.hypot(BIAS[1] / 1e3, each),
+        "rmse": np.sqrt((BIAS @ BIAS) / 1e6 + 2 * each**2),
+    }
+    assert drift["pairs_of_passes"] == 5
+    for name, value in truth.items():
+        low, high = stated[name]
+        assert low <= value <= high, name
+        assert low <= drift[name] <= high
+        assert high - low < 0.2
+    low, high = stated["vector_correlation"]
+    assert low <= drift["vector_correlation"] <= high < 1
+
+
+def test_scores_of_sums_are_those_of_the_values():
+    """The intervals are of the same scores: formulas on sums against numpy on values."""
+    rng = np.random.default_rng(8)
+    observed, modelled = rng.normal(2, 3, (300, 2)), rng.normal(1, 2, (300, 2))
+    modelled += 0.7 * observed
+    one, two = observed @ np.array([1, 1j]), modelled @ np.array([1, 1j])
+    product = np.conj(one) * two
+    columns = (
+        np.ones(300), *observed.T, *modelled.T, abs(one) ** 2, abs(two) ** 2, product.real,
+        product.imag, abs(two - one) ** 2, *(modelled - observed).T ** 2,
+    )  # fmt: skip
+    found = nextsim._drift_of_sums(np.stack(columns, axis=1).sum(axis=0)[None])
+    whole = vector_correlation(observed, modelled)
+    assert found["vector_correlation"][0] == pytest.approx(whole["vector_correlation"])
+    assert found["rmse"][0] == pytest.approx(np.sqrt(np.mean(abs(two - one) ** 2)))
+    rates = np.stack([np.ones(300), one.real, two.real, one.real**2, two.real**2,
+                      one.real * two.real], axis=1)  # fmt: skip
+    found = nextsim._rates_of_sums(rates.sum(axis=0)[None])
+    assert found["correlation"][0] == pytest.approx(np.corrcoef(one.real, two.real)[0, 1])
+    assert found["rmse"][0] == pytest.approx(np.sqrt(np.mean((two.real - one.real) ** 2)))
+
+
+def self_similar(side, exponent, rng):
+    """Velocities (side, side, 2) whose differences over L grow as L to the exponent."""
+    size = 24 * side
+    k = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size))
+    amplitude = np.where(k > 0, np.where(k > 0, k, 1.0) ** -(exponent + 1), 0.0)
+    noise = rng.normal(size=(2, size, size)) + 1j * rng.normal(size=(2, size, size))
+    found = np.fft.ifft2(amplitude * noise).real[:, : 3 * side : 3, : 3 * side : 3]
+    # every field by its expected spread: its own varies with the largest waves
+    return np.moveaxis(found * size**2 / np.sqrt(np.sum(amplitude**2)), 0, -1)
+
+
+def test_a_known_scaling_exponent_of_the_model_is_diagnosed(tmp_path, monkeypatch):
+    """Gradients of a self-similar velocity of exponent H fall as L^-(1 - H), all moments alike."""
+    monkeypatch.setattr(
+        "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] + 500e3
+    )
+    side, days, hurst = 36, 26, 0.5
+    frames = make_frames(side=side, count=days)
+    path = tmp_path / "a_LP.nc"
+    write_trajectories(path, HEADER, frames.passes, frames.parcels, frames.chunks())
+    rng = np.random.default_rng(6)
+    # a new field every day: in three days their sum, which is as self-similar
+    steps = [1500.0 * self_similar(side, hurst, rng).reshape(-1, 2) for _ in range(days)]
+    first = frames.observations.drop_duplicates("parcel_id")[["x", "y"]].to_numpy()
+    xy = first + np.concatenate([np.zeros((1, side**2, 2)), np.cumsum(steps, axis=0)])
+    time = START + np.arange(days + 1) * DAY
+    write_model(tmp_path / "m.nc", frames.parcels["parcel_id"].to_numpy(), time, xy)
+    scores, _, _ = validate_nextsim(path, [tmp_path / "m.nc"])
+    scaling = scores["deformation"]["modelled"]["spatial_scaling"]
+    assert len(scaling["scales"]) >= 5
+    for q in (1, 2, 3):
+        beta = scaling[f"beta_{q}"]
+        assert beta["low"] <= q * (1 - hurst) <= beta["high"]
+        assert beta["high"] - beta["low"] < 0.3 * q
+    curvature = scaling["curvature"]
+    assert curvature["low"] <= 0.02
+    assert abs(curvature["value"]) < 0.03
+    observed = scores["deformation"]["observed"]["spatial_scaling"]
+    assert observed["beta_1"]["value"] != pytest.approx(1 - hurst, abs=0.1)
 
 
 def test_known_extra_divergence_is_diagnosed_on_the_same_triangles(model, product):

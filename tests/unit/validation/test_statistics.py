@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from lagrangian_ice.output.trajectories import write_trajectories
 from lagrangian_ice.validation.statistics import (
     StatisticsOptions,
     Triangles,
+    block_of_pair,
     box_means,
     distributions,
     localisation,
@@ -38,6 +40,7 @@ def field(gradients, pair=0):
         np.full(count, CELL**2),
         np.full(count, 3.0),
         np.full((count, 3), np.nan),
+        np.full(count, pair * 3 * DAY),
     )
 
 
@@ -80,6 +83,33 @@ def test_a_cascade_of_known_exponents_is_diagnosed_within_its_own_confidence():
     assert found["beta_1"]["value"] == pytest.approx(0, abs=0.01)
 
 
+def test_pairs_that_overlap_in_time_are_drawn_together():
+    """Daily pairs of three days, each the same as its neighbours: a third of them is news."""
+    rng = np.random.default_rng(9)
+    blocks = [cascade(rng, 0.5, pairs=1) for _ in range(9)]
+    apart = Triangles.join(
+        [
+            replace(one, pair=one.pair + i, time=one.time + 3 * DAY * i)
+            for i, one in enumerate(blocks)
+        ]
+    )
+    daily = Triangles.join(
+        [
+            replace(one, pair=one.pair + 3 * i + k, time=one.time + (3 * i + k) * DAY)
+            for i, one in enumerate(blocks)
+            for k in range(3)
+        ]
+    )
+    pairs, block = block_of_pair(daily)
+    assert len(pairs) == 27
+    assert block.tolist() == sorted([*range(9)] * 3)
+    one, two = spatial_scaling(apart)["curvature"], spatial_scaling(daily)["curvature"]
+    assert two["value"] == pytest.approx(one["value"])
+    assert two["high"] - two["low"] == pytest.approx(one["high"] - one["low"])
+    few = Triangles.join([daily[daily.pair == pair] for pair in range(6)])
+    assert spatial_scaling(few)["curvature"]["low"] is None
+
+
 def test_uniform_deformation_does_not_scale():
     gradients = np.broadcast_to([[0.01, 0.0], [0.0, -0.01]], (SIDE, SIDE, 2, 2))
     found = spatial_scaling(Triangles.join([field(gradients, pair) for pair in range(3)]))
@@ -103,6 +133,7 @@ def test_a_box_is_the_area_weighted_mean_of_gradients_not_of_rates():
         np.array([1e8, 1e8, 1e8, 0.5e8]),
         np.ones(4),
         np.zeros((4, 3)),
+        np.zeros(4),
     )
     _, total, _ = box_means(weighted, 20e3)
     # u_x alone: divergence and shear are equal
@@ -154,6 +185,7 @@ def test_share_that_the_stated_error_explains():
         triangles.area,
         triangles.days,
         np.full((len(triangles), 3), 2 * 0.03**2),
+        triangles.time,
     )
     assert noise_share(stated)["divergence"] == pytest.approx(1, rel=0.05)
     assert noise_share(triangles)["shear"] is None
