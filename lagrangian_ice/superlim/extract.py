@@ -13,6 +13,7 @@ from torch import Tensor
 from lagrangian_ice.engine import thread_map
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.settings import FeatureSettings
+from lagrangian_ice.superlim.device import usable_device
 from lagrangian_ice.superlim.features import DESCRIPTOR_SIZE, STRIDE, Features
 from lagrangian_ice.superlim.folded import (
     COARSE_HALO,
@@ -59,12 +60,14 @@ def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettin
     ValueError
         If the image is smaller than one cell, or the network is in training mode (its
         batch statistics would make descriptors depend on far pixels).
+    SettingsError
+        If the device is not there.
     """
     height, width = (n // STRIDE for n in image.grid.shape)
     if height == 0 or width == 0:
         raise ValueError(f"image of {image.grid.shape} pixels is smaller than a cell")
     dtype = getattr(torch, settings.precision)
-    folded = fold(network, torch.device(settings.device), dtype)
+    folded = fold(network, usable_device(settings.device), dtype)
     valid = valid_cells(image.valid)
     scores = np.zeros((height, width), np.float32)
     descriptors = np.zeros((height, width, DESCRIPTOR_SIZE), np.float16)

@@ -17,6 +17,7 @@ from torch import Tensor
 from lagrangian_ice.engine import in_order
 from lagrangian_ice.errors import WeightsError
 from lagrangian_ice.files import in_place
+from lagrangian_ice.superlim.device import usable_device
 from lagrangian_ice.superlim.network import SuperLIM, Topology
 from lagrangian_ice.superlim.weights_store import save_network
 
@@ -124,13 +125,15 @@ def train(
     WeightsError
         If the directory holds a training with another stage, recipe or network, or cannot be
         written.
+    SettingsError
+        If the device is not there.
     """
+    device = usable_device(recipe.device)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WeightsError(f"{directory}: cannot be written ({error.strerror})") from None
     run = _begin(topology, stage, recipe, directory, start)
-    device = torch.device(recipe.device)
 
     def batch(step: int) -> Batch:
         """Tensors of one step: the same for the same seed and step, whatever came before."""

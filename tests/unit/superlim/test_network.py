@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lagrangian_ice.errors import SettingsError
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.settings import FeatureSettings
@@ -133,6 +134,12 @@ def test_folding_leaves_the_network_as_it_is(network):
     fold(network, torch.device("cpu"))
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_missing_gpu_is_one_clear_line(network):
+    with pytest.raises(SettingsError, match="use device cpu"):
+        extract_features(make_image(), network, FeatureSettings(device="cuda"))
 
 
 def test_descriptors_do_not_depend_on_far_pixels(network):
