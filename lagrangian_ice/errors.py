@@ -28,3 +28,7 @@ class WeightsError(LagrangianIceError):
 
 class ProductError(LagrangianIceError):
     """A product file cannot be read or written, or is not one of ours."""
+
+
+class FetchError(LagrangianIceError):
+    """An archive of scenes cannot be searched, refuses a download, or gives a damaged file."""

@@ -73,3 +73,43 @@ def scenes_add(env: Env, paths: tuple[Path, ...]) -> int:
     new, known, unreadable = add_scenes(env.workspace, paths)
     click.echo(f"{new} scenes added, {known} known before, {len(unreadable)} unreadable")
     return tell_unreadable({str(path): reason for path, reason in unreadable.items()})
+
+
+@scenes.command("fetch")
+@click.option("--area", required=True, help="WKT of longitudes and latitudes.")
+@click.option("--start", required=True, help="First time (UTC).")
+@click.option("--end", required=True, help="Last time (UTC).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the zips [default: scenes in the workspace].",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Only say what would be downloaded; needs no account."
+)
+@common
+def scenes_fetch(env: Env, area: str, start: str, end: str, out: Path | None, dry_run: bool) -> int:
+    """Download the EW GRDM products that touch an area, from the Alaska Satellite Facility.
+
+    Needs the extra "fetch" and an account of NASA Earthdata: EARTHDATA_TOKEN, or
+    EARTHDATA_USERNAME and EARTHDATA_PASSWORD, or ~/.netrc. What is there is not downloaded again.
+    """
+    from lagrangian_ice.scenes import fetch
+    from lagrangian_ice.times import parse_utc
+
+    session = fetch.new_session()
+    products = fetch.search(area, parse_utc(start), parse_utc(end), session)
+    total = sum(product.size for product in products) * 1e-9
+    click.echo(f"{len(products)} products, {total:.1f} GB")
+    if dry_run or not products:
+        for product in products:
+            click.echo(f"{product.name}  {product.size * 1e-6:6.0f} MB")
+        return 0
+    fetch.log_in(session)
+
+    def told(product: fetch.Product, outcome: str) -> None:
+        click.echo(f"{product.name}  {outcome}")
+
+    folder = out or env.workspace / "scenes"
+    failed = fetch.fetch(env.progress(products, "products"), folder, session, told)
+    return tell_unreadable(failed)

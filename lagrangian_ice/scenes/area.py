@@ -48,6 +48,17 @@ def map_area(text: str) -> BaseGeometry:
     return shapely.make_valid(shapely.transform(area, lonlat_to_xy))
 
 
+def map_ring(lonlat: Float) -> BaseGeometry:
+    """Area in EPSG:3413 inside of a ring (N, 2) of longitudes and latitudes, degrees.
+
+    Neighbouring points are less than half a turn apart: jumps at the antimeridian are taken out.
+    """
+    ring = np.array(lonlat, dtype=np.float64)
+    ring[:, 0] = np.unwrap(ring[:, 0], period=360.0)
+    area = shapely.segmentize(shapely.Polygon(ring), EDGE_STEP)
+    return shapely.make_valid(shapely.transform(area, lonlat_to_xy))
+
+
 def describe_footprint(wkt: str) -> str:
     """Middle and size of a footprint in EPSG:3413, in a column of fixed width."""
     shape = shapely.from_wkt(wkt)
