@@ -15,6 +15,7 @@ from lagrangian_ice.grid import MAP_CRS, Float
 from lagrangian_ice.output.exports_table import NEXTSIM_CRS, Chosen
 from lagrangian_ice.output.netcdf import new_file
 from lagrangian_ice.output.variables import TIME_UNITS
+from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.times import to_datetime64
 
 FILL = -9999.0
@@ -47,13 +48,8 @@ def write_pysida(chosen: Chosen, out: Path, name: str, crs: str = NEXTSIM_CRS) -
         }
     ).sort_values(["i", "g"], ignore_index=True)
     path = out / f"{name}_LP.df"
-    part = path.with_name(f".{path.name}.part")
-    try:
-        frame.to_pickle(part, compression=None)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+    with whole_file(path) as beside:
+        frame.to_pickle(beside, compression=None)
     return [path]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import pandas as pd
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float, xy_to_lonlat
 from lagrangian_ice.output.exports_table import Chosen
+from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.times import SECONDS_PER_DAY, from_seconds, iso, to_datetime64
 
 HOUR = 3600.0
@@ -60,15 +60,16 @@ def write_nextsim_rgps(chosen: Chosen, out: Path, start: float | None = None) ->
             f"initial time {iso(moment)}: neXtSIM takes whole hours only; give --start as one"
         )
     places = positions_at(chosen, np.array([moment]))
-    if places.empty:
-        raise ProductError(
-            f"no parcel is observed both before and after {iso(moment)}; observations go from "
-            f"{iso(chosen.observations['time'].min())} to {iso(chosen.observations['time'].max())}"
-        )
     day = from_seconds(moment)
     name = day.strftime("%Y-%m-%d") + (f"_{day.hour:02d}" if day.hour else "")
     path = out / f"RGPS_{name}.txt"
-    _write(path, [places])
+    first, last = (iso(chosen.observations["time"].agg(end)) for end in ("min", "max"))
+    _write(
+        path,
+        [places],
+        f"no parcel is observed both before and after {iso(moment)}; observations go from "
+        f"{first} to {last}",
+    )
     return [path]
 
 
@@ -89,8 +90,7 @@ def write_nextsim_iabp(chosen: Chosen, out: Path, name: str) -> list[Path]:
         for begin in range(0, len(moments), BLOCK)
     )
     path = out / f"IABP_{name}.txt"
-    if not _write(path, blocks):
-        raise ProductError("no parcel is observed both before and after a time of 00 or 12 UTC")
+    _write(path, blocks, "no parcel is observed both before and after a time of 00 or 12 UTC")
     return [path]
 
 
@@ -148,24 +148,16 @@ def positions_at(chosen: Chosen, moments: Float) -> pd.DataFrame:
     return pd.DataFrame(found).sort_values(["time", "parcel_id"], ignore_index=True)
 
 
-def _write(path: Path, blocks: Iterable[pd.DataFrame]) -> int:
-    """Write blocks of positions and return the number of rows; without any, no file."""
-    part = path.with_name(f".{path.name}.part")
-    rows = 0
-    try:
-        with part.open("w", encoding="ascii", newline="\n") as file:
-            file.write(f"{HEADER}\n")
-            for places in blocks:
-                file.writelines(_lines(places))
-                rows += len(places)
-        if rows:
-            part.replace(path)
-    except OSError as error:
-        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        with suppress(OSError):
-            part.unlink()
-    return rows
+def _write(path: Path, blocks: Iterable[pd.DataFrame], if_none: str) -> None:
+    """Write blocks of positions; without any, no file but an error."""
+    with whole_file(path) as beside, beside.open("w", encoding="ascii", newline="\n") as file:
+        file.write(f"{HEADER}\n")
+        rows = 0
+        for places in blocks:
+            file.writelines(_lines(places))
+            rows += len(places)
+        if not rows:
+            raise ProductError(if_none)
 
 
 def _lines(places: pd.DataFrame) -> Iterator[str]:

@@ -22,6 +22,7 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float, transform
 from lagrangian_ice.output.exports_table import RGPS_CRS, Chosen
 from lagrangian_ice.output.names import stream_letter
+from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.times import SECONDS_PER_DAY, from_seconds, to_seconds
 
 CSV_COLUMNS = (
@@ -154,18 +155,12 @@ def _fixed(values: Float, digits: int) -> list[str]:
 
 
 def _write_csv(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            file.write(",".join(CSV_COLUMNS) + "\n")
-            for block in blocks:
-                block.to_csv(
-                    file, index=False, header=False, lineterminator="\n", quoting=csv.QUOTE_NONE
-                )
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+    with whole_file(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(CSV_COLUMNS) + "\n")
+        for block in blocks:
+            block.to_csv(
+                file, index=False, header=False, lineterminator="\n", quoting=csv.QUOTE_NONE
+            )
 
 
 def rgps_name(chosen: Chosen, stream: int) -> str:
@@ -205,15 +200,8 @@ def write_rgps_lp(chosen: Chosen, out: Path) -> list[Path]:
     for stream in np.unique(chosen.observations["stream"]):
         rows = np.flatnonzero(chosen.observations["stream"].to_numpy() == stream)
         path = out / f"{rgps_name(chosen, int(stream))}.LP"
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with part.open("wb") as file:
-                _write_lp(file, chosen, rows, path.stem)
-            part.replace(path)
-        except OSError as error:
-            raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
-        finally:
-            part.unlink(missing_ok=True)
+        with whole_file(path) as beside, beside.open("wb") as file:
+            _write_lp(file, chosen, rows, path.stem)
         written.append(path)
     return written
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float, xy_to_lonlat
 from lagrangian_ice.output.attributes import crs_attributes
 from lagrangian_ice.output.variables import Product, Variable
+from lagrangian_ice.output.whole import whole_file
 
 CHUNK_1D = 16384
 """Elements of a chunk along dimensions that grow."""
@@ -39,23 +38,8 @@ def new_file(path: Path) -> Iterator[netCDF4.Dataset]:
     ProductError
         If it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with netCDF4.Dataset(part, "w", format="NETCDF4") as dataset:
-            yield dataset
-        part.replace(path)
-    except (OSError, RuntimeError) as error:
-        # netCDF4 reports a full disk as RuntimeError
-        raise ProductError(f"{path}: cannot be written ({_reason(error)})") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
-
-
-def _reason(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
+    with whole_file(path) as beside, netCDF4.Dataset(beside, "w", format="NETCDF4") as dataset:
+        yield dataset
 
 
 def define(

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from lagrangian_ice import __version__
 from lagrangian_ice.deformation.triangles import QualityFlag
 from lagrangian_ice.errors import ProductError
-from lagrangian_ice.files import write_text
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.reading import Window
 from lagrangian_ice.output.variables import DEFORMATION, TRAJECTORIES, Variable
+from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.plots.coastline import Coastline, coastline
 from lagrangian_ice.plots.page_data import (
     Block,
@@ -296,10 +296,8 @@ def _write(path: Path, page: Mapping[str, Any], block: Block) -> None:
     }
     # all at once: what is put in is not searched again
     text = re.sub("@([A-Z_]+)@", lambda found: parts[found[1]], html_text)
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+    with whole_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def _digest(text: str) -> str:

@@ -16,9 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float, Grid, lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.images.land import land_mask
+from lagrangian_ice.output.whole import whole_file
 
 INK = "#26323d"
 QUIET = "#5d6b78"
@@ -61,13 +61,8 @@ def save(figure: Figure, path: Path) -> Path:
     ProductError
         If it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, format="png")
-        part.replace(path)
-    except OSError as error:
-        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+    with whole_file(path) as beside:
+        figure.savefig(beside, format="png")
     return path
 
 

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 
 from lagrangian_ice.deformation.strain import invariants
-from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
+from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.plots.polar import INK, QUIET, bounds_of, draw_map, new_figure, save, title
 from lagrangian_ice.validation.buoys import BuoyOptions, validate_buoys
 from lagrangian_ice.validation.nextsim import validate_nextsim
@@ -116,23 +116,14 @@ def _explained(scores: Mapping[str, Any]) -> str:
 
 
 def _write_json(path: Path, scores: Mapping[str, Any]) -> Path:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+    with whole_file(path) as beside:
+        beside.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return path
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> Path:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        table.to_csv(part, index=False, lineterminator="\n")
-        part.replace(path)
-    except OSError as error:
-        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+    with whole_file(path) as beside:
+        table.to_csv(beside, index=False, lineterminator="\n")
     return path
 
 

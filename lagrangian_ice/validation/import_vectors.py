@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import netCDF4
@@ -14,6 +13,7 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float, lonlat_to_xy
 from lagrangian_ice.output.attributes import Header, identifier_of
 from lagrangian_ice.output.trajectories import write_trajectories
+from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import from_seconds
 
@@ -61,16 +61,9 @@ def import_vectors(source: Path, out: Path) -> int:
     passes = _passes(table)
     parcels, observations = _records(table, passes["time"].to_numpy(np.float64))
     header = Header(Settings(), history=f"lagrangian-ice import vectors {source.name}")
-    part = out.with_name(f".{out.name}.import")
-    try:
-        write_trajectories(part, header, passes, parcels, [observations])
-        _tell_origin(part, out, source)
-        part.replace(out)
-    except OSError as error:
-        raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    with whole_file(out) as beside:
+        write_trajectories(beside, header, passes, parcels, [observations])
+        _tell_origin(beside, out, source)
     return len(table)
 
 
