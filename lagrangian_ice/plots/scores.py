@@ -138,8 +138,8 @@ def _plain(axes: Axes, xlabel: str, ylabel: str) -> None:
 
 
 def _buoy_scatter(compared: pd.DataFrame, path: Path) -> Path:
-    figure = new_figure(11.0, 5.0)
-    left, right = figure.subplots(1, 2)
+    figure = new_figure(15.5, 5.0)
+    left, right, third = figure.subplots(1, 3)
     for name, colour in (("x", OBSERVED), ("y", MODELLED)):
         left.scatter(
             compared[f"buoy_d{name}"] / 1e3, compared[f"d{name}"] / 1e3, s=9, c=colour, alpha=0.6,
@@ -158,7 +158,30 @@ def _buoy_scatter(compared: pd.DataFrame, path: Path) -> Path:
     _plain(right, "Difference of the displacements (m)", "Share of vectors (1)")
     p50, p90 = np.percentile(distance, [50, 90])
     title(right, "Differences", f"median {p50:.0f} m, 90th percentile {p90:.0f} m")
+    _against_stated(third, compared)
     return save(figure, path)
+
+
+def _against_stated(axes: Axes, compared: pd.DataFrame) -> None:
+    """Differences over the errors that the product states for them."""
+    known = compared[np.isfinite(compared["normalised"])]
+    _plain(axes, "Stated error of the displacement (m)", "Difference of the displacements (m)")
+    if known.empty:
+        title(axes, "Stated errors", "none are stated")
+        return
+    stated = known["expected_distance"].to_numpy(np.float64)
+    distance = np.maximum(known["distance"].to_numpy(np.float64), 1.0)
+    axes.scatter(stated, distance, s=9, c=OBSERVED, alpha=0.6, linewidths=0)
+    ends = np.array([stated.min() / 1.2, stated.max() * 1.2])
+    for factor, style in ((1, "-"), (2, "--")):
+        axes.plot(
+            ends, factor * ends, style, color=QUIET, linewidth=0.8, label=f"{factor} stated error"
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=8)
+    share = float(np.mean(known["normalised"] <= 1))
+    title(axes, "Stated errors", f"{share:.0%} within one (39 % if they are right)")
 
 
 def _buoy_map(compared: pd.DataFrame, path: Path) -> Path:

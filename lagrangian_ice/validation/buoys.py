@@ -28,6 +28,8 @@ PERCENTILES = (10, 25, 50, 75, 90, 95, 99)
 TIME_APART_EDGES = (0.0, 12.0, 24.0, 48.0, 72.0, 96.0, math.inf)
 """Hours."""
 CORRELATION_EDGES = (-1.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0001)
+STATED_EDGES = (0.0, 25.0, 50.0, 100.0, 200.0, 500.0, math.inf)
+"""Metres, of the stated error of a displacement."""
 START_EDGES = (0.0, 1000.0, 2000.0, 4000.0, 8000.0, math.inf)
 """Metres."""
 
@@ -213,8 +215,9 @@ def score_buoys(compared: pd.DataFrame) -> dict[str, Any]:
     dict
         ``all`` (count, percentiles of distance in metres, bias, direction), the same by
         ``hours``, ``season``, ``mcc``, ``start_distance``, ``buoy``; ``stated_error``: how the
-        errors that the product states compare. Errors that are right have a
-        ``median_normalised`` of 1.18 and shares of 0.39 and 0.86 within 1 and 2 of them.
+        errors that the product states compare, and the same ``by_stated_error`` (their own
+        size, metres). Errors that are right have a ``median_normalised`` of 1.18 and shares of
+        0.39 and 0.86 within 1 and 2 of them.
     """
     groups = {
         "hours": _binned(compared["hours"], TIME_APART_EDGES),
@@ -228,6 +231,9 @@ def score_buoys(compared: pd.DataFrame) -> dict[str, Any]:
         parts = compared.groupby(key, sort=True, observed=True)
         result[f"by_{name}"] = {str(label): _summary(part) for label, part in parts}
     result["stated_error"] = _stated(compared)
+    key = _binned(compared["expected_distance"], STATED_EDGES)
+    parts = compared.groupby(key, sort=True, observed=True)
+    result["by_stated_error"] = {str(label): _stated(part) for label, part in parts}
     return result
 
 
@@ -263,6 +269,9 @@ def _stated(compared: pd.DataFrame) -> dict[str, Any]:
     return {
         "count": len(known),
         "median_expected_distance": float(known["expected_distance"].median()),
+        "median_distance": float(known["distance"].median()),
+        "rms_distance": float(np.sqrt(np.mean(known["distance"] ** 2))),
+        "rms_expected_distance": float(np.sqrt(np.mean(known["expected_distance"] ** 2))),
         "median_normalised": float(np.median(normalised)),
         "share_within_1": float(np.mean(normalised <= 1)),
         "share_within_2": float(np.mean(normalised <= 2)),

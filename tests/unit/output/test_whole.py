@@ -34,7 +34,11 @@ def test_a_fault_leaves_the_old_file_and_one_line(fault, tmp_path):
 
 
 def test_other_errors_go_through(tmp_path):
-    with pytest.raises(ValueError, match="wrong"), whole_file(tmp_path / "a.txt") as beside:
-        beside.write_text("half")
-        raise ValueError("wrong")
+    def write():
+        with whole_file(tmp_path / "a.txt") as beside:
+            beside.write_text("half")
+            raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        write()
     assert list(tmp_path.iterdir()) == []

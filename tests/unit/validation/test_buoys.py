@@ -156,6 +156,23 @@ def test_scores_are_json_and_name_their_groups():
     assert sum(group["count"] for group in text["by_hours"].values()) == 1200
 
 
+def test_scores_by_the_size_of_the_stated_error():
+    """Small stated errors that are right, and large ones that are three times too small."""
+    good = parcels(np.random.default_rng(9), sigma=20.0)
+    bad = parcels(np.random.default_rng(10), sigma=240.0)
+    bad = bad.assign(
+        parcel_id=bad["parcel_id"] + 100_000,
+        x_standard_error=bad["x_standard_error"] / 3,
+        y_standard_error=bad["y_standard_error"] / 3,
+    )
+    scores = score_buoys(compare_buoys(pd.concat([good, bad]), Tracks(buoys())))
+    right, wrong = scores["by_stated_error"]["25 to 50"], scores["by_stated_error"]["100 to 200"]
+    assert right["count"] == wrong["count"] == 1200
+    assert right["rms_distance"] == pytest.approx(right["rms_expected_distance"], rel=0.06)
+    assert wrong["rms_distance"] == pytest.approx(3 * wrong["rms_expected_distance"], rel=0.06)
+    assert right["share_within_1"] == pytest.approx(0.393, abs=0.04)
+
+
 def test_seasons():
     months = np.arange("2020-01-15", "2021-01-15", dtype="datetime64[M]").astype("datetime64[s]")
     seasons = season_of(months.astype(float))
