@@ -118,12 +118,25 @@ def test_streams_do_not_merge_with_each_other():
     assert len(t.merging(np.array([1, 2]), np.array([0, 1], np.int32), xy, 2000.0)) == 0
 
 
-def test_vacant_cells_reach_half_a_spacing():
+def test_a_node_is_vacant_when_no_parcel_is_within_three_quarters_of_a_spacing():
     some = alive(1)
-    for x, free in ((4999.0, False), (5001.0, True), (-4999.0, False)):
+    for x, free in ((7499.0, False), (7501.0, True), (-7499.0, False)):
         moved = t.observed(some, [10], np.array([[x, 0.0]]), np.ones(1), np.zeros((1, 2, 2)), 3)
         row, col = np.array([0], np.int32), np.array([0], np.int32)
         assert t.vacant(moved, row, col, 1e4).tolist() == [free]
+
+
+def test_a_grid_that_drifts_turns_and_jitters_leaves_no_node_vacant():
+    rng = np.random.default_rng(5)
+    row, col = t.nodes_within((-3e5, -3e5, 3e5, 3e5), 1e4)
+    inner_row, inner_col = t.nodes_within((-1.5e5, -1.5e5, 1.5e5, 1.5e5), 1e4)
+    ids = np.arange(len(row))
+    parcels = t.born(t.planted(ids, 0, row, col, 1e4), ids, np.zeros(len(ids)), 0)
+    for angle in np.radians([0.0, 10.0, 45.0]):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        xy = parcels.xy @ turn.T + 5000.0 + rng.normal(0, 50.0, parcels.xy.shape)
+        moved = t.observed(parcels, ids, xy, np.ones(len(ids)), np.zeros((len(ids), 2, 2)), 1)
+        assert not t.vacant(moved, inner_row, inner_col, 1e4).any()
 
 
 def test_the_ended_hold_no_cell():
