@@ -42,7 +42,7 @@ from lagrangian_ice.parcels.prepare import (
 from lagrangian_ice.parcels.queue import repetitions
 from lagrangian_ice.parcels.schema import DATABASE, locked
 from lagrangian_ice.parcels.store import PassRecord, Store
-from lagrangian_ice.parcels.transitions import no_parcels, nodes_within
+from lagrangian_ice.parcels.transitions import living, no_parcels, nodes_within
 from lagrangian_ice.report import PassReport, Report, write_report
 from lagrangian_ice.scenes.catalogue import find_scenes
 from lagrangian_ice.scenes.metadata_cache import MetadataCache
@@ -373,7 +373,7 @@ def plan_pairs(
         for row in store.passes().to_dict("records"):
             frames = [scenes[name] for name in row["scene_ids"].split(",") if name]
             area = shapely.union_all([scene.footprint for scene in frames])
-            done[row["pass_index"]] = Outline(row["pass_id"], row["start"], area)
+            done[row["pass_index"]] = Outline(row["pass_id"], row["start"], row["time"], area)
         parcels = store.living(_horizon(settings))
         return list(plan(parcels, waiting, done, store.streams(), settings))
 
@@ -466,6 +466,7 @@ class _Run:
             with self.watch.stage("products"):
                 products = write_all(self.store, self.workspace / PRODUCTS, self.settings)
         self.store.set_clock(goal)
+        self._look_after_templates()
         log.info("processed until %s: %d passes", iso(goal), len(todo))
         path = self._report(goal, late, products)
         failed = self.report.failed
@@ -508,7 +509,7 @@ class _Run:
 
     def _look_after_templates(self) -> None:
         """Keep the images that living parcels need; the others may go."""
-        seen = self.parcels.pass_index >= 0
+        seen = living(self.parcels) & (self.parcels.pass_index >= 0)
         both = (self.parcels.pass_index[seen], self.parcels.reference_pass[seen])
         needed = {self.tasks[index].key for index in np.unique(np.concatenate(both)).tolist()}
         drop_templates(self._templates, needed)

@@ -27,10 +27,11 @@ from lagrangian_ice.times import to_seconds
 
 @dataclass(frozen=True)
 class Outline:
-    """A pass as the plan sees it: id, start (seconds since 1970), EPSG:3413 footprint."""
+    """A pass as the plan sees it: id, start and mean time (seconds since 1970), footprint."""
 
     id: str
     start: float
+    time: float
     footprint: BaseGeometry
 
 
@@ -100,7 +101,8 @@ def plan(
     """
     outlines = dict(done)
     for index, one in enumerate(waiting, start=max(outlines, default=-1) + 1):
-        outlines[index] = Outline(one.id, to_seconds(one.start), one.footprint)
+        start, stop = to_seconds(one.start), to_seconds(one.stop)
+        outlines[index] = Outline(one.id, start, 0.5 * (start + stop), one.footprint)
         parcels, born = _births(parcels, index, outlines[index], streams, settings)
         parcels, pairs = _pairs(parcels, index, outlines, settings)
         names = tuple(scene.id for scene in one.scenes)
@@ -117,7 +119,7 @@ def _births(
     waiting = (parcels.state == State.PENDING) & np.isin(parcels.stream, open_streams)
     waiting &= _covered(here, parcels.xy)
     ids = parcels.parcel_id[waiting]
-    parcels = transitions.born(parcels, ids, np.full(len(ids), here.start), index)
+    parcels = transitions.born(parcels, ids, np.full(len(ids), here.time), index)
     seeds = transitions.no_parcels()
     if settings.reseed and begun:
         seeds = _seeds(parcels, index, here, max(begun, key=lambda one: (one.date, one.stream)))
@@ -132,7 +134,7 @@ def _seeds(parcels: Parcels, index: int, here: Outline, stream: Stream) -> Parce
     first = int(parcels.parcel_id.max(initial=0)) + 1
     ids = first + np.arange(int(free.sum()))
     new = transitions.planted(ids, stream.stream, row[free], col[free], stream.spacing)
-    return transitions.born(new, ids, np.full(len(ids), here.start), index)
+    return transitions.born(new, ids, np.full(len(ids), here.time), index)
 
 
 def _pairs(
@@ -157,7 +159,7 @@ def _pairs(
             overlap = then.footprint.intersection(here.footprint).area
             pairs.append(PlannedPair(then.id, here.id, purpose, hours, overlap, count))
     ids = parcels.parcel_id[found]
-    still = (parcels.xy[found], np.full(len(ids), here.start), np.zeros((len(ids), 2, 2)))
+    still = (parcels.xy[found], np.full(len(ids), here.time), np.zeros((len(ids), 2, 2)))
     parcels = transitions.observed(parcels, ids, *still, index)
     return transitions.referred(parcels, parcels.parcel_id[due]), pairs
 

@@ -1,5 +1,6 @@
 """Seed and advance as cron would: divided, killed, late, broken; the records stay the same."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import small_archive as small
 import xarray as xr
 
 import lagrangian_ice as li
+from lagrangian_ice.cli import run
 from lagrangian_ice.parcels import store
 
 DAYS = 4
@@ -235,3 +237,166 @@ def test_the_cache_keeps_within_its_limit(archive, straight, tmp_path):
     size = sum(path.stat().st_size for path in (workspace / "cache").glob("*.npz"))
     assert 0 < size < 0.005 * 2**30 * 2
     small.assert_same_products(straight, workspace)
+
+
+def test_threads_give_the_same(straight, archive, tmp_path):
+    workspace = small.seeded(tmp_path / "ws", archive)
+    words = ("advance", "--days", DAYS, "--workers", 2, "--threads")
+    assert small.command(workspace, *words) == 0
+    small.assert_same_products(straight, workspace)
+
+
+def test_a_dask_cluster_gives_the_same(straight, archive, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    workspace = small.seeded(tmp_path / "ws", archive)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        words = ("--scheduler", cluster.scheduler_address)
+        assert small.command(workspace, "advance", "--days", 2, *words) == 0
+        assert small.command(workspace, "advance", "--days", DAYS - 2, *words) == 0
+    small.assert_same_products(straight, workspace)
+
+
+def test_scenes_of_processed_passes_may_be_deleted(straight, archive, tmp_path):
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    workspace = small.seeded(tmp_path / "ws", scenes)
+    done = 0
+    for _ in range(DAYS):
+        # Hardly any cache: what is needed again is among the templates.
+        assert small.command(workspace, "advance", "--days", 1, "--cache-gb", 0) == 0
+        entries = li.open_workspace(workspace).status()["passes"]
+        for name in {name for one in entries if one["status"] == "done" for name in one["scenes"]}:
+            (scenes / f"{name}.tif").unlink(missing_ok=True)
+        shutil.rmtree(workspace / "cache")
+        done = sum(one["status"] == "done" for one in entries)
+    assert done == 7
+    assert list(scenes.iterdir()) == []
+    small.assert_same_products(straight, workspace)
+
+
+def test_templates_go_when_no_parcel_needs_them(straight, tmp_path):
+    with store.Store(straight) as kept:
+        living = kept.living()
+    needed = set(living.pass_index.tolist()) | set(living.reference_pass.tolist())
+    assert len(list((straight / "templates").glob("*.npz"))) == len(needed - {-1}) > 0
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    assert small.command(workspace, "advance", "--days", 8) == 0
+    assert li.open_workspace(workspace).status()["parcels"]["alive"] == 0
+    assert list((workspace / "templates").iterdir()) == []
+
+
+def reprocessed(scene, folder):
+    """The same frame under another id."""
+    folder.mkdir(exist_ok=True)
+    return shutil.copy(scene, folder / f"{scene.stem[:-4]}F00D.tif")
+
+
+def test_a_reprocessed_scene_replaces_the_old_one_only_when_asked(
+    straight, archive, tmp_path, capsys
+):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    scenes = sorted(archive.glob("*.tif"))
+    again = reprocessed(scenes[4], tmp_path / "new")
+    assert small.command(workspace, "scenes", "add", tmp_path / "new") == 0
+    status = li.open_workspace(workspace).status()
+    assert status["repeated_scenes"] == [again.stem]
+    assert status["late_scenes"] == []
+    capsys.readouterr()
+    assert small.command(workspace, "advance", "--days", 1) == 0
+    assert "--replace" in capsys.readouterr().err
+    assert small.command(workspace, "rebuild", "--from", "2021-01-02") == 0
+    assert li.open_workspace(workspace).status()["repeated_scenes"] == [again.stem]
+    assert small.command(workspace, "rebuild", "--from", "2021-01-02", "--replace") == 0
+    status = li.open_workspace(workspace).status()
+    assert status["repeated_scenes"] == []
+    assert status["replaced_scenes"] == [scenes[4].stem]
+    used = {name for one in status["passes"] for name in one["scenes"]}
+    assert again.stem in used
+    assert scenes[4].stem not in used
+    assert status["passes_done"] == 7
+
+
+def test_the_same_scene_twice_is_one(straight, archive, tmp_path):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    twice = tmp_path / "twice"
+    shutil.copytree(archive, twice)
+    assert small.command(workspace, "scenes", "add", twice) == 0
+    status = li.open_workspace(workspace).status()
+    assert status["late_scenes"] == status["repeated_scenes"] == []
+    assert status["passes_waiting"] == 0
+
+
+def test_the_plan_is_what_advance_then_does(fresh, capsys):
+    before = (fresh / "lagrangian_ice.sqlite").read_bytes()
+    capsys.readouterr()
+    assert small.command(fresh, "advance", "--plan", "--days", DAYS, "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (fresh / "lagrangian_ice.sqlite").read_bytes() == before
+    assert small.command(fresh, "advance", "--plan") == 0
+    lines = capsys.readouterr().out.splitlines()
+    pairs = [pair for one in plan for pair in one["pairs"]]
+    assert lines[-1] == f"7 passes, {len(pairs)} pairs"
+    assert small.command(fresh, "advance", "--days", DAYS) == 0
+    with store.Store(fresh) as state:
+        passes = state.passes().set_index("pass_index")["pass_id"]
+        found = state.pairs()
+    done = {
+        (passes[source], passes[target])
+        for source, target in zip(
+            found["source_pass_index"], found["target_pass_index"], strict=True
+        )
+    }
+    planned = {(pair["source"], pair["target"]) for pair in pairs}
+    assert [one["pass"] for one in plan] == passes.tolist()
+    # What is not found, or drifts over an edge, is not foreseen.
+    follow = [pair for pair in pairs if pair["purpose"] == "follow"]
+    kept = [pair["parcels"] for pair in follow if (pair["source"], pair["target"]) in done]
+    assert sum(kept) > 0.9 * sum(pair["parcels"] for pair in follow)
+    assert len(done & planned) > 0.5 * len(done)
+    assert all(12 <= pair["hours"] <= 96 for pair in follow)
+    assert all(pair["overlap_km2"] > 0 and pair["parcels"] > 0 for pair in pairs)
+    assert {pair["purpose"] for pair in pairs} == {"follow", "check"}
+
+
+def test_a_run_ends_with_a_report(straight):
+    (path,) = (straight / "reports").glob("*.json")
+    report = json.loads(path.read_text())
+    status = li.open_workspace(straight).status()
+    assert len(report["passes"]) == 7
+    assert report["until"] == status["processed_until"]
+    fates = {name: status["parcels"][name] for name in ("alive", "dormant", "pending")}
+    assert report["parcels"] == fates
+    seen = li.open_workspace(straight).observations()
+    assert sum(one["found"] + one["born"] for one in report["passes"]) == len(seen)
+    assert sum(one["checked"] for one in report["passes"]) == seen["closure"].notna().sum() > 0
+    assert report["failed"] == {}
+    assert {"image", "match", "fold", "write", "products"} <= set(report["seconds"])
+    assert all(pair["tracked"] <= pair["vectors"] for pair in report["pairs"])
+    text = path.with_suffix(".txt").read_text()
+    assert text.count("\n") < 66
+    assert "7 done, 0 failed" in text
+
+
+def test_a_log_line_a_pass_where_there_is_no_terminal(fresh, capsys):
+    assert run(["advance", "--days", str(DAYS), "--workspace", str(fresh)]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if " pass " in line]
+    assert len(lines) == 7
+    assert all("parcels found" in line for line in lines)
+
+
+def test_without_products_only_the_state_moves(fresh):
+    assert small.command(fresh, "advance", "--days", DAYS, "--no-products") == 0
+    assert not (fresh / "products").exists()
+    assert li.open_workspace(fresh).status()["passes_done"] == 7
+
+
+@pytest.mark.parametrize(
+    "words", [("--days", 1, "--until", "2021-01-02"), (), ("--days", 1, "--json")]
+)
+def test_wrong_words_are_refused(fresh, words):
+    assert small.command(fresh, "advance", *words) == 2

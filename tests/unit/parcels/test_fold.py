@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drifting_ice import DAY, T0, Ice, See, stream
 
+from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.fold import lost_until
 from lagrangian_ice.parcels.population import EndReason, State
@@ -169,3 +172,104 @@ def test_a_fine_grid_does_not_merge_with_itself(spacing):
     fine = [stream(spacing=spacing)]
     fold = Ice().fold(planted(see, spacing=spacing), 0, see, fine, SETTINGS, 1000)
     assert len(fold.ends.parcel_id) == 0
+
+
+CHECKED = ParcelSettings(reseed=False, closure_days=2.0)
+
+
+def days(ice, see, until, settings=CHECKED):
+    """Folds of a pass a day, the first of which bears the parcels."""
+    folds = [ice.fold(planted(see), 0, see, STREAMS, settings, 1000)]
+    for day in range(1, until + 1):
+        parcels = folds[-1].parcels
+        folds.append(ice.fold(parcels, day, See(day, WHOLE), STREAMS, settings, 1000))
+    return folds
+
+
+def test_an_earlier_sighting_is_matched_too_when_it_is_due():
+    folds = days(Ice(velocity=(0.002, 0.001)), See(0, WHOLE), 4)
+    references = [np.unique(fold.observations.reference_pass).tolist() for fold in folds]
+    assert references == [[-1], [-1], [0], [-1], [2]]
+    assert [[pair.source_pass for pair in fold.pairs] for fold in folds[1:]] == [
+        *([0], [0, 1], [2], [2, 3])
+    ]
+    closure = folds[2].observations.closure
+    assert np.isfinite(closure).all()
+    assert closure.max() < 1e-6
+    assert np.isnan(folds[3].observations.closure).all()
+    assert (folds[2].parcels.reference_pass == 2).all()
+    assert (folds[2].observations.q_flag == 0).all()
+
+
+class Slipping(Ice):
+    """Templates that drift: each match is off by so much, whatever the time apart."""
+
+    offset = (150.0, 0.0)
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        return replace(vectors, xy1=vectors.xy1 + self.offset)
+
+
+def test_templates_that_drift_are_told_by_their_closure():
+    ice = Slipping(velocity=(0.0, 0.0))
+    seen = days(ice, See(0, WHOLE), 2)[2].observations
+    # Two steps of 150 m, and one from the birth.
+    np.testing.assert_allclose(seen.closure, 150.0)
+    assert (seen.q_flag == 0).all()
+    ice.offset = (1500.0, 0.0)
+    seen = days(ice, See(0, WHOLE), 2)[2].observations
+    np.testing.assert_allclose(seen.closure[np.isfinite(seen.closure)], 1500.0)
+    assert (seen.q_flag[np.isfinite(seen.closure)] == 3).all()
+
+
+class Forgetful(Ice):
+    """Ice that is not known again after a day and a half."""
+
+    def match(self, source, target, xy):
+        apart = self.passes[target].day - self.passes[source].day
+        far = ((-1e9, -1e9, 1e9, 1e9),)
+        self.hidden = far if apart > 1.5 else ()
+        return super().match(source, target, xy)
+
+
+def test_a_reference_that_is_not_found_again_is_given_up():
+    folds = days(Forgetful(velocity=(0.0, 0.0)), See(0, WHOLE), 4)
+    references = [np.unique(fold.observations.reference_pass).tolist() for fold in folds]
+    assert references == [[-1], [-1], [-1], [-1], [0]]
+    assert np.isnan(folds[4].observations.closure).all()
+    assert (folds[3].parcels.reference_pass == 0).all()
+    assert (folds[4].parcels.reference_pass == 4).all()
+    assert all((fold.parcels.state == State.ALIVE).all() for fold in folds)
+
+
+def test_without_closures_no_earlier_pass_is_matched():
+    settings = ParcelSettings(reseed=False, closure_days=0.0)
+    for fold in days(Ice(velocity=(0.0, 0.0)), See(0, WHOLE), 4, settings)[1:]:
+        assert len(fold.pairs) == 1
+        assert (fold.observations.reference_pass == -1).all()
+
+
+class Misled(Ice):
+    """One parcel is found where it cannot be: across two of its neighbours."""
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        wrong = np.hypot(*(xy - [20_000.0, 10_000.0]).T) < 100
+        return replace(vectors, xy1=vectors.xy1 + wrong[:, None] * np.array([21_000.0, 14_000.0]))
+
+
+def test_a_vector_that_folds_the_mesh_is_no_sighting():
+    ice = Misled(velocity=(0.0, 0.0))
+    first = born(ice, See(0, WHOLE))
+    at = np.hypot(*(first.parcels.xy - [20_000.0, 10_000.0]).T) == 0
+    culprit = first.parcels.parcel_id[at]
+    fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000)
+    assert fold.missed.tolist() == culprit.tolist()
+    assert fold.parcels.state[at].tolist() == [State.DORMANT]
+    vectors = fold.pairs[0].vectors
+    assert vectors.status[fold.pairs[0].parcel_id == culprit].tolist() == [Status.OUTLIER]
+    assert np.isnan(vectors.xy1[~vectors.tracked]).all()
+    free = ParcelSettings(reseed=False, max_fold_side=0.0)
+    again = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, free, 1000)
+    assert len(again.missed) == 0

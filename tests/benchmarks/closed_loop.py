@@ -1,0 +1,199 @@
+"""Ten days of simulated passes with gaps and corrupt scenes, tracked and compared with the truth.
+
+    python tests/benchmarks/closed_loop.py FOLDER [--days 10] [--area 100] [--spacing 5000]
+        [--seed 11] [--workers 2]
+
+Simulates an archive (once), takes away a day and a half and every seventh pass, cuts three scenes
+short, seeds and advances, and prints what the trajectories are worth, beside what is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import lagrangian_ice as li
+from lagrangian_ice import workflow
+from lagrangian_ice.engine import Workers
+from lagrangian_ice.parcels.population import EndReason
+from lagrangian_ice.scenes.catalogue import find_scenes
+from lagrangian_ice.scenes.passes import Pass, group_passes
+from lagrangian_ice.settings import ParcelSettings, Settings
+from lagrangian_ice.simulate.archive import simulate_archive
+from lagrangian_ice.simulate.truth import TRUTH_NAME, Truth, load_truth
+from lagrangian_ice.times import to_seconds
+from lagrangian_ice.validation.truth import expected_to_live, trajectory_distances
+
+BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
+HOLE = (4.0, 5.5)
+"""Days without a pass."""
+
+
+@dataclass(frozen=True)
+class Tampered:
+    """Passes that are left whole, and how many were taken away and cut short."""
+
+    whole: list[Pass]
+    removed: int
+    corrupt: int
+
+
+def tamper(scenes: Path, seed: int) -> Tampered:
+    """Take passes away and cut three scenes short."""
+    found, _ = find_scenes([scenes])
+    passes = group_passes(found)
+    rng = np.random.default_rng(seed)
+    removed = []
+    for number, one in enumerate(passes):
+        day = (one.start - BEGIN) / timedelta(days=1)
+        if HOLE[0] <= day < HOLE[1] or (number % 7 == 5 and number > 6):
+            removed.append(one)
+    left = [one for one in passes if one not in removed]
+    corrupt = [left[i] for i in sorted(rng.choice(np.arange(2, len(left)), 3, replace=False))]
+    for one in removed:
+        for scene in one.scenes:
+            shutil.rmtree(scene.path)
+    for number, one in enumerate(corrupt):
+        cut_short(one.scenes[-1].path, number)
+    whole = [one for one in left if one not in corrupt]
+    return Tampered(whole, len(removed), len(corrupt))
+
+
+def cut_short(safe: Path, number: int) -> None:
+    """Cut a measurement or, of every third scene, an annotation."""
+    pattern = "annotation/*.xml" if number % 3 == 2 else "measurement/*"
+    path = sorted(safe.glob(pattern))[0]
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def seen_by(truth: Truth, passes: list[Pass]) -> Truth:
+    """Truth of the passes that were left whole."""
+    starts = np.array([to_seconds(one.start) for one in passes])
+    swaths = [s for s in truth.swaths if np.abs(starts - s.start).min() < 60]
+    return Truth(truth.motion, tuple(swaths))
+
+
+def score(workspace: Path, truth: Truth, left: Truth, end: float) -> None:
+    """Print the figures."""
+    population = li.open_workspace(workspace)
+    seen = population.observations()
+    parcels = population.parcels.set_index("parcel_id")
+    distances = trajectory_distances(seen, truth)
+    birth = seen.sort_values("time").groupby("parcel_id").first()
+    followed = seen.groupby("parcel_id")["time"].max() - birth["time"]
+    last = distances.sort_values("time").groupby("parcel_id").last()
+    last = last[last["distance"].notna()]
+    alive = parcels["end_reason"] == int(EndReason.NOT_ENDED)
+    living = last[alive[last.index]]
+    long = living[followed[living.index] > 0.85 * (end - to_seconds(BEGIN))]
+    within = (living["distance"] <= 500).mean()
+    tell("parcels followed to the end", len(long), "")
+    tell("their median distance, m", np.median(long["distance"]), "<= 60")
+    tell("90th, 99th percentile, m", np.quantile(long["distance"], [0.9, 0.99]), "")
+    tell("living within 500 m", within, ">= 0.99")
+    tell("ids swapped", swapped(seen, truth, last.index), "0")
+    xy, time = birth[["x", "y"]].to_numpy(float), birth["time"].to_numpy(float)
+    on_ice = np.isfinite(truth.position(xy, time, time)[:, 0])
+    observable = np.zeros(len(birth), bool)
+    observable[on_ice] = expected_to_live(xy[on_ice], time[on_ice], left)
+    kept = alive[birth.index].to_numpy()
+    tell("observable all the time", observable.sum(), "")
+    tell("of them alive", kept[observable].mean(), ">= 0.95")
+    ended = ~kept & on_ice
+    reasons = parcels.loc[birth.index, "end_reason"].to_numpy()
+    merged = reasons == int(EndReason.MERGED)
+    tell("ended", ended.sum(), "")
+    right = np.where(merged, near_another(birth, parcels, truth), ~observable)[ended]
+    tell("reasons right", right.mean() if len(right) else np.nan, ">= 0.98")
+    checked = seen["closure"].dropna()
+    tell("closures", len(checked), "")
+    if len(checked):
+        tell("closure median, 99th percentile, m", np.quantile(checked, [0.5, 0.99]), "")
+        off = distances.merge(seen[["parcel_id", "time", "closure"]], on=["parcel_id", "time"])
+        wrong = off["distance"] > 500
+        told = off["closure"] > 200
+        tell(
+            "closures above 200 m, of them more than 500 m off",
+            [told.sum(), (told & wrong).sum()],
+            "",
+        )
+        tell("checked and more than 500 m off", (wrong & off["closure"].notna()).sum(), "")
+
+
+def swapped(seen: pd.DataFrame, truth: Truth, ids: pd.Index) -> int:
+    """Parcels whose last position is where another parcel truly is."""
+    count = 0
+    birth = seen.sort_values("time").groupby("parcel_id").first()
+    last = seen.sort_values("time").groupby("parcel_id").last().loc[ids]
+    xy, time = birth.loc[ids, ["x", "y"]].to_numpy(float), birth.loc[ids, "time"].to_numpy(float)
+    for _, rows in last.groupby("pass_index"):
+        true = truth.position(xy, time, np.full(len(ids), rows["time"].mean()))
+        for name, row in rows.iterrows():
+            distance = np.hypot(true[:, 0] - row["x"], true[:, 1] - row["y"])
+            own = ids.get_loc(name)
+            # Two parcels that are truly together cannot be told apart by position.
+            count += int(distance[own] > 1000 and np.nanmin(distance) < 500)
+    return count
+
+
+def near_another(birth: pd.DataFrame, parcels: pd.DataFrame, truth: Truth) -> np.ndarray:
+    """Whether each parcel was truly close to another when it ended."""
+    xy, time = birth[["x", "y"]].to_numpy(float), birth["time"].to_numpy(float)
+    deaths = parcels.loc[birth.index, "death_time"].to_numpy(float)
+    close = np.zeros(len(birth), bool)
+    for row in np.flatnonzero(np.isfinite(deaths)):
+        true = truth.position(xy, time, np.full(len(xy), deaths[row]))
+        distance = np.hypot(*(true - true[row]).T)
+        distance[row] = np.inf
+        close[row] = np.nanmin(distance) < 1.1 * ParcelSettings().merge_distance
+    return close
+
+
+def tell(what: str, value: object, asked: str) -> None:
+    """Print a figure."""
+    values = np.atleast_1d(np.asarray(value, float))
+    text = ", ".join(f"{one:.4g}" for one in values)
+    print(f"{what:55s} {text:>18s}   {asked}", flush=True)
+
+
+def main() -> None:
+    """Simulate, tamper, track, score."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--days", type=float, default=10.0)
+    parser.add_argument("--area", type=float, default=100.0)
+    parser.add_argument("--spacing", type=float, default=5000.0)
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    archive, scenes = given.folder / "archive", given.folder / "scenes"
+    workspace = given.folder / "workspace"
+    if not (archive / TRUTH_NAME).exists():
+        simulate_archive(archive, given.days, given.seed, BEGIN, given.area, 80.0, format="safe")
+    for folder in (scenes, workspace):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(archive, scenes)
+    tampered = tamper(scenes, given.seed)
+    settings = Settings(parcels=ParcelSettings(spacing=given.spacing))
+    count, unreadable = workflow.seed(workspace, BEGIN, scenes=[scenes], settings=settings)
+    end = BEGIN + timedelta(days=given.days)
+    options = workflow.Options(Workers(given.workers), products=False)
+    outcome = workflow.advance(workspace, until=end, options=options)
+    if outcome.report is not None:
+        print(outcome.report.with_suffix(".txt").read_text())
+    tell("passes taken away, with a corrupt scene", [tampered.removed, tampered.corrupt], "")
+    tell("scenes told as unreadable", len(unreadable) + len(outcome.failed), "3")
+    tell("parcels seeded", count, "")
+    truth = load_truth(archive / TRUTH_NAME)
+    score(workspace, truth, seen_by(truth, tampered.whole), to_seconds(end))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from drifting_ice import DAY, T0, Ice, See, stream
+from shapely import box
+
+from lagrangian_ice.parcels import transitions as t
+from lagrangian_ice.parcels.fold import HOUR
+from lagrangian_ice.parcels.plan import Outline, plan
+from lagrangian_ice.scenes.passes import Pass
+from lagrangian_ice.settings import ParcelSettings
+from lagrangian_ice.times import from_seconds
+
+WHOLE = (-250.0, -250.0, 50_250.0, 30_250.0)
+WEST = (-250.0, -250.0, 20_250.0, 30_250.0)
+EAST = (20_250.0, -250.0, 50_250.0, 30_250.0)
+SEASON = [
+    *(See(0, WEST), See(0.1, EAST), See(0.9, WHOLE), See(1.2, EAST), See(1.7, WEST)),
+    *(See(2.5, EAST), See(3.2, WHOLE), See(4.0, WEST), See(4.7, WHOLE)),
+]
+STREAMS = [stream()]
+
+
+def as_pass(see):
+    start = from_seconds(see.start)
+    return Pass(f"pass_{see.day:g}", (), start, start + timedelta(seconds=0), box(*see.bounds))
+
+
+def seeds():
+    row, col = t.nodes_within(WHOLE, 1e4)
+    return t.planted(np.arange(1, len(row) + 1), 0, row, col, 1e4)
+
+
+@pytest.mark.parametrize("done", [0, 1, 4])
+def test_where_ice_lies_still_the_plan_comes_true(done):
+    settings = ParcelSettings(reseed=False, closure_days=1.5)
+    ice = Ice(velocity=(0.0, 0.0))
+    parcels, expected = seeds(), []
+    outlines = {}
+    state = parcels
+    for index, see in enumerate(SEASON):
+        if index == done:
+            state = parcels
+        if index < done:
+            outlines[index] = Outline(f"pass_{see.day:g}", see.start, see.start, box(*see.bounds))
+        fold = ice.fold(parcels, index, see, STREAMS, settings, 1000)
+        parcels = fold.parcels
+        born = int((fold.observations.source_pass < 0).sum())
+        pairs = sorted((SEASON[p.source_pass].day, len(p.parcel_id)) for p in fold.pairs)
+        expected.append((f"pass_{see.day:g}", born, pairs))
+    planned = list(
+        plan(state, [as_pass(see) for see in SEASON[done:]], outlines, STREAMS, settings)
+    )
+    found = [
+        (
+            one.id,
+            one.born,
+            sorted((float(pair.source.removeprefix("pass_")), pair.parcels) for pair in one.pairs),
+        )
+        for one in planned
+    ]
+    assert found == expected[done:]
+    assert {pair.purpose for one in planned for pair in one.pairs} == {"follow", "check"}
+
+
+def test_a_pair_tells_time_apart_and_overlap():
+    settings = ParcelSettings(reseed=False)
+    passes = [as_pass(See(0, WEST)), as_pass(See(1, WHOLE))]
+    first, second = plan(seeds(), passes, {}, STREAMS, settings)
+    assert first.pairs == ()
+    (pair,) = second.pairs
+    assert (pair.source, pair.target, pair.purpose) == ("pass_0", "pass_1", "follow")
+    assert pair.hours == DAY / HOUR
+    assert pair.overlap == box(*WEST).area
+    assert pair.parcels == 12
+
+
+def test_empty_cells_are_planned_to_be_seeded():
+    settings = ParcelSettings()
+    nothing = t.no_parcels()
+    at_sea = (-5_000.0, 5_000.0, 25_000.0, 25_000.0)
+    (one,) = plan(nothing, [as_pass(See(0, at_sea))], {}, [stream(day=-1.0)], settings)
+    assert one.born == 3 * 2
+    assert one.start == T0
