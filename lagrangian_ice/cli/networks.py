@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,8 @@ class TrainOptions:
     scenes: tuple[Path, ...]
     simulated: float
     rotation: float
+    noise: float
+    change: float
     labelled: int
     looks: int
     pairs: tuple[tuple[Path, Path, Path], ...]
@@ -126,6 +129,20 @@ class TrainOptions:
     default=70.0,
     show_default=True,
     help="Degrees by which half of the views are turned at most.",
+)
+@click.option(
+    "--noise",
+    type=click.FloatRange(min=0.05),
+    default=0.9,
+    show_default=True,
+    help="Largest speckle, in standard deviations of the texture.",
+)
+@click.option(
+    "--change",
+    type=click.FloatRange(min=0),
+    default=0.6,
+    show_default=True,
+    help="Largest change of the texture between the looks, in the same.",
 )
 @click.option(
     "--labelled",
@@ -188,7 +205,11 @@ def train(env: Env, directory: Path, **given: Any) -> None:
         options.steps, options.batch, options.learning_rate, options.seed, options.device
     )
     chosen = _stage(options, env, directory, topology, start)
-    run_training(topology, chosen, recipe, directory, start)
+
+    def progress(steps: Sequence[int]) -> Iterable[int]:
+        return env.progress(steps, "train")
+
+    run_training(topology, chosen, recipe, directory, start, progress)
     click.echo(f"wrote {directory / 'weights.pt'}; `weights import` gives it a name")
 
 
@@ -201,9 +222,11 @@ def _stage(
 ) -> Stage:
     from lagrangian_ice.superlim.training import stages, textures
     from lagrangian_ice.superlim.training.adaptation import LabelRecipe, label_images
+    from lagrangian_ice.superlim.training.pairs import Unlikeness
 
     if options.stage == "detector":
         return stages.BaseDetector(options.size, topology.scaling)
+    unlike = Unlikeness(options.rotation, options.noise, options.change)
     side = 2 * options.size
     source = (
         textures.from_scenes(options.scenes, side, options.simulated)
@@ -218,7 +241,7 @@ def _stage(
             LabelRecipe(options.size, options.labelled, options.looks, options.seed),
             directory / "labels.npz",
         )
-        return stages.AdaptedDetector(labels, topology.scaling, options.rotation)
+        return stages.AdaptedDetector(labels, topology.scaling, unlike)
     loss = stages.DescriptorLoss(
         kind="hinge" if options.loss == "hinge" else "infonce", hardest=options.hardest
     )
@@ -230,9 +253,9 @@ def _stage(
             pairs=_drift_pairs(options, env),
             real_share=options.real_share,
             loss=loss,
-            most_turned=options.rotation,
+            unlike=unlike,
         )
-    return stages.Joint(source, options.size, topology.scaling, loss, options.rotation)
+    return stages.Joint(source, options.size, topology.scaling, loss, unlike)
 
 
 def _drift_pairs(options: TrainOptions, env: Env) -> list[DriftPair]:

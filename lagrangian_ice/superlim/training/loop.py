@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import pickle
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 Batch = dict[str, Tensor]
 CHECKPOINT_STEPS = 50
 LOG_STEPS = 10
+Progress = Callable[[Sequence[int]], Iterable[int]]
+"""Shows how far a loop over numbers is."""
 AHEAD = 2
 """Batches that are made while the network works."""
 
@@ -99,6 +102,7 @@ def train(
     recipe: Recipe,
     directory: Path,
     start: SuperLIM | None = None,
+    progress: Progress = iter,
 ) -> SuperLIM:
     """Train a network, going on from the directory's checkpoint where there is one.
 
@@ -114,6 +118,8 @@ def train(
         Gets ``checkpoint.pt`` (every 50 steps), ``curve.csv`` and, at the end, ``weights.pt``.
     start : SuperLIM, optional
         Network whose tensors a new run starts from.
+    progress : callable, optional
+        Goes over the steps that are left and shows how far it is.
 
     Returns
     -------
@@ -140,7 +146,8 @@ def train(
         return stage.batch(np.random.default_rng([recipe.seed, step]), recipe.batch)
 
     with ThreadPoolExecutor(AHEAD) as pool:
-        for tensors in in_order(pool, batch, range(run.step, recipe.steps), AHEAD):
+        steps = progress(range(run.step, recipe.steps))
+        for tensors in in_order(pool, batch, steps, AHEAD):
             parts = _step(run, stage, {name: t.to(device) for name, t in tensors.items()})
             run.step += 1
             _log(directory / "curve.csv", run.step, parts)

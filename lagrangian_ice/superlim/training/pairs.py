@@ -21,8 +21,31 @@ from lagrangian_ice.superlim.scaling import Pixels, local_scaled, percentile_sca
 NO_KEYPOINT = STRIDE**2
 UNKNOWN = -100
 """Label of cells that the detector loss leaves out."""
-MOST_TURNED = 70.0
-"""Degrees that a view may be turned by unless more is asked for."""
+
+
+@dataclass(frozen=True)
+class Unlikeness:
+    """How unlike two looks at the same ice may be.
+
+    Attributes
+    ----------
+    turned : float
+        Degrees; half of the views are turned by up to so much, the others by little.
+    noise : float
+        Largest standard deviation of speckle, in standard deviations of the texture.
+    change : float
+        Largest standard deviation of what changed between the looks, in the same.
+    leads : float
+        Mean number of new leads.
+    """
+
+    turned: float = 70.0
+    noise: float = 0.9
+    change: float = 0.6
+    leads: float = 0.7
+
+
+USUAL = Unlikeness()
 
 
 @dataclass(frozen=True)
@@ -51,7 +74,7 @@ def make_pair(
     size: int,
     scaling: Scaling,
     rng: np.random.Generator,
-    most_turned: float = MOST_TURNED,
+    unlike: Unlikeness = USUAL,
 ) -> TrainingPair:
     """Cut, move and disturb one pair.
 
@@ -65,8 +88,8 @@ def make_pair(
         Of the network's input.
     rng : Generator
         Everything random comes from it.
-    most_turned : float
-        Degrees; half of the views are turned by up to so much, the others by little.
+    unlike : Unlikeness
+        How much is done to the second look, and to both.
 
     Raises
     ------
@@ -75,11 +98,11 @@ def make_pair(
     """
     if min(texture.shape) < size:
         raise ValueError(f"texture {texture.shape} is smaller than the views, {size} px")
-    source_at, target_at = _sampling(texture.shape, size, rng, most_turned)
+    source_at, target_at = _sampling(texture.shape, size, rng, unlike.turned)
     clean_source, clean_target = (sample(texture, at) for at in (source_at, target_at))
     spread = float(clean_source.std()) + 1e-3
-    source = disturbed(clean_source / spread, rng)
-    target = disturbed(clean_target / spread, rng)
+    source = disturbed(clean_source / spread, rng, unlike)
+    target = disturbed(clean_target / spread, rng, unlike)
     return TrainingPair(
         scaled(source, scaling),
         scaled(target, scaling),
@@ -176,7 +199,7 @@ def sample(texture: Pixels, at: Pixels) -> Pixels:
     return np.asarray(sampled, dtype=np.float32)
 
 
-def disturbed(clean: Pixels, rng: np.random.Generator, leads: float = 0.7) -> Pixels:
+def disturbed(clean: Pixels, rng: np.random.Generator, unlike: Unlikeness = USUAL) -> Pixels:
     """Add what differs between two looks at the same ice: change, leads, speckle, trend.
 
     Parameters
@@ -185,21 +208,21 @@ def disturbed(clean: Pixels, rng: np.random.Generator, leads: float = 0.7) -> Pi
         Of unit spread.
     rng : Generator
         Everything random comes from it.
-    leads : float
-        Mean number of new leads.
+    unlike : Unlikeness
+        How much.
     """
     size = clean.shape[0]
     seen = clean.copy()
     if rng.random() < 0.7:  # temporal decorrelation at scales of 2 to 16 px
         white = rng.normal(size=clean.shape).astype(np.float32)
         change = cv2.GaussianBlur(white, (0, 0), float(rng.uniform(1, 8)))
-        seen += np.float32(rng.uniform(0, 0.6)) * change / change.std()
-    for _ in range(rng.poisson(leads)):
+        seen += np.float32(rng.uniform(0, unlike.change)) * change / change.std()
+    for _ in range(rng.poisson(unlike.leads)):
         seen = _with_lead(seen, rng)
     if rng.random() < 0.3:
         blurred = cv2.GaussianBlur(seen, (0, 0), float(rng.uniform(0.4, 1.2)))
         seen = np.asarray(blurred, dtype=np.float32)
-    seen += rng.normal(size=clean.shape).astype(np.float32) * rng.uniform(0.05, 0.9)
+    seen += rng.normal(size=clean.shape).astype(np.float32) * rng.uniform(0.05, unlike.noise)
     ramp = np.linspace(-1, 1, size, dtype=np.float32)
     seen += ramp * rng.normal(0, 0.5) + ramp[:, None] * rng.normal(0, 0.5)
     if rng.random() < 0.3:  # displays saturate

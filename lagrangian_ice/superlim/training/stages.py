@@ -29,7 +29,8 @@ from lagrangian_ice.superlim.training.losses import (
     teacher_loss,
 )
 from lagrangian_ice.superlim.training.pairs import (
-    MOST_TURNED,
+    USUAL,
+    Unlikeness,
     disturbed,
     make_pair,
     sample,
@@ -38,6 +39,8 @@ from lagrangian_ice.superlim.training.pairs import (
 from lagrangian_ice.superlim.training.shapes import drawn_shape
 from lagrangian_ice.superlim.training.textures import TextureSource
 
+WITHOUT_LEADS = Unlikeness(leads=0)
+"""Drawn leads would have corners without a label."""
 DETECTOR_WEIGHT = 0.2
 """Of the detector loss beside the descriptor loss."""
 
@@ -84,7 +87,7 @@ class BaseDetector:
         views, labels = [], []
         for _ in range(count):
             image, corners = drawn_shape(self.size, rng)
-            views.append(scaled(disturbed(image, rng, leads=0), self.scaling))
+            views.append(scaled(disturbed(image, rng, WITHOUT_LEADS), self.scaling))
             labels.append(points_to_labels(corners, self.size))
         return {"images": _stacked(views), "labels": _stacked(labels)}
 
@@ -99,12 +102,12 @@ class AdaptedDetector:
 
     labelled: Sequence[Labelled]
     scaling: Scaling
-    most_turned: float = MOST_TURNED
+    unlike: Unlikeness = USUAL
 
     @property
     def name(self) -> str:
         """Stage and what it was told."""
-        return f"adapt images {len(self.labelled)} turned {self.most_turned:g}"
+        return f"adapt images {len(self.labelled)} {self.unlike}"
 
     def batch(self, rng: np.random.Generator, count: int) -> Batch:
         """Look anew at labelled images."""
@@ -112,8 +115,9 @@ class AdaptedDetector:
         for _ in range(count):
             one = self.labelled[int(rng.integers(len(self.labelled)))]
             size = len(one.image)
-            warp = Warp.random(size, rng, self.most_turned)
-            views.append(scaled(disturbed(sample(one.image, warp.at(size)), rng), self.scaling))
+            warp = Warp.random(size, rng, self.unlike.turned)
+            look = disturbed(sample(one.image, warp.at(size)), rng, self.unlike)
+            views.append(scaled(look, self.scaling))
             labels.append(warped_labels(one, warp))
         return {"images": _stacked(views), "labels": _stacked(labels)}
 
@@ -130,16 +134,16 @@ class Joint:
     size: int
     scaling: Scaling
     loss: DescriptorLoss = DescriptorLoss()
-    most_turned: float = MOST_TURNED
+    unlike: Unlikeness = USUAL
 
     @property
     def name(self) -> str:
         """Stage and what it was told."""
-        return f"joint size {self.size} turned {self.most_turned:g} {self.loss}"
+        return f"joint size {self.size} {self.unlike} {self.loss}"
 
     def batch(self, rng: np.random.Generator, count: int) -> Batch:
         """Pairs with dense truth."""
-        return moved_textures(self.textures, self.size, self.scaling, self.most_turned)(rng, count)
+        return moved_textures(self.textures, self.size, self.scaling, self.unlike)(rng, count)
 
     def losses(self, network: SuperLIM, batch: Batch) -> Losses:
         """Loss of the descriptors and, with a small weight, of the corners."""
@@ -179,13 +183,13 @@ class Descriptors:
     pairs: Sequence[DriftPair] = ()
     real_share: float = 0.0
     loss: DescriptorLoss = DescriptorLoss()
-    most_turned: float = MOST_TURNED
+    unlike: Unlikeness = USUAL
 
     @property
     def name(self) -> str:
         """Stage and what it was told."""
         return (
-            f"descriptors size {self.size} turned {self.most_turned:g} {self.loss} "
+            f"descriptors size {self.size} {self.unlike} {self.loss} "
             f"pairs {len(self.pairs)} share {self.real_share:g}"
         )
 
@@ -194,7 +198,7 @@ class Descriptors:
         scaling = self.teacher.topology.scaling
         if self.pairs and rng.random() < self.real_share:
             return _real_views(self.pairs, self.size, scaling, rng, count)
-        return moved_textures(self.textures, self.size, scaling, self.most_turned)(rng, count)
+        return moved_textures(self.textures, self.size, scaling, self.unlike)(rng, count)
 
     def losses(self, network: SuperLIM, batch: Batch) -> Losses:
         """Loss of the descriptors, and how far the detector is from the teacher's."""
@@ -216,12 +220,12 @@ class Descriptors:
 
 
 def moved_textures(
-    textures: TextureSource, size: int, scaling: Scaling, most_turned: float
+    textures: TextureSource, size: int, scaling: Scaling, unlike: Unlikeness
 ) -> Callable[[np.random.Generator, int], Batch]:
     """Batches of one texture seen twice."""
 
     def batch(rng: np.random.Generator, count: int) -> Batch:
-        pairs = [make_pair(textures(rng), size, scaling, rng, most_turned) for _ in range(count)]
+        pairs = [make_pair(textures(rng), size, scaling, rng, unlike) for _ in range(count)]
         return {
             "images": _stacked([p.source for p in pairs] + [p.target for p in pairs]),
             "labels": _stacked(

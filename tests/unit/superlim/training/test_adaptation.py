@@ -67,7 +67,7 @@ def test_cells_outside_the_image_are_unknown():
 def test_keypoints_of_many_looks_are_the_corners_that_every_look_shows(network, monkeypatch):
     """A detector that answers with the brightness finds the brightest places, turned back."""
     monkeypatch.setattr(adaptation, "pixel_scores", lambda network, views: np.stack(views))
-    monkeypatch.setattr(adaptation, "disturbed", lambda clean, rng: clean)
+    monkeypatch.setattr(adaptation, "disturbed", lambda clean, rng, unlike=None: clean)
     image = blob((20, 30)) + 0.6 * blob((44, 26))
     points = adapted_points(network, image, np.random.default_rng(0), 12)
     np.testing.assert_allclose(points[0], [20, 30], atol=1)

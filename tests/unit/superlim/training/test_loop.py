@@ -13,6 +13,7 @@ from lagrangian_ice.superlim.training import loop, stages
 from lagrangian_ice.superlim.training.adaptation import LabelRecipe, label_images
 from lagrangian_ice.superlim.training.drift import DriftPair
 from lagrangian_ice.superlim.training.loop import Recipe, train
+from lagrangian_ice.superlim.training.pairs import Unlikeness
 
 TINY = Topology(channels=(4, 4, 8, 8), detector_width=8, descriptor_width=16)
 RECIPE = Recipe(steps=40, batch=4, learning_rate=1e-2)
@@ -49,7 +50,7 @@ def make_stage(kind, folder):
         return stages.Joint(textures, SIZE, Scaling(), loss)
     pairs = [known_pair()]
     share = 1.0 if kind == "real" else 0.0
-    return stages.Descriptors(base, textures, SIZE, pairs, share, most_turned=10.0)
+    return stages.Descriptors(base, textures, SIZE, pairs, share, unlike=Unlikeness(turned=10.0))
 
 
 def curve(folder):

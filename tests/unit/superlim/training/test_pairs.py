@@ -12,7 +12,7 @@ LOCAL = Scaling()
 
 def test_true_cells_show_the_same_ice_in_both_views(monkeypatch):
     """The texture is its own column, undisturbed: both views must read the same number."""
-    monkeypatch.setattr(pairs, "disturbed", lambda clean, rng: clean)
+    monkeypatch.setattr(pairs, "disturbed", lambda clean, rng, unlike=None: clean)
     monkeypatch.setattr(pairs, "scaled", lambda pixels, scaling: pixels)
     for axis in (0, 1):
         texture = np.indices((300, 300), dtype=np.float32)[axis]
