@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lagrangian_ice.matching.correlation import template_offsets
-from lagrangian_ice.matching.sampling import SplineImage, sample, sample_with_slope
+from lagrangian_ice.matching.sampling import MARGIN, Band, Patches, bridged, slope_matrix
 
 ITERATIONS = 16
 CONVERGED = 0.01
 """Pixels; a step of the position below this ends a template's iterations."""
 FARTHEST = 3.0
 """Pixels that the fit may move from the correlation peak."""
+SLACK = 1.08
+"""Stretch of a template for which its view of the target has room."""
+SLOPE_MARGIN = 4
+"""Pixels at a template's border whose slopes its own pixels do not give."""
 LEAST_SHARED = 0.1
 """Least share of the slopes that both images are taken to agree on."""
 LARGEST_STRAIN = 0.35
@@ -54,8 +59,8 @@ class AffineFit:
 
 
 def fit_affine(
-    source: SplineImage,
-    target: SplineImage,
+    source: Band,
+    target: Band,
     start: Tensor,
     position: Tensor,
     rotation: Tensor,
@@ -65,8 +70,8 @@ def fit_affine(
 
     Parameters
     ----------
-    source, target : SplineImage
-        Bands with the same pixel.
+    source, target : Band
+        With the same pixel.
     start, position : (N, 2) float64 Tensor
         Row, col in the source, and of the correlation peak in the target.
     rotation : (N,) float64 Tensor
@@ -74,33 +79,46 @@ def fit_affine(
     half_width : int
         Of the template, pixels.
     """
+    return _climb(source, target, start, position, rotation, half_width).fit()
+
+
+def _climb(
+    source: Band, target: Band, start: Tensor, position: Tensor, rotation: Tensor, half_width: int
+) -> _Climbed:
     # Templates are cut at whole pixels and the fitted warp is read at the exact position:
     # interpolating the template would smooth its noise and pull the fit by 0.05 px, to or
     # fro with the fraction of the position.
     centre = torch.round(start)
     offset = start - centre
     template = _Template.cut(source, centre, half_width)
+    middle = torch.round(position)
+    reach = int(np.ceil(SLACK * np.sqrt(2.0) * half_width + FARTHEST + 1))
+    view = Patches.around(target, middle, reach)
     turn = _initial_warp(torch.zeros_like(position), rotation)[:, :2, :2]
-    first = _initial_warp(position - _turned(turn, offset), rotation)
-    inverse = _inverse_curvature(target, template, first)
+    first = _initial_warp(position - middle + reach - _turned(turn, offset), rotation)
+    inverse = _inverse_curvature(view, template, first).float()
     ascent = _Ascent.begin(first)
+    index = torch.arange(len(start), device=start.device)
+    part, part_view = template, view
     for _ in range(ITERATIONS):
-        index = torch.nonzero(ascent.moving)[:, 0]
-        if len(index) == 0:
+        moving = ascent.moving[index]
+        if not bool(moving.any()):
             break
-        part = template.take(index)
-        seen, known = _warped(target, part, ascent.trial[index])
+        if 2 * int(moving.sum()) < len(index):
+            # Those at rest are left behind; copying the patches pays only when many are.
+            index, part, part_view = index[moving], part.take(moving), part_view.take(moving)
+        seen, known = _warped(part_view, part, ascent.trial[index])
         difference, correlation = part.difference(seen, known)
         step = inverse[index] @ part.slope_product(difference, known)[..., None]
         ascent.judge(index, correlation.double(), step[..., 0].double())
         far = (ascent.warp[index] - first[index])[:, :2, 2].norm(dim=1) > 2 * FARTHEST
         ascent.moving[index[far]] = False
-    return _finish(target, template, offset, ascent.warp, first, ascent.moving)
+    return _Climbed(view, template, offset, first, ascent, (middle - reach).double())
 
 
 def colour_factor(
-    source: SplineImage,
-    target: SplineImage,
+    source: Band,
+    target: Band,
     start: Tensor,
     position: Tensor,
     rotation: Tensor,
@@ -114,7 +132,7 @@ def colour_factor(
 
     Parameters
     ----------
-    source, target : SplineImage
+    source, target : Band
         Filtered bands.
     start, position : (N, 2) float64 Tensor
         Row, col of matched places.
@@ -128,13 +146,13 @@ def colour_factor(
     float
         Median over the places with complete data; 1 where there is none.
     """
-    fit = fit_affine(source, target, start, position, rotation, half_width)
-    template = _Template.cut(source, torch.round(start), half_width)
-    warp = _initial_warp(torch.zeros_like(position), rotation)
-    warp[:, :2, :2] = fit.matrix
-    warp[:, :2, 2] = fit.position - _turned(fit.matrix, start - torch.round(start))
-    seen, known = _warped(target, template, warp)
-    complete = known.all(dim=1) & fit.converged
+    climbed = _climb(source, target, start, position, rotation, half_width)
+    template = climbed.template
+    seen, known = _warped(climbed.view, template, climbed.ascent.warp)
+    both = template.both(known)
+    complete = climbed.fit().converged
+    if both is not None:
+        complete = complete & both.all(dim=1)
     if not bool(complete.any()):
         return 1.0
     difference, _ = template.difference(seen, known)
@@ -174,6 +192,8 @@ class _Ascent:
 
     def judge(self, index: Tensor, correlation: Tensor, step: Tensor) -> None:
         """Keep or take back the trials of ``index`` and set out the next ones."""
+        going = self.moving[index]
+        index, correlation, step = index[going], correlation[going], step[going]
         better = correlation > self.correlation[index]
         kept, refused = index[better], index[~better]
         self.warp[kept] = self.trial[kept]
@@ -187,37 +207,60 @@ class _Ascent:
 
 @dataclass(frozen=True)
 class _Template:
-    """Values and slopes of N templates, flattened to K pixels."""
+    """Values and slopes of N templates, flattened to K pixels.
+
+    ``known`` (N, K) is None where all pixels have data; ``descent`` (N, K, 6) holds the slopes
+    by the six terms of the warp, ``centred`` the same less its mean.
+    """
 
     values: Tensor
-    known: Tensor
+    known: Tensor | None
     descent: Tensor
+    centred: Tensor
     rows: Tensor
     cols: Tensor
 
     @classmethod
-    def cut(cls, source: SplineImage, start: Tensor, half_width: int) -> _Template:
-        rows, cols = (v.reshape(1, -1) for v in template_offsets(half_width, start.device))
-        values, by_row, by_col = sample_with_slope(source, start[:, :1] + rows, start[:, 1:] + cols)
-        known = torch.isfinite(values)
+    def cut(cls, source: Band, centre: Tensor, half_width: int) -> _Template:
+        side = 2 * half_width + 1
+        wide, known = source.cut(centre.long() - half_width - MARGIN, side + 2 * MARGIN)
+        if known is not None:
+            wide = bridged(wide, known)
+            known = _inner(known, MARGIN).flatten(1)
+        slope = slope_matrix(side, MARGIN).to(wide)
+        values = _inner(wide, MARGIN).flatten(1)
+        by_row = (slope @ wide[:, :, MARGIN:-MARGIN]).flatten(1)
+        by_col = (wide[:, MARGIN:-MARGIN, :] @ slope.T).flatten(1)
         # Slopes in units of the template's own spread, as the differences are.
-        spread = torch.where(known, values, 0.0).std(dim=1, keepdim=True).clamp_min(1e-6)
+        spread = values.std(dim=1, keepdim=True).clamp_min(1e-6)
         by_row, by_col = by_row / spread, by_col / spread
+        rows, cols = (v.reshape(1, -1) for v in template_offsets(half_width, centre.device))
         r, c = rows.float(), cols.float()
         # Steepest-descent images of the six terms: row shift, its row and column
         # gradients, then the same for columns.
         descent = torch.stack(
             [by_row, by_row * r, by_row * c, by_col, by_col * r, by_col * c], dim=-1
         )
-        values = torch.where(known, values, 0.0)
-        return cls(values, known, descent * known[..., None], rows, cols)
+        return cls(values, known, descent, _less_mean(descent, known), r, c)
 
     def take(self, index: Tensor) -> _Template:
+        known = None if self.known is None else self.known[index]
         return _Template(
-            self.values[index], self.known[index], self.descent[index], self.rows, self.cols
+            self.values[index],
+            known,
+            self.descent[index],
+            self.centred[index],
+            self.rows,
+            self.cols,
         )
 
-    def difference(self, seen: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    def both(self, known: Tensor | None) -> Tensor | None:
+        """Where (N, K) template and target are known; None where all are."""
+        if known is None or self.known is None:
+            return self.known if known is None else known
+        return known & self.known
+
+    def difference(self, seen: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
         """Standardised target minus its regression on the standardised template.
 
         The template has noise of its own. Subtracting the whole of it would push the
@@ -231,56 +274,85 @@ class _Template:
             0 where not known.
         correlation : (N,) Tensor
         """
-        first, second = _standardised(self.values, known), _standardised(seen, known)
-        count = known.sum(dim=1).clamp_min(1)
-        correlation = (first * second).sum(dim=1) / count
+        both = self.both(known)
+        first, second = _standardised(self.values, both), _standardised(seen, both)
+        correlation = (first * second).sum(dim=1) / _count(self.values, both)[:, 0]
         return second - correlation[:, None] * first, correlation
 
-    def slope_product(self, difference: Tensor, known: Tensor) -> Tensor:
+    def slope_product(self, difference: Tensor, known: Tensor | None) -> Tensor:
         """Right side (N, 6) of the normal equations."""
-        return torch.einsum("nk,nkp->np", difference * known, self._centred_descent(known))
+        return torch.einsum("nk,nkp->np", difference, self._centred_descent(known))
 
-    def curvature(self, known: Tensor) -> Tensor:
+    def curvature(self, known: Tensor | None) -> Tensor:
         """Gauss-Newton matrix (N, 6, 6) of the template's own slopes, with a trace of damping."""
         centred = self._centred_descent(known)
-        matrix = torch.einsum("nkp,nkq->npq", centred, centred).double()
+        matrix = (centred.mT @ centred).double()
         scale = torch.diagonal(matrix, dim1=1, dim2=2).clamp_min(1e-9)
         return matrix + torch.diag_embed(1e-6 * scale)
 
-    def _centred_descent(self, known: Tensor) -> Tensor:
-        weight = known.float()[..., None]
-        total = weight.sum(dim=1, keepdim=True).clamp_min(1.0)
-        mean = (self.descent * weight).sum(dim=1, keepdim=True) / total
-        return (self.descent - mean) * weight
+    def _centred_descent(self, known: Tensor | None) -> Tensor:
+        return self.centred if known is None else _less_mean(self.descent, self.both(known))
 
 
-def _inverse_curvature(target: SplineImage, template: _Template, warp: Tensor) -> Tensor:
+def _inner(values: Tensor, margin: int) -> Tensor:
+    return values[:, margin:-margin, margin:-margin]
+
+
+def _less_mean(descent: Tensor, known: Tensor | None) -> Tensor:
+    """Descent images (N, K, 6) less their mean over the known pixels, 0 elsewhere."""
+    if known is None:
+        return descent - descent.mean(dim=1, keepdim=True)
+    weight = known.to(descent)[..., None]
+    total = weight.sum(dim=1, keepdim=True).clamp_min(1.0)
+    return (descent - (descent * weight).sum(dim=1, keepdim=True) / total) * weight
+
+
+def _count(values: Tensor, known: Tensor | None) -> Tensor:
+    """Pixels (N, 1) that count."""
+    if known is None:
+        return torch.full((len(values), 1), float(values.shape[1]), device=values.device)
+    return known.sum(dim=1, keepdim=True).clamp_min(1).to(values)
+
+
+def _inverse_curvature(target: Patches, template: _Template, warp: Tensor) -> Tensor:
     """Inverse (N, 6, 6) of the Gauss-Newton matrix that both images' slopes agree on.
 
     The template's slopes hold its noise, so their squares promise more than there is. The
     product of both images' slopes does not: their noise is independent. Their ratio scales
     the matrix, which stays positive definite.
     """
-    rows, cols = _positions(template, warp)
-    _, by_row, by_col = sample_with_slope(target, rows, cols)
-    known = _warped(target, template, warp)[1]
-    turned_row = warp[:, 0, 0, None] * by_row + warp[:, 1, 0, None] * by_col
-    turned_col = warp[:, 0, 1, None] * by_row + warp[:, 1, 1, None] * by_col
-    own_row, own_col = template.descent[..., 0], template.descent[..., 3]
-    own = ((own_row**2 + own_col**2) * known).sum(dim=1)
-    other = ((turned_row**2 + turned_col**2) * known).sum(dim=1)
-    shared = ((own_row * turned_row + own_col * turned_col) * known).sum(dim=1)
-    ratio = (shared / torch.sqrt(own * other).clamp_min(1e-9)).clamp(LEAST_SHARED, 1.0)
+    seen, known = _warped(target, template, warp)
+    both = template.both(known)
+    # Slopes of both as the template sees them, so that no warp has to be applied to them.
+    own_row, own_col = _slopes(template.values, both)
+    other_row, other_col = _slopes(seen, both)
+    own = (own_row**2 + own_col**2).sum(dim=(1, 2))
+    other = (other_row**2 + other_col**2).sum(dim=(1, 2))
+    shared = (own_row * other_row + own_col * other_col).sum(dim=(1, 2))
+    ratio = (shared * torch.rsqrt((own * other).clamp_min(1e-18))).clamp(LEAST_SHARED, 1.0)
     inverse: Tensor = torch.linalg.inv(template.curvature(known))
-    return (inverse / ratio[:, None, None]).float()
+    return inverse / ratio[:, None, None]
 
 
-def _standardised(values: Tensor, known: Tensor) -> Tensor:
+def _slopes(values: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Slopes along rows and columns of templates (N, K) in their inner pixels."""
+    side = round(values.shape[1] ** 0.5)
+    square = values if known is None else bridged(values, known)
+    square = square.reshape(-1, side, side)
+    slope = slope_matrix(side - 2 * SLOPE_MARGIN, SLOPE_MARGIN).to(square)
+    inner = slice(SLOPE_MARGIN, -SLOPE_MARGIN)
+    return slope @ square[:, :, inner], square[:, inner, :] @ slope.T
+
+
+def _standardised(values: Tensor, known: Tensor | None) -> Tensor:
     """Zero mean and unit variance over the known pixels, 0 elsewhere."""
-    count = known.sum(dim=1, keepdim=True).clamp_min(1)
-    mean = torch.where(known, values, 0.0).sum(dim=1, keepdim=True) / count
-    centred = torch.where(known, values - mean, 0.0)
-    return centred / torch.sqrt((centred**2).sum(dim=1, keepdim=True) / count).clamp_min(1e-6)
+    if known is None:
+        centred = values - values.mean(dim=1, keepdim=True)
+    else:
+        mean = torch.where(known, values, 0.0).sum(dim=1, keepdim=True) / _count(values, known)
+        centred = torch.where(known, values - mean, 0.0)
+    power = (centred**2).sum(dim=1, keepdim=True) / _count(values, known)
+    return centred * torch.rsqrt(power.clamp_min(1e-12))
 
 
 def _turned(matrix: Tensor, offset: Tensor) -> Tensor:
@@ -299,18 +371,12 @@ def _initial_warp(position: Tensor, rotation: Tensor) -> Tensor:
     return warp
 
 
-def _positions(template: _Template, warp: Tensor) -> tuple[Tensor, Tensor]:
-    """Target row and column (N, K) of the template's pixels."""
-    rows = warp[:, 0, 0, None] * template.rows + warp[:, 0, 1, None] * template.cols
-    cols = warp[:, 1, 0, None] * template.rows + warp[:, 1, 1, None] * template.cols
-    return rows + warp[:, 0, 2, None], cols + warp[:, 1, 2, None]
-
-
-def _warped(target: SplineImage, template: _Template, warp: Tensor) -> tuple[Tensor, Tensor]:
-    """Target values (N, K) under the warp, and where both sides are known."""
-    seen = sample(target, *_positions(template, warp))
-    known = torch.isfinite(seen) & template.known
-    return torch.where(known, seen, 0.0), known
+def _warped(target: Patches, template: _Template, warp: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Target values (N, K) under the warp, and where they are known."""
+    w = warp.float()
+    rows = w[:, 0, 0, None] * template.rows + w[:, 0, 1, None] * template.cols + w[:, 0, 2, None]
+    cols = w[:, 1, 0, None] * template.rows + w[:, 1, 1, None] * template.cols + w[:, 1, 2, None]
+    return target.sample(rows, cols)
 
 
 def _composed(warp: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
@@ -325,36 +391,46 @@ def _composed(warp: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
     return warp @ torch.linalg.inv(increment), size
 
 
-def _finish(
-    target: SplineImage,
-    template: _Template,
-    offset: Tensor,
-    warp: Tensor,
-    first: Tensor,
-    moving: Tensor,
-) -> AffineFit:
-    seen, known = _warped(target, template, warp)
-    difference, correlation = template.difference(seen, known)
-    count = known.sum(dim=1).double()
-    variance = (difference.double() ** 2).sum(dim=1) / (count - 8).clamp_min(1)
-    inverse = _inverse_curvature(target, template, warp).double()
-    sandwich = inverse @ template.curvature(known) @ inverse
-    matrix = warp[:, :2, :2]
-    # The six terms' effect on the position at the offset, before the warp turns it.
-    effect = torch.zeros(len(warp), 2, 6, dtype=torch.float64, device=warp.device)
-    effect[:, 0, 0] = effect[:, 1, 3] = 1
-    effect[:, 0, 1:3] = effect[:, 1, 4:6] = offset
-    effect = matrix @ effect
-    position_part = effect @ sandwich @ effect.transpose(1, 2)
-    strain = matrix @ first[:, :2, :2].transpose(1, 2)
-    strain = strain - torch.eye(2, dtype=torch.float64, device=warp.device)
-    near = (warp - first)[:, :2, 2].norm(dim=1) <= FARTHEST
-    sound = near & (strain.abs().amax(dim=(1, 2)) < LARGEST_STRAIN) & ~moving
-    return AffineFit(
-        warp[:, :2, 2] + _turned(matrix, offset),
-        matrix,
-        variance[:, None, None] * position_part,
-        correlation.double(),
-        count / template.known.shape[1],
-        sound,
-    )
+@dataclass(frozen=True)
+class _Climbed:
+    """Templates whose warps have come to rest; warps are relative to ``corner`` (N, 2)."""
+
+    view: Patches
+    template: _Template
+    offset: Tensor
+    first: Tensor
+    ascent: _Ascent
+    corner: Tensor
+
+    def fit(self) -> AffineFit:
+        """Position, shape and their errors."""
+        warp = self.ascent.warp
+        seen, known = _warped(self.view, self.template, warp)
+        difference, correlation = self.template.difference(seen, known)
+        count = _count(self.template.values, self.template.both(known))[:, 0].double()
+        variance = (difference.double() ** 2).sum(dim=1) / (count - 8).clamp_min(1)
+        matrix = warp[:, :2, :2]
+        strain = matrix @ self.first[:, :2, :2].mT
+        strain = strain - torch.eye(2, dtype=torch.float64, device=warp.device)
+        near = (warp - self.first)[:, :2, 2].norm(dim=1) <= FARTHEST
+        sound = near & (strain.abs().amax(dim=(1, 2)) < LARGEST_STRAIN) & ~self.ascent.moving
+        return AffineFit(
+            self.corner + warp[:, :2, 2] + _turned(matrix, self.offset),
+            matrix,
+            variance[:, None, None] * self._position_part(known),
+            correlation.double(),
+            count / self.template.values.shape[1],
+            sound,
+        )
+
+    def _position_part(self, known: Tensor | None) -> Tensor:
+        """Covariance (N, 2, 2) of the position for differences of unit variance."""
+        warp = self.ascent.warp
+        inverse = _inverse_curvature(self.view, self.template, warp)
+        sandwich = inverse @ self.template.curvature(known) @ inverse
+        # The six terms' effect on the position at the offset, before the warp turns it.
+        effect = torch.zeros(len(warp), 2, 6, dtype=torch.float64, device=warp.device)
+        effect[:, 0, 0] = effect[:, 1, 3] = 1
+        effect[:, 0, 1:3] = effect[:, 1, 4:6] = self.offset
+        effect = warp[:, :2, :2] @ effect
+        return effect @ sandwich @ effect.mT

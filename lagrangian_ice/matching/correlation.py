@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lagrangian_ice.matching.sampling import SplineImage, sample
+from lagrangian_ice.matching.sampling import Band, Patches
 
 LEAST_OVERLAP = 0.5
 """Share of a template's known pixels that must meet known pixels for a correlation."""
@@ -58,8 +60,8 @@ def rotated(rows: Tensor, cols: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def correlate(
-    source: SplineImage,
-    target: SplineImage,
+    source: Band,
+    target: Band,
     start: Tensor,
     guess: Tensor,
     rotations: Tensor,
@@ -73,8 +75,8 @@ def correlate(
 
     Parameters
     ----------
-    source, target : SplineImage
-        Bands with the same pixel.
+    source, target : Band
+        With the same pixel.
     start, guess : (N, 2) float64 Tensor
         Row, col in the source, and where it is expected in the target.
     rotations : (N, R) float64 Tensor
@@ -83,87 +85,122 @@ def correlate(
         Of the template and of the search, pixels.
     """
     corner = torch.floor(guess + 0.5).long() - radius
-    window = _window(target, corner - half_width, 2 * (half_width + radius) + 1)
+    templates, template_known = turned_templates(source, start, rotations, half_width)
+    window, window_known = target.cut(corner - half_width, 2 * (half_width + radius) + 1)
+    surfaces = masked_ncc(templates, window, template_known, window_known)
+    return _find_peak(surfaces, corner, rotations)
+
+
+def turned_templates(
+    source: Band, start: Tensor, rotations: Tensor, half_width: int
+) -> tuple[Tensor, Tensor | None]:
+    """Templates as the ice would look after each rotation.
+
+    Parameters
+    ----------
+    source : Band
+        Image they are cut from.
+    start : (N, 2) float64 Tensor
+        Row, col of their centres.
+    rotations : (N, R) float64 Tensor
+        Radians, counter-clockwise on the map.
+    half_width : int
+        Pixels.
+
+    Returns
+    -------
+    values : (N, R, T, T) float32 Tensor
+    known : (N, R, T, T) bool Tensor or None
+        None where all are known.
+    """
+    middle = torch.floor(start + 0.5)
+    reach = int(np.ceil(half_width * np.sqrt(2.0) + 0.5))
+    patches = Patches.around(source, middle, reach)
     rows, cols = template_offsets(half_width, start.device)
-    surfaces = []
-    for k in range(rotations.shape[1]):
-        # Ice that turned by +a shows, at offset d in the target, what was at -a turned d.
-        turned = rotated(rows, cols, -rotations[:, k])
-        template = sample(source, start[:, :1, None] + turned[0], start[:, 1:, None] + turned[1])
-        surfaces.append(masked_ncc(template, window))
-    return _find_peak(torch.stack(surfaces, dim=1), corner, rotations)
+    # Ice that turned by +a shows, at offset d in the target, what was at -a turned d.
+    turned = rotated(rows.float(), cols.float(), -rotations.reshape(-1).float())
+    shape = (*rotations.shape, *rows.shape)
+    offset = (start - middle + reach).float()[:, None, None, None, :]
+    return patches.sample(
+        turned[0].reshape(shape) + offset[..., 0], turned[1].reshape(shape) + offset[..., 1]
+    )
 
 
-def _window(image: SplineImage, corner: Tensor, size: int) -> Tensor:
-    """Whole-pixel windows (N, size, size) from their first row and column."""
-    steps = torch.arange(size, device=corner.device)
-    rows = (corner[:, :1] + steps)[:, :, None].expand(-1, -1, size)
-    cols = (corner[:, 1:] + steps)[:, None, :].expand(-1, size, -1)
-    return sample(image, rows.double(), cols.double())
-
-
-def masked_ncc(template: Tensor, window: Tensor) -> Tensor:
+def masked_ncc(
+    templates: Tensor,
+    window: Tensor,
+    template_known: Tensor | None = None,
+    window_known: Tensor | None = None,
+) -> Tensor:
     """Correlation coefficient at every lag over the pixels that both have (Padfield 2012).
 
     Parameters
     ----------
-    template : (N, T, T) float32 Tensor
-        NaN is no data.
+    templates : (N, R, T, T) float32 Tensor
+        R templates for each window.
     window : (N, W, W) float32 Tensor
-        NaN is no data, W >= T.
+        W >= T.
+    template_known, window_known : bool Tensors of the same shapes, optional
+        Pixels with data; all by default.
 
     Returns
     -------
-    (N, W - T + 1, W - T + 1) float32 Tensor
+    (N, R, W - T + 1, W - T + 1) float32 Tensor
         NaN where fewer than ``LEAST_OVERLAP`` of the template's known pixels overlap, or one
         side has no variance.
     """
-    lags = window.shape[-1] - template.shape[-1] + 1
-    first, first_mask = _centred(template)
-    second, second_mask = _centred(window)
+    lags = window.shape[-1] - templates.shape[-1] + 1
     transform = _Correlator(window.shape[-1], lags)
-    if bool(first_mask.all()) and bool(second_mask.all()):
-        return _plain_ncc(first, second, transform)
+    if template_known is None and window_known is None:
+        return _plain_ncc(_centred(templates, None), _centred(window, None), transform)
+    first_mask = torch.ones_like(templates) if template_known is None else template_known.float()
+    second_mask = torch.ones_like(window) if window_known is None else window_known.float()
+    first, second = _centred(templates, first_mask), _centred(window, second_mask)
     f, fm, ff = (transform.of(v).conj() for v in (first, first_mask, first**2))
-    g, gm, gg = (transform.of(v) for v in (second, second_mask, second**2))
+    g, gm, gg = (transform.of(v)[:, None] for v in (second, second_mask, second**2))
     count = transform.back(fm * gm).clamp_min(1.0)
     sum_f, sum_g = transform.back(f * gm), transform.back(fm * g)
     cross = transform.back(f * g) - sum_f * sum_g / count
     power_f = transform.back(ff * gm) - sum_f**2 / count
     power_g = transform.back(fm * gg) - sum_g**2 / count
-    enough = count >= LEAST_OVERLAP * first_mask.sum(dim=(1, 2), keepdim=True).clamp_min(4.0)
-    return _coefficient(cross, power_f, power_g, enough, count)
+    enough = count >= LEAST_OVERLAP * first_mask.sum(dim=(2, 3), keepdim=True).clamp_min(4.0)
+    return _coefficient(cross, power_f, power_g, count, enough)
 
 
-def _plain_ncc(template: Tensor, window: Tensor, transform: _Correlator) -> Tensor:
-    """Correlate where nothing is missing: sums over the window from running sums."""
-    size = template.shape[-1]
-    count = torch.tensor(float(size**2), device=template.device)
-    cross = transform.back(transform.of(template).conj() * transform.of(window))
-    sum_g, sum_gg = _box_sum(window, size), _box_sum(window**2, size)
-    power_f = (template**2).sum(dim=(1, 2), keepdim=True)
-    power_g = sum_gg - sum_g**2 / count
-    return _coefficient(cross, power_f.expand_as(cross), power_g, torch.ones_like(cross) > 0, count)
+def _plain_ncc(templates: Tensor, window: Tensor, transform: _Correlator) -> Tensor:
+    """Correlate where nothing is missing: sums over the window are products with ones."""
+    size = templates.shape[-1]
+    count = torch.tensor(float(size**2), device=templates.device)
+    spectrum = transform.of(window)[:, None]
+    cross = transform.back(transform.of(templates).conj() * spectrum)
+    box = _box_matrix(window.shape[-1], size).to(window)
+    sum_g, sum_gg = box @ window @ box.T, box @ window**2 @ box.T
+    power_g = (sum_gg - sum_g**2 / count)[:, None]
+    power_f = (templates**2).sum(dim=(2, 3), keepdim=True)
+    return _coefficient(cross, power_f, power_g, count)
 
 
 def _coefficient(
-    cross: Tensor, power_f: Tensor, power_g: Tensor, enough: Tensor, count: Tensor
+    cross: Tensor, power_f: Tensor, power_g: Tensor, count: Tensor, enough: Tensor | None = None
 ) -> Tensor:
     # Windows were scaled to unit variance: less than 1e-4 of it is rounding, not texture.
-    known = enough & (power_f > 1e-4 * count) & (power_g > 1e-4 * count)
-    value = cross / torch.sqrt((power_f * power_g).clamp_min(1e-12))
+    known = (power_f > 1e-4 * count) & (power_g > 1e-4 * count)
+    if enough is not None:
+        known = known & enough
+    value = cross * torch.rsqrt((power_f * power_g).clamp_min(1e-12))
     return torch.where(known, value.clamp(-1, 1), torch.nan)
 
 
-def _centred(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Zero mean, unit variance over the known pixels, 0 elsewhere; and the mask."""
-    mask = torch.isfinite(values)
-    weight = mask.float()
-    filled = torch.where(mask, values, 0.0)
-    count = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1.0)
-    filled = torch.where(mask, filled - filled.sum(dim=(1, 2), keepdim=True) / count, 0.0)
-    spread = torch.sqrt((filled**2).sum(dim=(1, 2), keepdim=True) / count)
-    return filled / spread.clamp_min(1e-6), weight
+def _centred(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Zero mean, unit variance over the known pixels of each square, 0 elsewhere."""
+    if mask is None:
+        filled = values - values.mean(dim=(-2, -1), keepdim=True)
+        spread = (filled**2).mean(dim=(-2, -1), keepdim=True).sqrt()
+        return filled / spread.clamp_min(1e-6)
+    count = mask.sum(dim=(-2, -1), keepdim=True).clamp_min(1.0)
+    filled = (values - (values * mask).sum(dim=(-2, -1), keepdim=True) / count) * mask
+    spread = torch.sqrt((filled**2).sum(dim=(-2, -1), keepdim=True) / count)
+    return filled / spread.clamp_min(1e-6)
 
 
 class _Correlator:
@@ -179,7 +216,7 @@ class _Correlator:
 
     def back(self, spectrum: Tensor) -> Tensor:
         full: Tensor = torch.fft.irfft2(spectrum, s=(self.size, self.size))
-        return full[:, : self.lags, : self.lags]
+        return full[..., : self.lags, : self.lags]
 
 
 def _is_smooth(n: int) -> bool:
@@ -189,15 +226,12 @@ def _is_smooth(n: int) -> bool:
     return n == 1
 
 
-def _box_sum(values: Tensor, size: int) -> Tensor:
-    total = torch.nn.functional.pad(values.double().cumsum(1).cumsum(2), (1, 0, 1, 0))
-    summed = (
-        total[:, size:, size:]
-        - total[:, :-size, size:]
-        - total[:, size:, :-size]
-        + total[:, :-size, :-size]
-    )
-    return summed.float()
+@lru_cache(maxsize=16)
+def _box_matrix(size: int, width: int) -> Tensor:
+    """Matrix (size - width + 1, size) that sums each ``width`` neighbours of ``size`` values."""
+    lags = size - width + 1
+    first = torch.arange(size)[None, :] - torch.arange(lags)[:, None]
+    return ((first >= 0) & (first < width)).float()
 
 
 def _find_peak(surfaces: Tensor, corner: Tensor, rotations: Tensor) -> Peak:

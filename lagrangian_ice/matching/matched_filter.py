@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.correlation import rotated, template_offsets
-from lagrangian_ice.matching.sampling import SplineImage, sample
+from lagrangian_ice.matching.correlation import turned_templates
+from lagrangian_ice.matching.sampling import Band
 
 HALF_WIDTH = 16
 KERNEL_REACH = 8
@@ -29,13 +29,13 @@ HIGHEST_COHERENCE = 0.9
 
 
 def measure(
-    source: SplineImage, target: SplineImage, start: Tensor, position: Tensor, rotation: Tensor
+    source: Band, target: Band, start: Tensor, position: Tensor, rotation: Tensor
 ) -> NDArray[np.float32] | None:
     """Convolution kernel of a pair of images from places where they are matched.
 
     Parameters
     ----------
-    source, target : SplineImage
+    source, target : Band
         One band of both.
     start, position : (N, 2) float64 Tensor
         Row, col of matched places in both, to a fraction of a pixel.
@@ -47,28 +47,35 @@ def measure(
     (K, K) float32 or None
         None where no matched place has complete data.
     """
-    rows, cols = template_offsets(HALF_WIDTH, start.device)
-    still = torch.zeros_like(rotation)
-    first = _patches(source, start, *rotated(rows, cols, still))
-    second = _patches(target, position, *rotated(rows, cols, rotation))
-    complete = torch.isfinite(first).all(dim=(1, 2)) & torch.isfinite(second).all(dim=(1, 2))
+    still = torch.zeros_like(rotation)[:, None]
+    first, first_complete = _complete(turned_templates(source, start, still, HALF_WIDTH))
+    # Turned back, what the rotation moved away lies as it did in the source.
+    back = -rotation[:, None]
+    second, second_complete = _complete(turned_templates(target, position, back, HALF_WIDTH))
+    complete = first_complete & second_complete
     if not bool(complete.any()):
         return None
     power0, power1, cross = _spectra(first[complete], second[complete])
     return _kernel(_weight(power0, power1, cross))
 
 
-def apply(pixels: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Filter a band (rows, cols); no data stays, and is bridged by the mean of the data."""
-    present = np.isfinite(pixels)
-    mean = np.float32(pixels[present].mean()) if present.any() else np.float32(0)
-    filled = np.where(present, pixels - mean, np.float32(0))
-    filtered = cv2.filter2D(filled, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101)
-    return np.where(present, filtered, np.float32(np.nan)).astype(np.float32)
+def apply(band: Band, kernel: NDArray[np.float32]) -> Band:
+    """Filter a band; what has no data stays so, and counts as the mean of the data."""
+    filtered = cv2.filter2D(
+        band.pixels.cpu().numpy(), cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101
+    )
+    pixels = torch.from_numpy(filtered).to(band.pixels.device)
+    if not band.complete:
+        pixels = torch.where(band.present, pixels, 0.0)
+    return Band(pixels, band.present, band.complete)
 
 
-def _patches(image: SplineImage, centre: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-    return sample(image, centre[:, :1, None] + rows, centre[:, 1:, None] + cols)
+def _complete(patches: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor]:
+    """First of the turned squares of each point, and which of them (N,) are complete."""
+    values, known = patches
+    if known is None:
+        return values[:, 0], torch.ones(len(values), dtype=torch.bool, device=values.device)
+    return values[:, 0], known[:, 0].all(dim=2).all(dim=1)
 
 
 def _spectra(first: Tensor, second: Tensor) -> tuple[Float, Float, Float]:

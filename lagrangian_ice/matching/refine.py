@@ -16,11 +16,11 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.matching import matched_filter
 from lagrangian_ice.matching.affine_fit import AffineFit, colour_factor, fit_affine
 from lagrangian_ice.matching.correlation import Peak, correlate
-from lagrangian_ice.matching.sampling import SplineImage, sample
+from lagrangian_ice.matching.sampling import Band
 from lagrangian_ice.settings import MccSettings
 
-CHUNK = 128
-"""Points worked on at once: bounds the memory, whatever the number of parcels."""
+CHUNK = 32
+"""Points worked on at once: what they need stays in a processor's cache."""
 LARGEST_RADIUS = 48
 FILTER_PLACES = 128
 FILTER_LEAST_CORRELATION = 0.3
@@ -63,10 +63,10 @@ class Refined:
 class Bands:
     """One band of both images, as it is and filtered for the fit, and its noise's colour."""
 
-    source: SplineImage
-    target: SplineImage
-    source_filtered: SplineImage
-    target_filtered: SplineImage
+    source: Band
+    target: Band
+    source_filtered: Band
+    target_filtered: Band
     colour: float
 
     @classmethod
@@ -76,7 +76,7 @@ class Bands:
         target: NDArray[np.float32],
         places: tuple[Float, Float, Float],
     ) -> Bands:
-        """Spline images of two bands and of their filtered copies.
+        """Take two bands and make their filtered copies.
 
         Parameters
         ----------
@@ -86,19 +86,20 @@ class Bands:
             Row, col (M, 2) in the source and in the target, and rotation (M,) in radians, of
             matched places that the filter is measured at.
         """
-        splines = (SplineImage.of(source), SplineImage.of(target))
-        found = _found_again(*splines, places)
-        kernel = matched_filter.measure(*splines, *found)
+        bands = (Band.of(source), Band.of(target))
+        if len(places[0]) == 0:
+            return cls(*bands, *bands, 1.0)
+        found = _found_again(*bands, places)
+        kernel = matched_filter.measure(*bands, *found)
         if kernel is None:
-            return cls(*splines, *splines, 1.0)
-        bands = (matched_filter.apply(band, kernel) for band in (source, target))
-        filtered = (SplineImage.of(next(bands)), SplineImage.of(next(bands)))
-        colour = colour_factor(*filtered, *found, matched_filter.HALF_WIDTH)
-        return cls(*splines, *filtered, colour)
+            return cls(*bands, *bands, 1.0)
+        first, second = thread_map(lambda band: matched_filter.apply(band, kernel), bands)
+        colour = colour_factor(first, second, *found, matched_filter.HALF_WIDTH)
+        return cls(*bands, first, second, colour)
 
 
 def _found_again(
-    source: SplineImage, target: SplineImage, places: tuple[Float, Float, Float]
+    source: Band, target: Band, places: tuple[Float, Float, Float]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Start, position and rotation of the places, found again by correlation."""
     start, guess, rotation = (torch.from_numpy(p) for p in places)
@@ -153,7 +154,7 @@ def refine(
             peak.rotation,
             settings.half_width,
         )
-        share = _template_share(bands.source, start[index], settings.half_width)
+        share = _template_share(bands.source, at, settings.half_width)
         return index, _collected(peak, fit, share, VARIANCE_SCALE * bands.colour)
 
     return _joined(list(thread_map(refine_chunk, _chunks(radius))), len(start))
@@ -171,14 +172,13 @@ def _chunks(radius: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
         yield from np.array_split(index, -(-len(index) // CHUNK))
 
 
-def _template_share(source: SplineImage, start: Float, half_width: int) -> Float:
+def _template_share(source: Band, start: Tensor, half_width: int) -> Float:
     """Share (N,) of the upright template's pixels that have data."""
-    steps = torch.arange(-half_width, half_width + 1, dtype=torch.float64)
-    rows = torch.from_numpy(start[:, 0])[:, None, None] + steps[:, None]
-    cols = torch.from_numpy(start[:, 1])[:, None, None] + steps[None, :]
-    side = len(steps)
-    values = sample(source, rows.expand(-1, -1, side), cols.expand(-1, side, -1))
-    return np.asarray(torch.isfinite(values).double().mean(dim=(1, 2)).numpy())
+    corner = torch.floor(start + 0.5).long() - half_width
+    _, known = source.cut(corner, 2 * half_width + 1)
+    if known is None:
+        return np.ones(len(start))
+    return np.asarray(known.double().mean(dim=(1, 2)).numpy())
 
 
 def _collected(peak: Peak, fit: AffineFit, share: Float, variance_scale: float) -> Refined:

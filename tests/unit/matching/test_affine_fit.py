@@ -7,17 +7,16 @@ from moving_texture import moved_pair
 
 from lagrangian_ice.matching import matched_filter
 from lagrangian_ice.matching.affine_fit import fit_affine
-from lagrangian_ice.matching.sampling import SplineImage
+from lagrangian_ice.matching.sampling import Band
 
 
 def fitted(pair, offset=0.3, degrees=0.0, kernel=None, half_width=12):
-    bands = [pair.source, pair.target]
+    bands = [Band.of(pair.source), Band.of(pair.target)]
     if kernel is not None:
         bands = [matched_filter.apply(band, kernel) for band in bands]
     count = len(pair.start)
     return fit_affine(
-        SplineImage.of(bands[0]),
-        SplineImage.of(bands[1]),
+        *bands,
         torch.from_numpy(pair.start),
         torch.from_numpy(pair.truth + offset),
         torch.full((count,), np.radians(degrees), dtype=torch.float64),
@@ -46,8 +45,8 @@ def test_finds_the_rotation_that_the_correlation_left(degrees):
 def test_filter_measured_on_a_noisy_pair_helps():
     pair = moved_pair(shift=[1.5, 0.5], noise=0.6, seed=3, count=120)
     kernel = matched_filter.measure(
-        SplineImage.of(pair.source),
-        SplineImage.of(pair.target),
+        Band.of(pair.source),
+        Band.of(pair.target),
         torch.from_numpy(pair.start),
         torch.from_numpy(pair.truth),
         torch.zeros(len(pair.start), dtype=torch.float64),
@@ -59,7 +58,7 @@ def test_filter_measured_on_a_noisy_pair_helps():
 
 
 def test_filter_needs_a_place_with_complete_data():
-    image = SplineImage.of(np.full((60, 60), np.nan, np.float32))
+    image = Band.of(np.full((60, 60), np.nan, np.float32))
     at = torch.full((3, 2), 30.0, dtype=torch.float64)
     turn = torch.zeros(3, dtype=torch.float64)
     assert matched_filter.measure(image, image, at, at, turn) is None
@@ -70,7 +69,9 @@ def test_filtering_keeps_missing_pixels_missing():
     pixels[10:20, 10:20] = np.nan
     kernel = np.zeros((17, 17), np.float32)
     kernel[8, 8] = 1
-    np.testing.assert_array_equal(np.isnan(matched_filter.apply(pixels, kernel)), np.isnan(pixels))
+    filtered = matched_filter.apply(Band.of(pixels), kernel)
+    np.testing.assert_array_equal(~filtered.present.numpy(), np.isnan(pixels))
+    assert (filtered.pixels[~filtered.present] == 0).all()
 
 
 def test_covariance_grows_with_noise_and_is_positive():
@@ -87,8 +88,8 @@ def test_half_of_the_template_missing_is_still_unbiased():
     target = pair.target.copy()
     target[:, ::7] = np.nan
     fit = fit_affine(
-        SplineImage.of(pair.source),
-        SplineImage.of(target),
+        Band.of(pair.source),
+        Band.of(target),
         torch.from_numpy(pair.start),
         torch.from_numpy(pair.truth + 0.3),
         torch.zeros(len(pair.start), dtype=torch.float64),
@@ -101,8 +102,8 @@ def test_half_of_the_template_missing_is_still_unbiased():
 def test_unrelated_images_do_not_converge_to_a_confident_match():
     first, second = moved_pair([0, 0], seed=6), moved_pair([0, 0], seed=7)
     fit = fit_affine(
-        SplineImage.of(first.source),
-        SplineImage.of(second.source),
+        Band.of(first.source),
+        Band.of(second.source),
         torch.from_numpy(first.start),
         torch.from_numpy(first.start),
         torch.zeros(len(first.start), dtype=torch.float64),

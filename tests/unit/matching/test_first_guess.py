@@ -5,9 +5,7 @@ import pytest
 
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.matching.cells import Windows, block_centres, match_cells, strongest_cells
-from lagrangian_ice.matching.consensus import agreeing_share, in_consensus
 from lagrangian_ice.matching.first_guess import first_guess, own_displacement, sample_descriptors
-from lagrangian_ice.matching.motion_field import predict
 from lagrangian_ice.settings import FirstGuessSettings
 from lagrangian_ice.superlim.features import Features, cell_to_rowcol
 
@@ -98,63 +96,6 @@ def test_images_without_data_have_no_matches():
     guess = first_guess(source, empty, np.array([[7000.0, 7000.0]]), 86400, FirstGuessSettings())
     assert np.isnan(guess.prediction.displacement).all()
     assert np.isinf(guess.prediction.error).all()
-
-
-def scattered(count=600, seed=0):
-    return np.random.default_rng(seed).uniform(0, 100_000, (count, 2))
-
-
-def test_wrong_vectors_fall_and_right_ones_stay():
-    xy = scattered()
-    moved = np.tile([3000.0, -1000.0], (len(xy), 1)) + 0.02 * (xy - 50_000)
-    wrong = np.random.default_rng(1).random(len(xy)) < 0.3
-    moved[wrong] += np.random.default_rng(2).uniform(-20_000, 20_000, (wrong.sum(), 2))
-    kept = in_consensus(xy, moved, 20, 0.4, 1200.0)
-    assert kept[~wrong].mean() > 0.97
-    assert kept[wrong].mean() < 0.05
-
-
-def test_both_rigid_sides_of_a_crack_survive():
-    xy = scattered()
-    moved = np.where((xy[:, :1] > 50_000), [[6000.0, 0.0]], [[0.0, -6000.0]])
-    assert in_consensus(xy, moved, 20, 0.4, 1200.0).mean() > 0.97
-
-
-def test_a_vector_is_not_its_own_witness():
-    xy = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
-    moved = np.array([[0.0, 0.0], [9000.0, 0.0], [9000.0, 0.0]])
-    share = agreeing_share(xy, moved, xy, moved, 2, 500.0)
-    assert share[0] == 0
-
-
-def test_ice_at_rest_is_a_motion_like_any_other():
-    xy = scattered()
-    assert in_consensus(xy, np.zeros_like(xy), 20, 0.4, 1200.0).all()
-    field = predict(xy[:5], xy, np.zeros_like(xy), 40)
-    np.testing.assert_allclose(field.displacement, 0, atol=1e-6)
-
-
-def test_prediction_is_exact_on_affine_motion():
-    xy = scattered()
-    gradient = np.array([[0.02, -0.05], [0.05, 0.01]])
-    moved = [2000.0, 700.0] + xy @ gradient.T
-    wanted = scattered(30, seed=3) * 0.8 + 10_000
-    field = predict(wanted, xy, moved, 40)
-    np.testing.assert_allclose(field.displacement, [2000.0, 700.0] + wanted @ gradient.T, atol=15)
-    np.testing.assert_allclose(field.rotation, np.degrees(np.arctan2(0.1, 2.03)), atol=0.1)
-
-
-def test_stated_error_grows_away_from_the_matches():
-    xy = scattered()
-    moved = np.random.default_rng(4).normal(0, 200, xy.shape)
-    field = predict(np.array([[50_000.0, 50_000.0], [160_000.0, 50_000.0]]), xy, moved, 40)
-    assert field.error[0] < 300
-    assert field.error[1] > 2 * field.error[0]
-
-
-def test_too_few_matches_predict_nothing():
-    field = predict(np.zeros((2, 2)), np.zeros((3, 2)), np.zeros((3, 2)), 40)
-    assert np.isinf(field.error).all()
 
 
 def test_descriptor_at_a_cell_centre_is_the_cells_own():

@@ -1,11 +1,13 @@
-"""Spline sampling at exact positions."""
+"""Patches sampled at exact positions."""
 
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from lagrangian_ice.matching.sampling import SplineImage, sample, sample_with_slope
+from lagrangian_ice.matching.sampling import MARGIN, Band, Patches, bridged, slope_matrix
+
+HALF = 12
 
 
 @pytest.fixture
@@ -13,48 +15,84 @@ def pixels():
     return gaussian_filter(np.random.default_rng(0).normal(size=(90, 110)), 1.2).astype(np.float32)
 
 
-def positions(count=200, seed=1):
-    rng = np.random.default_rng(seed)
-    return torch.from_numpy(rng.uniform([20, 20], [69, 89], (count, 2)))
+def centres(count=60, seed=1):
+    return torch.from_numpy(np.random.default_rng(seed).integers([30, 30], [60, 80], (count, 2)))
 
 
 def test_values_are_those_of_an_interpolating_cubic_spline(pixels):
-    at = positions()
-    image = SplineImage.of(pixels)
-    ours = sample(image, at[:, 0], at[:, 1]).numpy() + pixels.mean()
-    theirs = map_coordinates(pixels, at.numpy().T, order=3, mode="mirror")
-    np.testing.assert_allclose(ours, theirs, atol=2e-5)
+    middle = centres()
+    patches = Patches.around(Band.of(pixels), middle, HALF)
+    offset = torch.from_numpy(np.random.default_rng(2).uniform(0, 2 * HALF, (60, 40, 2))).float()
+    ours, known = patches.sample(offset[..., 0], offset[..., 1])
+    at = offset.numpy() + middle.numpy()[:, None] - HALF
+    theirs = map_coordinates(pixels, at.reshape(-1, 2).T, order=3, mode="mirror").reshape(60, 40)
+    assert known is None
+    # Read linearly between four values a pixel.
+    error = (ours.numpy() + pixels.mean() - theirs) / pixels.std()
+    assert np.abs(error).max() < 0.04
+    assert np.sqrt((error**2).mean()) < 0.01
+
+
+def test_whole_pixels_are_read_exactly(pixels):
+    middle = centres()
+    patches = Patches.around(Band.of(pixels), middle, HALF)
+    at = torch.full((len(middle), 1), float(HALF))
+    values, _ = patches.sample(at, at)
+    expected = pixels[tuple(middle.numpy().T)] - pixels.mean()
+    np.testing.assert_allclose(values[:, 0].numpy(), expected, atol=2e-5)
 
 
 def test_row_and_column_are_not_swapped():
-    ramp = np.indices((40, 60), dtype=np.float32)[0] * 10
-    value, by_row, by_col = sample_with_slope(
-        SplineImage.of(ramp), torch.tensor([20.25]).double(), torch.tensor([30.0]).double()
-    )
-    assert float(value) + ramp.mean() == pytest.approx(202.5, abs=1e-3)
-    assert float(by_row) == pytest.approx(10, abs=1e-3)
-    assert float(by_col) == pytest.approx(0, abs=1e-3)
+    ramp = np.indices((60, 80), dtype=np.float32)[0] * 10
+    patches = Patches.around(Band.of(ramp), torch.tensor([[30, 40]]), HALF)
+    value, _ = patches.sample(torch.tensor([[HALF + 0.25]]), torch.tensor([[HALF + 3.0]]))
+    assert float(value[0, 0]) + ramp.mean() == pytest.approx(302.5, abs=1e-2)
 
 
 def test_slopes_are_derivatives(pixels):
-    at, step = positions(50), 1e-3
-    image = SplineImage.of(pixels)
-    _, by_row, by_col = sample_with_slope(image, at[:, 0], at[:, 1])
-    for slope, (dr, dc) in ((by_row, (step, 0)), (by_col, (0, step))):
-        after = sample(image, at[:, 0] + dr, at[:, 1] + dc)
-        before = sample(image, at[:, 0] - dr, at[:, 1] - dc)
-        np.testing.assert_allclose(slope, (after - before) / (2 * step), atol=2e-3)
+    size, corner = 21, (30, 40)
+    wide = pixels[
+        corner[0] - MARGIN : corner[0] + size + MARGIN, corner[1] : corner[1] + size
+    ].astype(np.float64)
+    slope = slope_matrix(size, MARGIN).double().numpy() @ wide
+    rows, cols = np.meshgrid(np.arange(size) + 30.0, np.arange(size) + 40.0, indexing="ij")
+    step = 1e-3
+    after, before = (
+        map_coordinates(pixels.astype(np.float64), [rows + move, cols], order=3, mode="mirror")
+        for move in (step, -step)
+    )
+    np.testing.assert_allclose(slope, (after - before) / (2 * step), atol=1e-4)
 
 
-def test_outside_and_beside_gaps_is_nan(pixels):
+def test_outside_and_beside_gaps_is_not_known(pixels):
     pixels[40, 50] = np.nan
-    image = SplineImage.of(pixels)
-    rows = torch.tensor([-0.1, 39.5, 40.5, 42.0, 89.1]).double()
-    cols = torch.tensor([50.0, 50.0, 49.5, 50.0, 50.0]).double()
-    known = torch.isfinite(sample(image, rows, cols))
-    assert known.tolist() == [False, False, False, True, False]
+    patches = Patches.around(Band.of(pixels), torch.tensor([[40, 50]]), HALF)
+    rows = torch.tensor([[-0.1, HALF - 0.5, HALF + 0.5, HALF + 1.0, HALF + 1.5, 2 * HALF + 0.1]])
+    cols = torch.full_like(rows, float(HALF))
+    values, known = patches.sample(rows, cols)
+    assert known is not None
+    assert known[0].tolist() == [False, False, False, True, True, False]
+    assert torch.isfinite(values).all()
+
+
+def test_beyond_the_image_is_not_known(pixels):
+    values, known = Band.of(pixels).cut(torch.tensor([[-3, 0], [80, 100], [10, 10]]), 20)
+    assert known is not None
+    assert known.sum(dim=(1, 2)).tolist() == [17 * 20, 10 * 10, 400]
+    assert (values[~known] == 0).all()
+
+
+def test_complete_squares_have_no_mask(pixels):
+    assert Band.of(pixels).cut(torch.tensor([[10, 10], [0, 0]]), 20)[1] is None
 
 
 def test_zero_is_a_value_and_not_missing():
-    image = SplineImage.of(np.zeros((10, 10), np.float32))
-    assert float(sample(image, torch.tensor([4.5]).double(), torch.tensor([4.5]).double())) == 0
+    band = Band.of(np.zeros((30, 30), np.float32))
+    assert band.complete
+    assert band.cut(torch.tensor([[5, 5]]), 10)[1] is None
+
+
+def test_gaps_are_bridged_by_the_mean_of_the_rest():
+    values = torch.tensor([[[1.0, 3.0], [99.0, 5.0]]])
+    known = torch.tensor([[[True, True], [False, True]]])
+    assert bridged(values, known)[0, 1, 0] == pytest.approx(3.0)
