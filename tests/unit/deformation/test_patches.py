@@ -159,3 +159,56 @@ def test_smoothing_averages_along_a_crack_and_not_beside_it():
     assert np.nanstd(smooth[~crack]) < 0.5 * np.nanstd(raw[~crack])
     assert np.nanmean(smooth[crack]) == pytest.approx(2500 / 10e3 / 3, rel=0.02)
     assert np.abs(np.nanmax(smooth[~crack])) < 0.01
+
+
+STRONG = np.array([[0.25, -0.2], [0.35, 0.1]]) / DAY
+OWN = np.array([[900.0, 350.0], [350.0, 500.0]])
+"""Of one vector, m2."""
+
+
+def chained(rng, gradient):
+    """Parcels followed over two vectors to a first pass and one more to a second.
+
+    Errors of vectors add up along a parcel; the geolocation error of a pass is shared by its
+    parcels. Half of the parcels are of a frame 100 minutes later.
+    """
+    truth, _ = season(days=(2, 5), gradient=gradient)
+    late = 6000.0 * (truth.seed_rowcol[:, 1] >= 3)
+    time = np.stack([truth.time[:36], truth.time[36:]]) + late.reshape(2, 36)
+    root = np.linalg.cholesky(OWN)
+    errors = rng.normal(size=(3, 36, 2)) @ root.T
+    # two vectors before the first pass; the third follows the ice that lies where they ended
+    first = truth.xy[:36] + errors[0] + errors[1]
+    velocity = 0.1 + (first - truth.xy[:36].mean(axis=0)) @ gradient.T
+    second = first + velocity * (time[1] - time[0])[:, None] + errors[2]
+    seen = np.stack([first, second]) + rng.normal(0, 500.0, (2, 1, 2))
+    return [
+        Sightings(
+            truth.parcel_id[:36], np.full(36, index), truth.seed_rowcol[:36], seen[index],
+            time[index], np.tile((2 + index) * OWN, (36, 1, 1)),
+        )
+        for index in (0, 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("gradient", [np.zeros((2, 2)), STRONG], ids=["weak", "strong"])
+def test_stated_errors_are_the_spread_of_whole_patches(gradient):
+    """Own errors of the vectors between the two passes count; old and shared ones cancel."""
+    rng = np.random.default_rng(21)
+    lines = {"divergence": [], "vorticity": [], "shear": []}
+    truth = {"divergence": np.trace(gradient), "vorticity": gradient[1, 0] - gradient[0, 1]}
+    truth["shear"] = np.hypot(gradient[0, 0] - gradient[1, 1], gradient[0, 1] + gradient[1, 0])
+    for _ in range(250):
+        patch = make_patch(*chained(rng, gradient), SETTINGS)
+        assert (patch.quality_flag & 4).any()
+        np.testing.assert_allclose(patch.covariance, np.tile(OWN, (36, 1, 1)), rtol=1e-9)
+        for name, found in lines.items():
+            error = getattr(patch.invariants, name) - truth[name]
+            found.append(error / getattr(patch.errors, name))
+    for name, found in lines.items():
+        values = np.concatenate(found)
+        if name == "shear" and not gradient.any():
+            # it cannot be negative: its spread at rest is tested where the strain rates are
+            continue
+        assert values.std() == pytest.approx(1.0, rel=0.03), name
+        assert abs(values.mean()) < 0.05, name
