@@ -35,6 +35,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "lagrangian_ice.plots.polar.land_mask", lambda grid: np.zeros(grid.shape, bool)
     )
+    monkeypatch.setattr(
+        "lagrangian_ice.plots.coastline.land_mask", lambda grid: np.zeros(grid.shape, bool)
+    )
     frames = make_frames(side=10, count=7)
     product = tmp_path / "season_LP.nc"
     write_trajectories(product, HEADER, frames.passes, frames.parcels, frames.chunks())
@@ -56,7 +59,7 @@ def _swap(found, time):
 
 
 def test_the_page_works_from_files_to_figures(folder, capsys):
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
     for command in COMMANDS:
         words = shlex.split(command)
         assert words[0] == "lagrangian-ice"
@@ -68,5 +71,6 @@ def test_the_page_works_from_files_to_figures(folder, capsys):
     assert {path.name for path in (folder / "scores").iterdir()} >= names
     assert (folder / "nextsim_input" / "RGPS_2021-01-03.txt").is_file()
     assert len(list((folder / "exports").iterdir())) == 5
+    assert (folder / "page.html").stat().st_size > 50_000
     for program in PROGRAMS:
         exec(compile(program, "docs/validation.md", "exec"), {})  # noqa: S102 (our own page)
