@@ -105,12 +105,7 @@ def _with_minorities(
     backed = share >= MINORITY_SHARE
     index = index[backed]
     minority = field.follow(xy[index], own[index], rotation[backed], settings.fit_neighbours)
-    displacement, error, turned = (
-        np.array(v) for v in (majority.displacement, majority.error, majority.rotation)
-    )
-    displacement[index], error[index] = minority.displacement, minority.error
-    turned[index] = minority.rotation
-    return Prediction(displacement, error, turned)
+    return majority.put(index, minority)
 
 
 def own_displacement(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,9 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.consensus import agreeing_share
 from lagrangian_ice.matching.first_guess import FirstGuess, first_guess
+from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.refine import FILTER_PLACES, Bands, Refined, refine
+from lagrangian_ice.matching.second_look import Tracked, look_again
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
 from lagrangian_ice.superlim.features import STRIDE, Features
@@ -18,6 +22,21 @@ OUTLIER_SHARE = 0.15
 """Least share of the nearest matches that a vector must agree with; a crack leaves more."""
 OUTLIER_TOLERANCE = 0.75
 """Cells that a vector may differ from a match near by."""
+
+WORTH_A_SECOND_LOOK = (
+    Status.NO_FIRST_GUESS,
+    Status.LOW_CORRELATION,
+    Status.EDGE_OF_SEARCH,
+    Status.TWO_PEAKS,
+    Status.NO_CONVERGENCE,
+    Status.OUTLIER,
+    Status.TOO_FAST,
+)
+SECOND_SIZE = 1.5
+"""Times the first look's template: it is asked where a correlation is weak."""
+SECOND_NEIGHBOURS = 12
+RETURN_TOLERANCE = 1.5
+"""Pixels from where it began that a match back may end."""
 
 
 def match_images(
@@ -112,6 +131,101 @@ def _unrefined(
     )
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What one refinement found of M points."""
+
+    end: Float
+    status: NDArray[np.int8]
+    covariance: Float
+    mcc: Float
+    peak_ratio: Float
+    rotation: Float
+    strain: Float
+
+    @classmethod
+    def nothing(cls, status: NDArray[np.int8]) -> _Look:
+        """No vector for points of which this is known."""
+        shapes = ((2,), (2, 2), (), (), (), (3,))
+        end, *rest = (np.full((len(status), *shape), np.nan) for shape in shapes)
+        return cls(end, status, *rest)
+
+    def put(self, index: NDArray[np.intp], other: _Look) -> _Look:
+        """Take the points of ``index`` from another."""
+        changed = {}
+        for field in fields(self):
+            values = np.array(getattr(self, field.name))
+            values[index] = getattr(other, field.name)
+            changed[field.name] = values
+        return _Look(**changed)
+
+    def take(self, index: NDArray[np.intp]) -> _Look:
+        """Take some of the points."""
+        return _Look(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Both images with their bands, and what guides the search."""
+
+    source: GeoImage
+    target: GeoImage
+    bands: Bands
+    settings: FirstGuessSettings
+
+    def look(
+        self, xy: Float, prediction: Prediction, field: MotionField, settings: MccSettings
+    ) -> _Look:
+        """Refine points (M, 2) from their predictions and judge them by the field."""
+        pixel = self.source.grid.pixel
+        found = refine(
+            self.bands,
+            self.source.grid.rowcol(xy),
+            self.target.grid.rowcol(xy + prediction.displacement),
+            prediction.error / pixel,
+            prediction.rotation,
+            settings,
+        )
+        rotation, strain = _rotation_and_strain(found.matrix)
+        end = self.target.grid.xy(found.position)
+        status = _verdict(found, settings)
+        seconds = self.target.time_at(end) - self.source.time_at(xy)
+        for reason, fault in (
+            (Status.TOO_FAST, _too_fast(end - xy, seconds, self.source, self.settings)),
+            (Status.OUTLIER, _outlier(xy, end, rotation, field, self.source, self.settings)),
+        ):
+            status[(status == Status.TRACKED) & fault] = reason
+        return _Look(
+            end,
+            status,
+            _map_covariance(found.covariance, pixel),
+            found.correlation,
+            found.ratio,
+            rotation,
+            strain,
+        )
+
+    def returns(self, xy: Float, look: _Look, settings: MccSettings) -> NDArray[np.bool_]:
+        """Whether the ice at the end of each vector is found again at its start."""
+        backwards = Bands(
+            self.bands.target,
+            self.bands.source,
+            self.bands.target_filtered,
+            self.bands.source_filtered,
+            self.bands.colour,
+        )
+        back = refine(
+            backwards,
+            self.target.grid.rowcol(look.end),
+            self.source.grid.rowcol(xy),
+            np.zeros(len(xy)),
+            -look.rotation,
+            settings,
+        )
+        apart = back.position - self.source.grid.rowcol(xy)
+        return np.asarray(back.converged & (np.hypot(apart[:, 0], apart[:, 1]) < RETURN_TOLERANCE))
+
+
 def _refined(
     source: GeoImage,
     target: GeoImage,
@@ -124,47 +238,64 @@ def _refined(
     bands = Bands.prepare(
         _sea(source), _sea(target), _places(source, target, guess, guess_settings.fit_neighbours)
     )
+    pair = _Pair(source, target, bands, guess_settings)
     tried = np.flatnonzero(status == Status.TRACKED)
     prediction = guess.prediction
-    found = refine(
-        bands,
-        source.grid.rowcol(xy[tried]),
-        target.grid.rowcol(xy[tried] + prediction.displacement[tried]),
-        prediction.error[tried] / source.grid.pixel,
-        prediction.rotation[tried],
-        settings,
-    )
-    rotation, strain = _rotation_and_strain(found.matrix)
-    end = target.grid.xy(found.position)
-    verdict = _verdict(found, settings)
-    seconds = target.time_at(end) - source.time_at(xy[tried])
-    for reason, fault in (
-        (Status.TOO_FAST, _too_fast(end - xy[tried], seconds, source, guess_settings)),
-        (Status.OUTLIER, _outlier(xy[tried], end, rotation, guess, source, guess_settings)),
-    ):
-        verdict[(verdict == Status.TRACKED) & fault] = reason
-    status[tried] = verdict
-
-    def whole(values: Float) -> Float:
-        """Return values of all points: NaN for those that were not tried."""
-        spread = np.full((len(xy), *values.shape[1:]), np.nan)
-        spread[tried] = values
-        return spread
-
+    first = pair.look(xy[tried], prediction.take(tried), guess.field, settings)
+    look = _Look.nothing(status).put(tried, first)
+    look, prediction = _second_look(pair, xy, look, prediction, settings)
     return _assembled(
         source,
         target,
         xy,
-        guess,
-        status,
-        end=whole(end),
-        covariance=whole(_map_covariance(found.covariance, source.grid.pixel)),
+        FirstGuess(prediction, guess.field),
+        look.status,
+        end=look.end,
+        covariance=look.covariance,
         measures={
-            "mcc": whole(found.correlation),
-            "peak_ratio": whole(found.ratio),
-            "rotation": whole(rotation),
-            "strain": whole(strain),
+            "mcc": look.mcc,
+            "peak_ratio": look.peak_ratio,
+            "rotation": look.rotation,
+            "strain": look.strain,
         },
+    )
+
+
+def _second_look(
+    pair: _Pair, xy: Float, look: _Look, prediction: Prediction, settings: MccSettings
+) -> tuple[_Look, Prediction]:
+    """Look again, with larger templates, for what a wrong first guess or weak texture lost.
+
+    A vector found so must be tracked as well as one of the first look, agree with its
+    neighbours, and lead back from its end to its start.
+    """
+    failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
+    tracked = look.status == Status.TRACKED
+    if len(failed) == 0 or not tracked.any():
+        return look, prediction
+    field = look_again(
+        (pair.source.grid, pair.bands.source),
+        (pair.target.grid, pair.bands.target),
+        xy[failed],
+        Tracked(xy[tracked], (look.end - xy)[tracked]),
+    )
+    wider = settings.model_copy(
+        update={
+            "half_width": round(SECOND_SIZE * settings.half_width),
+            "rotations": tuple(2 * angle for angle in settings.rotations),
+            "min_correlation": settings.min_correlation / SECOND_SIZE,
+        }
+    )
+    expected = field.predict(xy[failed], SECOND_NEIGHBOURS)
+    known = expected.error <= pair.settings.max_error * pair.source.grid.pixel
+    failed, expected = failed[known], expected.take(np.flatnonzero(known))
+    second = pair.look(xy[failed], expected, field, wider)
+    found = np.flatnonzero(second.status == Status.TRACKED)
+    back = pair.returns(xy[failed[found]], second.take(found), wider)
+    second.status[found[~back]] = Status.BACK_MATCH_DISAGREES
+    return (
+        look.put(failed[found], second.take(found)),
+        prediction.put(failed[found], expected.take(found)),
     )
 
 
@@ -218,7 +349,7 @@ def _outlier(
     xy: Float,
     end: Float,
     rotation: Float,
-    guess: FirstGuess,
+    field: MotionField,
     source: GeoImage,
     settings: FirstGuessSettings,
 ) -> NDArray[np.bool_]:
@@ -226,8 +357,8 @@ def _outlier(
     share = agreeing_share(
         xy,
         end - xy,
-        guess.field.xy,
-        guess.field.displacement,
+        field.xy,
+        field.displacement,
         settings.consensus_neighbours,
         OUTLIER_TOLERANCE * STRIDE * source.grid.pixel,
         rotation,

@@ -42,6 +42,19 @@ class Prediction:
         """Nothing is known of ``count`` positions."""
         return cls(np.full((count, 2), np.nan), np.full(count, np.inf), np.zeros(count))
 
+    def take(self, index: NDArray[np.intp]) -> Prediction:
+        """Take some of the positions."""
+        return Prediction(self.displacement[index], self.error[index], self.rotation[index])
+
+    def put(self, index: NDArray[np.intp], other: Prediction) -> Prediction:
+        """Take the positions of ``index`` from another."""
+        mine = [np.array(v) for v in (self.displacement, self.error, self.rotation)]
+        for values, others in zip(
+            mine, (other.displacement, other.error, other.rotation), strict=True
+        ):
+            values[index] = others
+        return Prediction(*mine)
+
 
 @dataclass(frozen=True)
 class _Around:

@@ -1,0 +1,148 @@
+"""A second look for parcels that the network's matches did not lead to their ice.
+
+Around such parcels the images themselves are correlated, averaged to a quarter of their
+resolution, in wide windows and at many rotations. One such match is often wrong; those that
+agree with each other, and with the vectors tracked already, are not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lagrangian_ice.engine import thread_map
+from lagrangian_ice.grid import Float, Grid
+from lagrangian_ice.matching.consensus import in_consensus, nearest
+from lagrangian_ice.matching.correlation import correlate
+from lagrangian_ice.matching.motion_field import MotionField
+from lagrangian_ice.matching.sampling import Band
+
+COARSE = 4
+"""Pixels averaged along each axis: what is left of speckle is little."""
+HALF_WIDTH, RADIUS = 12, 40
+"""Of the coarse templates and their search, coarse pixels."""
+ROTATIONS = np.radians(np.arange(-48.0, 48.1, 6.0))
+SPACING = 32
+"""Pixels between the places that are looked at, 3 x 3 of them around each parcel."""
+MOST_PLACES = 768
+CHUNK = 16
+EXPECTED_FROM = 10
+"""Tracked vectors whose median is where the search begins."""
+NEIGHBOURS, SHARE, TOLERANCE = 12, 0.35, 8.0
+"""Of the consensus: vectors asked, share that must agree, pixels they may differ."""
+LEAST_PRESENT = 0.5
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Vectors that the first look has tracked.
+
+    Attributes
+    ----------
+    xy, displacement : (M, 2) float64
+        Metres.
+    """
+
+    xy: Float
+    displacement: Float
+
+
+def look_again(
+    source: tuple[Grid, Band], target: tuple[Grid, Band], xy: Float, tracked: Tracked
+) -> MotionField:
+    """Motion field around parcels that were not tracked.
+
+    Parameters
+    ----------
+    source, target : tuple of Grid and Band
+        Images with the same pixel.
+    xy : (N, 2) float64
+        Parcels that failed, metres.
+    tracked : Tracked
+        Vectors of the others.
+
+    Returns
+    -------
+    MotionField
+        Coarse matches and tracked vectors that agree with each other.
+    """
+    pixel = source[0].pixel
+    places = _places(source[0], xy) if len(tracked.xy) else np.empty((0, 2))
+    if len(places):
+        found, moved = _coarse_matches(source, target, places, tracked)
+    else:
+        found = moved = np.empty((0, 2))
+    together = np.concatenate([tracked.xy, found])
+    displacement = np.concatenate([tracked.displacement, moved])
+    rotation = in_consensus(together, displacement, NEIGHBOURS, SHARE, TOLERANCE * pixel)
+    kept = np.isfinite(rotation)
+    return MotionField(together[kept], displacement[kept], rotation[kept], TOLERANCE * pixel)
+
+
+def _places(grid: Grid, xy: Float) -> Float:
+    """Positions of a net around the parcels, evenly thinned to ``MOST_PLACES``."""
+    steps = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), -1).reshape(-1, 2)
+    nodes = np.rint(grid.rowcol(xy) / SPACING)[:, None] + steps
+    unique = np.unique(nodes.reshape(-1, 2), axis=0) * SPACING
+    limit = np.array(grid.shape) - 1
+    inside = unique[((unique >= 0) & (unique <= limit)).all(axis=1)]
+    thinned = inside[:: -(-len(inside) // MOST_PLACES)] if len(inside) else inside
+    return grid.xy(thinned)
+
+
+def _coarse_matches(
+    source: tuple[Grid, Band], target: tuple[Grid, Band], places: Float, tracked: Tracked
+) -> tuple[Float, Float]:
+    """Positions (M, 2) and displacements (M, 2), metres, of the coarse correlation's peaks."""
+    _, index = nearest(tracked.xy, places, min(EXPECTED_FROM, len(tracked.xy)))
+    expected = places + np.median(tracked.displacement[index], axis=1)
+    start = _to_coarse(source[0].rowcol(places))
+    guess = _to_coarse(target[0].rowcol(expected))
+    bands = [_averaged(band) for _, band in (source, target)]
+    angles = torch.from_numpy(ROTATIONS)
+
+    def look(part: NDArray[np.intp]) -> tuple[Float, NDArray[np.bool_]]:
+        peak = correlate(
+            bands[0],
+            bands[1],
+            torch.from_numpy(start[part]),
+            torch.from_numpy(guess[part]),
+            angles.expand(len(part), -1),
+            HALF_WIDTH,
+            RADIUS,
+        )
+        usable = torch.isfinite(peak.correlation) & ~peak.at_edge
+        return peak.position.numpy(), usable.numpy()
+
+    parts = np.array_split(np.arange(len(places)), -(-len(places) // CHUNK))
+    found = list(thread_map(look, parts))
+    position = np.concatenate([f[0] for f in found])
+    usable = np.concatenate([f[1] for f in found])
+    ends = target[0].xy(_from_coarse(position[usable]))
+    return places[usable], ends - places[usable]
+
+
+def _to_coarse(rowcol: Float) -> Float:
+    return (rowcol - (COARSE - 1) / 2) / COARSE
+
+
+def _from_coarse(rowcol: Float) -> Float:
+    return np.asarray(rowcol * COARSE + (COARSE - 1) / 2)
+
+
+def _averaged(band: Band) -> Band:
+    """Band of means over ``COARSE`` x ``COARSE`` pixels, where half of them have data."""
+    height, width = (size // COARSE for size in band.shape)
+    blocks = (height, COARSE, width, COARSE)
+    cut = (slice(height * COARSE), slice(width * COARSE))
+    values = band.pixels[cut].reshape(blocks)
+    if band.complete:
+        present = torch.ones(height, width, dtype=torch.bool, device=values.device)
+        return Band(values.mean(dim=(1, 3)), present, complete=True)
+    count = band.present[cut].reshape(blocks).float().sum(dim=(1, 3))
+    present = count >= LEAST_PRESENT * COARSE**2
+    mean = values.sum(dim=(1, 3)) / count.clamp_min(1.0)
+    return Band(torch.where(present, mean, 0.0), present, bool(present.all()))
