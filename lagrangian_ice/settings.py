@@ -36,6 +36,11 @@ class ImageSettings(Stage):
     remove_incidence_trend: bool = Field(
         True, description="subtract the mean change of backscatter across the swath"
     )
+    fit_noise: bool = Field(
+        False,
+        description="scale the noise of HV and VH in each sub-swath to what the pixels show; "
+        "without it the product's own tables hold",
+    )
 
 
 class FeatureSettings(Stage):

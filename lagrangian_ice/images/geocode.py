@@ -99,11 +99,9 @@ def geocode_pass(scenes: Sequence[Scene], pixel: float, settings: ImageSettings)
     frames = [_frame(scene, grid) for scene in ordered]
     data = np.full((len(polarisations), *grid.shape), np.nan, dtype=np.float32)
     nodes = _node_values(frames, grid)
+    span = nodes.span if settings.remove_incidence_trend else None
     trends = [
-        _place_frame(
-            data, frame, polarisations, nodes.span if settings.remove_incidence_trend else None
-        )
-        for frame in frames
+        _place_frame(data, frame, polarisations, span, settings.fit_noise) for frame in frames
     ]
     _subtract_trends(data, frames, trends, nodes.across)
     return GeoImage(
@@ -161,11 +159,15 @@ def _frame(scene: Scene, grid: Grid) -> _Frame:
 
 
 def _place_frame(
-    data: Pixels, frame: _Frame, polarisations: Sequence[str], span: Span | None
+    data: Pixels,
+    frame: _Frame,
+    polarisations: Sequence[str],
+    span: Span | None,
+    fit_noise: bool,
 ) -> list[Float]:
     """Put a frame's bands on the map where nothing is yet; their trends where a span is given."""
     with ThreadPoolExecutor(thread_count()) as pool:
-        layers = list(pool.map(lambda name: _layer(frame, name, span), polarisations))
+        layers = list(pool.map(lambda name: _layer(frame, name, span, fit_noise), polarisations))
 
     def place(rows: slice, cols: slice) -> None:
         there = (_shifted(rows, frame.rows.start), _shifted(cols, frame.cols.start))
@@ -191,11 +193,11 @@ class _Layer:
     trend: Float
 
 
-def _layer(frame: _Frame, polarisation: str, span: Span | None) -> _Layer:
+def _layer(frame: _Frame, polarisation: str, span: Span | None, fit_noise: bool) -> _Layer:
     factors, sigma = reduction(frame.pixel_map.scale())
     step = max(1, _READ_ROWS // factors[0]) * factors[0]
     scene = frame.scene
-    stored = open_band(scene, polarisation)
+    stored = open_band(scene, polarisation, fit_noise)
     blocks = ((row, _to_linear(pixels, scene.units)) for row, pixels in stored.rows(step))
     source = Source(reduce_rows(blocks, scene.shape, factors), factors, sigma)
     noise = stored.noise_floor

@@ -99,8 +99,17 @@ class _GeotiffBand:
         return geotiff_rows(self.scene.path, self.polarisation, step)
 
 
-def open_band(scene: Scene, polarisation: str) -> Band:
+def open_band(scene: Scene, polarisation: str, fit_noise: bool = False) -> Band:
     """One polarisation of a scene, its tables read but not its pixels.
+
+    Parameters
+    ----------
+    scene : Scene
+        Opened scene.
+    polarisation : str
+        One of the scene's.
+    fit_noise : bool
+        Scale the noise of a SAFE product's HV or VH to what some of its lines show.
 
     Raises
     ------
@@ -110,7 +119,8 @@ def open_band(scene: Scene, polarisation: str) -> Band:
         If it is damaged.
     """
     if scene.kind == "safe":
-        return safe_band(scene.path, polarisation)
+        band = safe_band(scene.path, polarisation)
+        return band.with_fitted_noise() if fit_noise else band
     return _GeotiffBand(scene, polarisation)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,20 +22,37 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from lagrangian_ice.errors import SceneError
+from lagrangian_ice.grid import Float
 from lagrangian_ice.scenes.georeference import footprint, mean_pixel
 from lagrangian_ice.scenes.raster import open_tiff
 from lagrangian_ice.scenes.safe_annotation import Annotation, read_annotation
 from lagrangian_ice.scenes.safe_files import BandFiles, SafeProduct, find_product, product_id
 from lagrangian_ice.scenes.safe_georeference import SwathGeoreference, swath_georeference
-from lagrangian_ice.scenes.safe_radiometry import Pixels, Radiometry, read_radiometry
+from lagrangian_ice.scenes.safe_noise_scale import (
+    Profiles,
+    fit_noise_scales,
+    sub_swath_of_bins,
+)
+from lagrangian_ice.scenes.safe_radiometry import (
+    Correction,
+    Pixels,
+    Radiometry,
+    read_radiometry,
+)
 from lagrangian_ice.scenes.safe_xml import reason_of
 from lagrangian_ice.scenes.scene import Scene
 
 _DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
 _CHECKED_BLOCKS = 32
 _NOISE_LINES = 65
+_PROFILE_BINS = 240
+_CHUNKS = 20
+_LEAST_CHUNK_LINES = 64
+_SAMPLES = 8
+_SAMPLE_LINES = 8
 _MAX_BLOCK_PIXELS = 2**27
 _CLOCK_SLACK = timedelta(days=1)
+Index = NDArray[np.int64]
 
 
 def open_safe(path: Path) -> Scene:
@@ -125,6 +143,70 @@ class SafeBand:
                 window = Window(0, row, cols, min(step, rows - row))
                 numbers = _numbers(self.product, self.files, dataset, window)
                 yield row, self.radiometry.sigma0(row, numbers)
+
+    def with_fitted_noise(self) -> SafeBand:
+        """Return the band with its noise scaled in each sub-swath to what its pixels show.
+
+        Co-polarised bands are far above the noise, and come back as they are; so do those that
+        tell no sub-swaths or come without noise.
+        """
+        swaths = self.annotation.sub_swaths
+        cross = self.files.polarisation in ("HV", "VH")
+        if not (cross and swaths) or self.radiometry.noise_removed:
+            return self
+        scales = fit_noise_scales(self._profiles())
+        corrections = tuple(
+            Correction(rows, cols, scale.factor, scale.offset)
+            for swath, scale in zip(swaths, scales, strict=True)
+            for rows, cols in swath.parts
+        )
+        return replace(self, radiometry=replace(self.radiometry, corrections=corrections))
+
+    def _profiles(self) -> Profiles:
+        """Mean power and noise of chunks of lines, a few lines of each read."""
+        rows, cols = self.annotation.shape
+        bin_width = max(1, cols // _PROFILE_BINS)
+        edges = np.arange(0, cols + 1, bin_width)
+        chunks = max(1, min(_CHUNKS, rows // _LEAST_CHUNK_LINES))
+        starts = np.linspace(0, rows, chunks + 1).astype(int)
+        bounds = [swath.parts for swath in self.annotation.sub_swaths]
+        power, noise, swath = [], [], []
+        with _image(self.product, self.files, self.annotation) as dataset:
+            for first, stop in pairwise(starts):
+                lines = np.linspace(first, stop - _SAMPLE_LINES, _SAMPLES).astype(int)
+                parts = [self._sample(dataset, int(line), edges) for line in np.unique(lines)]
+                power.append(_mean([part[0] for part in parts]))
+                noise.append(_mean([part[1] for part in parts]))
+                at_ends = [sub_swath_of_bins(bounds, line, edges) for line in (first, stop - 1)]
+                swath.append(np.where(at_ends[0] == at_ends[1], at_ends[0], -1))
+        middle = 0.5 * (edges[:-1] + edges[1:])
+        return Profiles(
+            power=np.array(power),
+            noise=np.array(noise),
+            position=2.0 * middle / cols - 1.0,
+            swath=np.array(swath),
+            count=len(bounds),
+        )
+
+    def _sample(self, dataset: DatasetReader, line: int, edges: Index) -> tuple[Float, Float]:
+        """Mean power and noise (bins,) of some lines, as sigma nought."""
+        cols = int(edges[-1])
+        window = Window(0, line, cols, _SAMPLE_LINES)
+        numbers = _numbers(self.product, self.files, dataset, window).astype(np.float64)
+        gain = self.radiometry.gain.rows(line, len(numbers))[:, :cols].astype(np.float64)
+        noise = self.radiometry.noise(line, len(numbers))[:, :cols]
+        power = np.where(numbers > 0, numbers**2, np.nan) / gain**2
+        shape = (len(numbers), len(edges) - 1, -1)
+        return power.reshape(shape).mean(axis=(0, 2)), (noise / gain**2).reshape(shape).mean(
+            axis=(0, 2)
+        )
+
+
+def _mean(parts: list[Float]) -> Float:
+    """Mean (bins,) of those that are known."""
+    known = np.isfinite(parts)
+    total = np.where(known, parts, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 def safe_band(path: Path, polarisation: str) -> SafeBand:

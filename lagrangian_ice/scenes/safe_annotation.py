@@ -20,6 +20,8 @@ _MODES = re.compile(r"EW|IW|S[1-6]")
 _PLATFORM = re.compile(r"S1[A-Z]")
 _SPLINE_POINTS = 4
 _LINE_TIME_ERROR = 1e-3
+_MAX_SWATHS = 8
+_BOUNDS = "swathBoundsList/swathBounds"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,22 @@ class TieGrid:
 
 
 @dataclass(frozen=True)
+class SubSwath:
+    """Part of the image that comes from one beam.
+
+    Attributes
+    ----------
+    name : str
+        ``EW1``.
+    parts : tuple of (slice, slice)
+        Rows and columns: the seams move by some pixels from time to time.
+    """
+
+    name: str
+    parts: tuple[tuple[slice, slice], ...]
+
+
+@dataclass(frozen=True)
 class Annotation:
     """What the annotation of one polarisation tells.
 
@@ -75,6 +93,8 @@ class Annotation:
         Times in seconds after the first line.
     grid : TieGrid
         The geolocation grid.
+    sub_swaths : tuple of SubSwath
+        From near to far range; empty where the annotation does not tell them.
     """
 
     source: str
@@ -90,6 +110,7 @@ class Annotation:
     noise_removed: bool
     orbit: Orbit
     grid: TieGrid
+    sub_swaths: tuple[SubSwath, ...]
 
     @property
     def pass_id(self) -> str:
@@ -125,6 +146,7 @@ def read_annotation(root: Node) -> Annotation:
         noise_removed=_noise_removed(root),
         orbit=_orbit(root, start, stop),
         grid=_tie_grid(root, start, shape),
+        sub_swaths=_sub_swaths(root, shape),
     )
 
 
@@ -204,6 +226,26 @@ def _tie_grid(root: Node, start: datetime, shape: tuple[int, int]) -> TieGrid:
         height=fields["height"],
         incidence_angle=fields["incidenceAngle"],
     )
+
+
+def _sub_swaths(root: Node, shape: tuple[int, int]) -> tuple[SubSwath, ...]:
+    merges = root.nodes("swathMerging/swathMergeList/swathMerge")
+    found = [
+        SubSwath(one.text("swath"), tuple(_part(node, shape) for node in one.nodes(_BOUNDS)))
+        for one in merges[:_MAX_SWATHS]
+    ]
+    whole = [one for one in found if one.parts]
+    return tuple(sorted(whole, key=lambda one: one.parts[0][1].start))
+
+
+def _part(node: Node, shape: tuple[int, int]) -> tuple[slice, slice]:
+    first = node.integer("firstAzimuthLine"), node.integer("firstRangeSample")
+    last = node.integer("lastAzimuthLine"), node.integer("lastRangeSample")
+    rows, cols = (
+        slice(min(max(a, 0), size), min(max(b + 1, 0), size))
+        for a, b, size in zip(first, last, shape, strict=True)
+    )
+    return rows, cols
 
 
 def _after(moment: datetime, start: datetime) -> float:

@@ -95,6 +95,31 @@ class AzimuthBlock:
 
 
 @dataclass(frozen=True)
+class Correction:
+    """What the noise of a part of the image is off by.
+
+    Attributes
+    ----------
+    rows, cols : slice
+        Of the image.
+    factor : float
+        On the noise of the tables.
+    offset : float
+        Sigma nought (linear) to be taken off besides.
+    """
+
+    rows: slice
+    cols: slice
+    factor: float
+    offset: float
+
+    def within(self, first: int, count: int) -> tuple[slice, slice] | None:
+        """Its part of ``count`` rows from ``first`` on, or None."""
+        start, stop = max(self.rows.start, first), min(self.rows.stop, first + count)
+        return (slice(start - first, stop - first), self.cols) if start < stop else None
+
+
+@dataclass(frozen=True)
 class Radiometry:
     """Calibration and noise of one polarisation.
 
@@ -108,18 +133,25 @@ class Radiometry:
         Empty before IPF 2.9.
     noise_removed : bool
         Whether the pixels come without noise already.
+    corrections : tuple of Correction
+        Found from the pixels themselves; empty where none were asked for.
     """
 
     gain: RangeVectors
     range_noise: RangeVectors
     blocks: tuple[AzimuthBlock, ...]
     noise_removed: bool
+    corrections: tuple[Correction, ...] = ()
 
     def noise(self, first: int, count: int) -> Pixels:
         """Thermal noise (count, cols) in squared digital numbers at rows from ``first`` on."""
         noise = self.range_noise.rows(first, count)
         for block in self.blocks:
             block.apply(noise, first)
+        for one in self.corrections:
+            there = one.within(first, count)
+            if there is not None:
+                noise[there] *= np.float32(one.factor)
         return noise
 
     def noise_equivalent_sigma0(self, first: int, count: int) -> Pixels:
@@ -144,6 +176,10 @@ class Radiometry:
             gain = self.gain.rows(first + row, len(part))
             gain *= gain
             power /= gain
+            for one in self.corrections:
+                there = one.within(first + row, len(part))
+                if there is not None:
+                    power[there] -= np.float32(one.offset)
             if not part.all():
                 power[part == 0] = np.nan
         return result
