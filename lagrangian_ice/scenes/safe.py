@@ -26,6 +26,7 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.scenes.georeference import footprint, mean_pixel
 from lagrangian_ice.scenes.raster import open_tiff
 from lagrangian_ice.scenes.safe_annotation import Annotation, read_annotation
+from lagrangian_ice.scenes.safe_border import FIRST_CLEAN, is_border
 from lagrangian_ice.scenes.safe_files import BandFiles, SafeProduct, find_product, product_id
 from lagrangian_ice.scenes.safe_georeference import SwathGeoreference, swath_georeference
 from lagrangian_ice.scenes.safe_noise_scale import (
@@ -142,7 +143,15 @@ class SafeBand:
             for row in range(0, rows, step):
                 window = Window(0, row, cols, min(step, rows - row))
                 numbers = _numbers(self.product, self.files, dataset, window)
-                yield row, self.radiometry.sigma0(row, numbers)
+                sigma0 = self.radiometry.sigma0(row, numbers)
+                if self._has_border_noise:
+                    sigma0[is_border(numbers, self.radiometry, row, rows)] = np.nan
+                yield row, sigma0
+
+    @property
+    def _has_border_noise(self) -> bool:
+        version = self.product.processor
+        return bool(version) and version < FIRST_CLEAN and not self.radiometry.noise_removed
 
     def with_fitted_noise(self) -> SafeBand:
         """Return the band with its noise scaled in each sub-swath to what its pixels show.

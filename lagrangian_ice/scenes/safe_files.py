@@ -44,6 +44,7 @@ _SCHEMAS = {
     "s1Level1MeasurementSchema": "measurement",
 }
 _ROLES = tuple(_SCHEMAS.values())
+_PROCESSOR = "Sentinel-1 IPF"
 _ORDER = ("HH", "VV", "HV", "VH")
 
 
@@ -204,10 +205,13 @@ class SafeProduct:
         Folder or zip.
     bands : tuple of BandFiles
         HH or VV first.
+    processor : tuple of int
+        Version of ESA's processor (IPF), for example ``(3, 52)``; empty where it is not told.
     """
 
     files: ProductFiles
     bands: tuple[BandFiles, ...]
+    processor: tuple[int, ...] = ()
 
     def band(self, polarisation: str) -> BandFiles:
         """Files of one polarisation (ValueError where the product does not have it)."""
@@ -253,7 +257,15 @@ def find_product(path: Path) -> SafeProduct:
     if not expected:
         raise SceneError(f"{files.path}: its manifest names no annotation of HH, HV, VV or VH")
     bands = [_band(files, named, one) for one in sorted(expected, key=_ORDER.index)]
-    return SafeProduct(files, tuple(bands))
+    return SafeProduct(files, tuple(bands), _processor(manifest))
+
+
+def _processor(manifest: Node) -> tuple[int, ...]:
+    for one in manifest.nodes(".//{*}software"):
+        if one.attribute("name") == _PROCESSOR:
+            parts = one.attribute("version").split(".")
+            return tuple(int(part) for part in parts) if all(map(str.isdigit, parts)) else ()
+    return ()
 
 
 def _files(path: Path) -> ProductFiles:
