@@ -171,15 +171,9 @@ def deform(env: Env, file: Path, out: Path, start: str | None, end: str | None) 
 def plot(env: Env, what: str, file: Path, out: Path) -> None:
     """Draw a map of a product FILE: _LP.nc, _PD.nc for drift, _DP.nc for deformation."""
     check_writable(out)
-    from lagrangian_ice.plots import figures
+    from lagrangian_ice.plots.draw import plot as draw
 
-    draw = {
-        "trajectories": figures.plot_trajectories,
-        "drift": figures.plot_drift,
-        "deformation": figures.plot_deformation,
-        "coverage": figures.plot_coverage,
-    }[what]
-    draw(file, out)
+    draw(what, file, out)
     click.echo(f"wrote {out}")
 
 

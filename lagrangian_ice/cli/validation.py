@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lagrangian_ice.cli.common import Env, common
+
+if TYPE_CHECKING:
+    from lagrangian_ice.validation.statistics import StatisticsOptions
+
+_TIME = "Least time between the two passes."
+_AREA = "Least area of a triangle, m2."
+_COAST = "Least distance to land, m; model studies take 100000."
+
+
+def which_triangles(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of the triangles that count; the command gets them as ``options``."""
+
+    @click.option("--min-days", type=float, default=0.0, show_default=True, help=_TIME)
+    @click.option("--max-days", type=float, default=4.5, show_default=True, help="Most time.")
+    @click.option("--min-area", type=float, default=5e6, show_default=True, help=_AREA)
+    @click.option("--max-area", type=float, default=400e6, show_default=True, help="Most area, m2.")
+    @click.option("--min-coast", type=float, default=0.0, show_default=True, help=_COAST)
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        min_days: float,
+        max_days: float,
+        min_area: float,
+        max_area: float,
+        min_coast: float,
+        **others: Any,
+    ) -> Any:
+        from lagrangian_ice.validation.statistics import StatisticsOptions
+
+        options = StatisticsOptions(min_days, max_days, min_area, max_area, min_coast=min_coast)
+        return command(*args, options=options, **others)
+
+    return wrapped
 
 
 @click.group()
@@ -56,11 +92,14 @@ def validate_buoys_command(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
 @common
-def validate_statistics_command(env: Env, file: Path, out: Path) -> None:
+@which_triangles
+def validate_statistics_command(
+    env: Env, file: Path, out: Path, options: StatisticsOptions
+) -> None:
     """Compute densities and scaling of the deformation of FILE: _DP.nc, or _LP.nc."""
     from lagrangian_ice.plots.scores import report_statistics
 
-    scores, paths = report_statistics(file, out)
+    scores, paths = report_statistics(file, out, options)
     click.echo(f"{scores['triangles']} triangles of {scores['pairs']} pairs of passes")
     for path in paths:
         click.echo(f"wrote {path}")
@@ -71,11 +110,14 @@ def validate_statistics_command(env: Env, file: Path, out: Path) -> None:
 @click.argument("drifters", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
 @common
-def validate_nextsim_command(env: Env, file: Path, drifters: tuple[Path, ...], out: Path) -> None:
+@which_triangles
+def validate_nextsim_command(
+    env: Env, file: Path, drifters: tuple[Path, ...], out: Path, options: StatisticsOptions
+) -> None:
     """Compare a run of neXtSIM (its RGPS_Drifters_*.nc) with a trajectory FILE."""
     from lagrangian_ice.plots.scores import report_nextsim
 
-    scores, paths = report_nextsim(file, drifters, out)
+    scores, paths = report_nextsim(file, drifters, out, options)
     drift = scores["drift_km_per_day"]
     click.echo(
         f"{drift['count']} displacements of {drift['parcels']} parcels: RMSE "

@@ -460,6 +460,7 @@ def validate_nextsim(
         "drifters": [path.name for path in drifters],
         "model_start": iso(model.start),
         "model_end": iso(model.end),
+        "options": options.table,
         "drift_km_per_day": drift_scores(compared, options.seed),
         "error_growth": error_growth(observations, model),
         "deformation": deformation_scores(observed, modelled, options.seed),

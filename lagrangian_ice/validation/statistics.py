@@ -13,7 +13,7 @@ LKF lengths and counts are left out: no well-kept library for them was found.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from lagrangian_ice.deformation.strain import invariants
 from lagrangian_ice.deformation.triangles import QualityFlag
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
+from lagrangian_ice.output.coast import distance_to_coast
 from lagrangian_ice.output.products import header_of
 from lagrangian_ice.output.reading import (
     open_product,
@@ -66,6 +67,8 @@ class StatisticsOptions:
         Of a triangle, m2.
     seed : int
         Of the bootstrap.
+    min_coast : float
+        Least distance of the centre to land, m; 0 asks for none.
     """
 
     min_days: float = 0.0
@@ -73,12 +76,20 @@ class StatisticsOptions:
     min_area: float = 5e6
     max_area: float = 400e6
     seed: int = 0
+    min_coast: float = 0.0
 
     def __post_init__(self) -> None:
+        if not self.min_coast >= 0:
+            raise ValueError(f"min_coast {self.min_coast} m: allowed is 0 or more")
         for name in ("days", "area"):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if not 0 <= low < high:
                 raise ValueError(f"{name} {low} to {high}: allowed is 0 <= min < max")
+
+    @property
+    def table(self) -> dict[str, float | None]:
+        """For JSON; None is no limit."""
+        return {key: value if np.isfinite(value) else None for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,10 @@ class Triangles:
         good = (self.days >= options.min_days) & (self.days <= options.max_days)
         good &= (self.area >= options.min_area) & (self.area <= options.max_area)
         good &= np.isfinite(self.gradients).all(axis=(1, 2))
+        if options.min_coast > 0:
+            near = np.zeros(len(self), bool)
+            near[good] = distance_to_coast(self.xy[good]) < options.min_coast
+            good &= ~near
         return self[good]
 
     @classmethod
@@ -461,7 +476,7 @@ def temporal_scaling(
         fewer than three rows.
     """
     rows = []
-    free = StatisticsOptions(0.0, np.inf, options.min_area, options.max_area, options.seed)
+    free = replace(options, min_days=0.0, max_days=np.inf)
     for nominal in intervals:
         found = _of_trajectories(path, nominal).chosen(free)
         if len(found) < LEAST_BOXES:
@@ -530,6 +545,7 @@ def validate_statistics(path: Path, options: StatisticsOptions | None = None) ->
     trajectories = not _holds(path, "face_nodes")
     return {
         "file": path.name,
+        "options": options.table,
         "triangles": len(triangles),
         "pairs": len(np.unique(triangles.pair)),
         "median_days": float(np.median(triangles.days)),

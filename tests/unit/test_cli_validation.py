@@ -104,6 +104,13 @@ def test_statistics(product, tmp_path, capsys):
     assert "triangles of" in capsys.readouterr().out
     assert json.loads((out / "statistics.json").read_text())["lkf"] is None
     assert len(list(out.glob("*.png"))) == 2
+    words = ["validate", "statistics", str(product), "--out", str(out)]
+    assert run([*words, "--min-days", "2.5", "--max-days", "inf"]) == 0
+    capsys.readouterr()
+    options = json.loads((out / "statistics.json").read_text())["options"]
+    assert (options["min_days"], options["max_days"]) == (2.5, None)
+    assert run([*words, "--min-days", "5"]) == 1
+    assert "days 5" in told(capsys)
 
 
 def test_nextsim(product, tmp_path, capsys):

@@ -12,6 +12,7 @@ from product_frames import HEADER, make_frames
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output.products import deform_file
 from lagrangian_ice.output.trajectories import write_trajectories
+from lagrangian_ice.validation import statistics
 from lagrangian_ice.validation.statistics import (
     StatisticsOptions,
     Triangles,
@@ -223,6 +224,20 @@ def test_steady_ice_has_no_temporal_scaling(products):
     found = validate_statistics(products / "a_LP.nc")["temporal_scaling"]
     assert len(found["rows"]) >= 3
     assert found["alpha"] == pytest.approx(0, abs=0.05)
+
+
+def test_ice_near_land_is_left_out_on_request(monkeypatch):
+    monkeypatch.setattr(statistics, "distance_to_coast", lambda xy: xy[:, 0])
+    triangles = white(np.random.default_rng(5), pairs=1)
+    far = triangles.chosen(StatisticsOptions(min_coast=100e3))
+    assert far.xy[:, 0].min() == 105e3
+    assert len(far) == len(triangles) * 54 // 64
+    monkeypatch.setattr(statistics, "distance_to_coast", lambda xy: np.full(len(xy), np.nan))
+    assert len(triangles.chosen(StatisticsOptions(min_coast=100e3))) == len(triangles)
+    monkeypatch.setattr(statistics, "distance_to_coast", None)
+    assert len(triangles.chosen(StatisticsOptions())) == len(triangles)
+    with pytest.raises(ValueError, match="min_coast -1"):
+        StatisticsOptions(min_coast=-1)
 
 
 def test_files_and_options_that_cannot_be_used(products, tmp_path):
