@@ -6,8 +6,8 @@ The product (10,400 x 9,900 pixels, both polarisations) is simulated into the fo
 one by default, where it is kept and used again. Every run is a process of its own, best of three.
 GDAL warps the digital numbers through the product's own control points (thin-plate spline,
 average): no calibration, no noise, no land, no trend. The points are given in longitude and
-latitude, as the product has them, and in EPSG:3413. Positions are compared with those that the
-simulator defined.
+latitude, as the product has them, and in EPSG:3413, which is the quicker and timed. Positions are
+compared with those that the simulator defined.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.transform import GCPTransformer
-from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform
+from rasterio.warp import reproject, transform
 
 ROWS, COLS, PIXEL = 10_400, 9_900, 40.0
 RUNS = 3
@@ -74,30 +74,37 @@ def ours(path: Path, out: Path) -> dict[str, float]:
     taken = {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
     if out.name != "-":
         np.save(out, image.data)
-    return taken | {"rows": image.grid.shape[0], "cols": image.grid.shape[1]}
+    return taken | {"pixels": int(np.isfinite(image.data).sum())}
 
 
 def gdal(path: Path, crs: str) -> dict[str, float]:
-    """Warp both polarisations with GDAL's thin-plate spline."""
+    """Warp both polarisations with GDAL's thin-plate spline to the same map grid."""
+    from lagrangian_ice.grid import Grid
+    from lagrangian_ice.scenes.reader import open_scene
+
+    grid = Grid.covering(open_scene(path).footprint.bounds, 100.0)
+    to_map = Affine(100.0, 0, grid.bounds[0], 0, -100.0, grid.bounds[3])
     begin, cpu = time.perf_counter(), time.process_time()
-    threads = os.environ["OMP_NUM_THREADS"]
+    seen = 0
     for name in sorted((path / "measurement").glob("*.tiff")):
+        warped = np.zeros(grid.shape, dtype=np.uint16)
         with rasterio.open(name) as source:
-            warped = WarpedVRT(
-                source,
-                src_crs=CRS.from_string(crs),
-                crs=CRS.from_epsg(3413),
+            reproject(
+                source.read(1),
+                warped,
                 gcps=control_points(source, crs),
+                src_crs=CRS.from_string(crs),
+                dst_crs=CRS.from_epsg(3413),
+                dst_transform=to_map,
+                src_nodata=0,
+                dst_nodata=0,
                 resampling=Resampling.average,
+                num_threads=int(os.environ["OMP_NUM_THREADS"]),
                 SRC_METHOD="GCP_TPS",
-                NUM_THREADS=threads,
-                nodata=0,
             )
-            with warped:
-                scale = warped.transform.a / 100.0
-                size = (round(warped.height * scale), round(warped.width * scale))
-                warped.read(1, out_shape=size)
-    return {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
+        seen += int(np.count_nonzero(warped))
+    taken = {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
+    return taken | {"pixels": seen}
 
 
 def control_points(source, crs: str) -> list[GroundControlPoint]:
@@ -141,13 +148,14 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = sys.argv[2] if len(sys.argv) > 2 else "2"
     path = make_scene(folder)
     distance = errors(path)
-    results = {name: run(name, path) for name in ("ours", "GDAL EPSG:3413", "GDAL EPSG:4326")}
+    results = {name: run(name, path) for name in ("ours", "GDAL EPSG:3413")}
     for name, result in results.items():
-        d = distance[name]
         print(  # noqa: T201
             f"{name:<15} {result['seconds']:6.2f} s ({result['cpu']:.2f} s of processor), "
-            f"{result['peak_gb']:.2f} GB, position mean {d['mean']:.3f} m, max {d['max']:.3f} m"
+            f"{result['peak_gb']:.2f} GB, {result['pixels'] * 1e-6:.1f} million map pixels"
         )
+    for name, d in distance.items():
+        print(f"{name:<15} position mean {d['mean']:.4f} m, max {d['max']:.4f} m")  # noqa: T201
     ratio = results["GDAL EPSG:3413"]["seconds"] / results["ours"]["seconds"]
     print(f"GDAL takes {ratio:.1f} times as long")  # noqa: T201
 
