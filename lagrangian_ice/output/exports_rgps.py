@@ -244,7 +244,9 @@ def _lp_images(chosen: Chosen, table: pd.DataFrame, km: Float) -> NDArray[np.voi
     time, image = table["time"].to_numpy(), table["image"].to_numpy()
     begin = table.groupby("image")["time"].transform("min").to_numpy()
     slot = ((time - begin) // SLOT).astype(np.int64)
-    key, index = np.unique(np.stack([image, slot], axis=1), axis=0, return_inverse=True)
+    # one number for both: far quicker to sort than rows of two
+    slots = int(slot.max()) + 1
+    key, index = np.unique(image * slots + slot, return_inverse=True)
     index = index.reshape(-1)
     centre = _image_centres(index, km, len(key))
     low, high = np.full(len(key), np.inf), np.full(len(key), -np.inf)
@@ -252,7 +254,7 @@ def _lp_images(chosen: Chosen, table: pd.DataFrame, km: Float) -> NDArray[np.voi
     np.maximum.at(high, index, time)
     found = np.zeros(len(key), _IMAGE)
     names = _short_names(chosen.images["pass_id"].tolist())
-    found["id"] = np.array([names[number].encode("ascii", "replace") for number in key[:, 0]])
+    found["id"] = np.array([names[number].encode("ascii", "replace") for number in key // slots])
     found["year"], found["time"] = year_and_day((low + high) / 2)
     found["map_x"], found["map_y"] = centre.T
     return found

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import MAP_CRS, Float, transform, xy_to_lonlat
@@ -102,7 +103,6 @@ def choose(
     parts = [_read(Path(path), start, end, stream) for path in paths]
     if not parts:
         raise ProductError("no trajectory file is given; name at least one _LP.nc")
-    observations = pd.concat([part[0] for part in parts], ignore_index=True)
     parcels = pd.concat([part[1] for part in parts])
     if parcels.index.has_duplicates:
         twice = parcels.index[parcels.index.duplicated()][0]
@@ -110,18 +110,27 @@ def choose(
             f"parcel {twice} is in two of {', '.join(str(path) for path in paths)}; give the "
             "newest file of each stream alone"
         )
-    if observations.empty:
+    if not any(len(part[0]) for part in parts):
         raise ProductError(
             f"{', '.join(str(path) for path in paths)}: no observation in the times and stream "
             "asked for"
         )
-    observations = observations.sort_values(["parcel_id", "time"], ignore_index=True)
-    return _with_images(observations, parcels)
+    images, numbers = _join_images([part[2] for part in parts])
+    for (table, _, _), number in zip(parts, numbers, strict=True):
+        table["image"] = number[table["image"].to_numpy()]
+    # a season is long: it is copied only where it must be
+    tables = [part[0] for part in parts]
+    observations = tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
+    observations = _in_order(observations)
+    parcels = parcels.sort_index()
+    parcels["exported"] = observations.groupby("parcel_id").size()
+    return _seen_images(Chosen(observations, parcels, images))
 
 
 def _read(
     path: Path, start: float | None, end: float | None, stream: int | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Observations, parcels and passes of a file; ``image`` is a row of its own passes."""
     with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
         time = dataset["time"].to_numpy()
         known = np.isfinite(time)
@@ -130,22 +139,20 @@ def _read(
         with np.errstate(invalid="ignore"):
             known &= time >= (-np.inf if start is None else start)
             known &= time < (np.inf if end is None else end)
-        row, col = np.nonzero(known)
+        count = known.sum(axis=1)
         ids = dataset["trajectory"].to_numpy().astype(np.int64)
         streams = dataset["stream"].to_numpy().astype(np.int64)
-        passes = read_passes(dataset)
-        image = dataset["image_index"].to_numpy()[row, col].astype(np.int64)
         observations = pd.DataFrame(
             {
-                "parcel_id": ids[row],
-                "stream": streams[row],
-                "time": time[row, col],
-                "x": dataset["x"].to_numpy()[row, col],
-                "y": dataset["y"].to_numpy()[row, col],
-                "q_flag": dataset["q_flag"].to_numpy()[row, col].astype(np.int64),
-                "pass_id": passes["pass_id"].to_numpy()[image],
-                "pass_time": passes["time"].to_numpy()[image],
-            }
+                "parcel_id": np.repeat(ids, count),
+                "stream": np.repeat(streams, count),
+                "image": dataset["image_index"].to_numpy()[known].astype(np.int64),
+                "time": time[known],
+                "x": dataset["x"].to_numpy()[known],
+                "y": dataset["y"].to_numpy()[known],
+                "q_flag": dataset["q_flag"].to_numpy()[known].astype(np.int64),
+            },
+            copy=False,
         )
         parcels = pd.DataFrame(
             {
@@ -155,19 +162,33 @@ def _read(
             },
             index=pd.Index(ids, name="parcel_id"),
         )
-    return observations, parcels[parcels.index.isin(observations["parcel_id"])]
+        passes = read_passes(dataset)[["pass_id", "time"]]
+    return observations, parcels[count > 0], passes
 
 
-def _with_images(observations: pd.DataFrame, parcels: pd.DataFrame) -> Chosen:
-    """Give the passes of all files numbers in time order."""
-    images = observations[["pass_id", "pass_time"]].drop_duplicates("pass_id")
-    images = images.sort_values(["pass_time", "pass_id"], ignore_index=True)
+def _join_images(
+    parts: Sequence[pd.DataFrame],
+) -> tuple[pd.DataFrame, list[NDArray[np.int64]]]:
+    """Put the passes of all files in time order; also give the new number of each file's own."""
+    images = pd.concat(parts, ignore_index=True).drop_duplicates("pass_id")
+    images = images.sort_values(["time", "pass_id"], ignore_index=True)
     number = pd.Series(images.index.to_numpy(), index=images["pass_id"])
-    parcels = parcels.sort_index()
-    parcels["exported"] = observations.groupby("parcel_id").size()
-    observations.insert(2, "image", number.loc[observations["pass_id"]].to_numpy(np.int64))
-    return Chosen(
-        observations.drop(columns=["pass_id", "pass_time"]),
-        parcels,
-        images.rename(columns={"pass_time": "time"}),
-    )
+    return images, [number.loc[part["pass_id"]].to_numpy(np.int64) for part in parts]
+
+
+def _in_order(observations: pd.DataFrame) -> pd.DataFrame:
+    """By parcel and time, as the files of ours are."""
+    ids, time = observations["parcel_id"].to_numpy(), observations["time"].to_numpy()
+    later = (ids[1:] > ids[:-1]) | ((ids[1:] == ids[:-1]) & (time[1:] >= time[:-1]))
+    if later.all():
+        return observations
+    return observations.sort_values(["parcel_id", "time"], ignore_index=True)
+
+
+def _seen_images(chosen: Chosen) -> Chosen:
+    """Only the passes that have an observation, numbered anew."""
+    image = chosen.observations["image"].to_numpy()
+    seen = np.zeros(len(chosen.images), bool)
+    seen[image] = True
+    chosen.observations["image"] = (np.cumsum(seen) - 1)[image]
+    return replace(chosen, images=chosen.images[seen].reset_index(drop=True))
