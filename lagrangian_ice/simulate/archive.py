@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import Float, lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.simulate.instrument import NoiseSettings
 from lagrangian_ice.simulate.motion import IceMotion, MotionSettings, random_motion
@@ -389,7 +390,6 @@ def _name(plan: PassPlan, frame: tuple[int, int], rng: np.random.Generator) -> s
 
 
 def _write_scene(path: Path, image: Image, swath: Swath) -> None:
-    partial = path.with_name(path.name + ".part")
     profile = {
         "driver": "GTiff",
         "count": len(image),
@@ -403,7 +403,7 @@ def _write_scene(path: Path, image: Image, swath: Swath) -> None:
         "crs": CRS.from_epsg(4326),
     }
     try:
-        with rasterio.open(partial, "w", **profile) as dataset:
+        with in_place(path) as partial, rasterio.open(partial, "w", **profile) as dataset:
             dataset.write(image)
             dataset.descriptions = ("HH", "HV")[: len(image)]
             dataset.update_tags(
@@ -411,9 +411,7 @@ def _write_scene(path: Path, image: Image, swath: Swath) -> None:
                 time_coverage_end=from_seconds(swath.stop).isoformat(),
                 source="simulated sea ice of known motion (lagrangian_ice)",
             )
-        partial.replace(path)
     except (OSError, rasterio.errors.RasterioError) as error:
-        partial.unlink(missing_ok=True)
         raise WorkspaceError(f"{path}: cannot be written ({error}); is the disk full?") from None
 
 

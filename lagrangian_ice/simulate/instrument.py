@@ -47,7 +47,7 @@ RAGGED = (0.0, 0.77, 1.36, 1.95, 2.53)
 MERGE_SECONDS = 8.0
 """After which the seams between sub-swaths move by some pixels."""
 
-MEAN_NOISE = {"HH": -27.7, "HV": -28.0}
+MEAN_NOISE = {"HH": -27.7, "HV": -28.0, "VV": -27.7, "VH": -28.0}
 """Noise-equivalent sigma nought, dB."""
 
 

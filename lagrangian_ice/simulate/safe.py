@@ -21,6 +21,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 
 from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import Float
 from lagrangian_ice.simulate.annotation import calibration_xml, noise_xml, product_xml
 from lagrangian_ice.simulate.instrument import (
@@ -78,7 +79,7 @@ def write_safe(
     shape = (len(frame.polarisations), *frame.swath.shape)
     if sigma0.shape != shape or speckle.shape != shape:
         raise ValueError(f"images of {sigma0.shape} and {speckle.shape} are not of {shape}")
-    partial = directory / f"{frame.stem('HH')}.{uuid.uuid4().hex[:8]}.part"
+    partial = directory / f"{frame.stem(frame.polarisations[0])}.{uuid.uuid4().hex[:8]}.part"
     try:
         unique = _write_files(partial, frame, sigma0, speckle)
         path = directory / frame.folder(unique)
@@ -152,21 +153,19 @@ def _data_object(folder: Path, kind: str, stem: str, name: str) -> DataObject:
 
 def _pack(folder: Path, path: Path) -> None:
     """Zip a folder below the product's name, in a fixed order and with fixed dates."""
-    partial = path.with_name(path.name + ".part")
     root = path.name.removesuffix(".zip")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for file in sorted(folder.rglob("*")):
-                name = f"{root}/{file.relative_to(folder).as_posix()}"
-                if file.is_dir():
-                    archive.writestr(zipfile.ZipInfo(name + "/"), b"")
-                    continue
-                entry = zipfile.ZipInfo(name)
-                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                archive.writestr(entry, file.read_bytes())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        in_place(path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for file in sorted(folder.rglob("*")):
+            name = f"{root}/{file.relative_to(folder).as_posix()}"
+            if file.is_dir():
+                archive.writestr(zipfile.ZipInfo(name + "/"), b"")
+                continue
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            archive.writestr(entry, file.read_bytes())
 
 
 def _write_tiff(path: Path, numbers: NDArray[np.uint16], ties: TiePoints, frame: SafeFrame) -> None:
@@ -199,7 +198,7 @@ def _write_tiff(path: Path, numbers: NDArray[np.uint16], ties: TiePoints, frame:
         dataset.write(numbers, 1)
         dataset.update_tags(
             TIFFTAG_DATETIME=f"{moment(frame.swath.start):%Y:%m:%d %H:%M:%S}",
-            TIFFTAG_IMAGEDESCRIPTION=f"Sentinel-{frame.platform[1:]} EW GRD MR L1",
+            TIFFTAG_IMAGEDESCRIPTION=f"Sentinel-{frame.platform[1:]} EW GRD {frame.resolution}R L1",
             TIFFTAG_SOFTWARE=SOFTWARE,
         )
 

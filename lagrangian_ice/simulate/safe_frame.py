@@ -22,6 +22,11 @@ TIE_SPACING = 20e3
 
 LEAST_TIE_LINES = 8
 
+HIGH_PIXEL = 25.0
+"""Largest pixel of a product of high resolution, metres."""
+
+_KINDS = {("HH",): "SH", ("HH", "HV"): "DH", ("VV",): "SV", ("VV", "VH"): "DV"}
+
 
 @dataclass(frozen=True)
 class SafeFrame:
@@ -38,7 +43,7 @@ class SafeFrame:
     slice_number, slices : int
         Which part of the datatake this is.
     polarisations : tuple of str
-        ``("HH", "HV")`` or ``("HH",)``.
+        HH, HH and HV, VV, or VV and VH.
     noise : NoiseSettings
         Thermal noise.
     tie_heights : (rows, cols) float64, optional
@@ -57,8 +62,9 @@ class SafeFrame:
     tie_heights: Float | None = None
 
     def __post_init__(self) -> None:
-        if self.polarisations not in {("HH",), ("HH", "HV")}:
-            raise ValueError(f"polarisations {self.polarisations} are not HH or HH and HV")
+        if self.polarisations not in _KINDS:
+            allowed = ", ".join("+".join(names) for names in _KINDS)
+            raise ValueError(f"polarisations {self.polarisations} are none of {allowed}")
         if self.platform not in {"S1A", "S1B", "S1C", "S1D"}:
             raise ValueError(f"platform {self.platform!r} is not one of S1A, S1B, S1C, S1D")
 
@@ -74,11 +80,15 @@ class SafeFrame:
     def folder(self, unique: int) -> str:
         """Name of the product with a number that tells it from others, 0 to 65535."""
         start, stop = self._period
-        kind = "1SDH" if len(self.polarisations) == 2 else "1SSH"
         return (
-            f"{self.platform}_EW_GRDM_{kind}_{start}_{stop}_{self.orbit_number:06d}_"
+            f"{self.platform}_EW_GRD{self.resolution}_1S{_KINDS[self.polarisations]}_{start}_{stop}_{self.orbit_number:06d}_"
             f"{self.datatake:06X}_{unique:04X}.SAFE"
         )
+
+    @property
+    def resolution(self) -> str:
+        """Medium or high, as names tell it: pixels of 40 m are medium, of 25 m high."""
+        return "M" if self.swath.pixel > HIGH_PIXEL else "H"
 
     @property
     def ascending(self) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from pyproj import CRS
 
 from lagrangian_ice.errors import ProductError
+from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import MAP_CRS, Float
 from lagrangian_ice.simulate.motion import IceMotion
 from lagrangian_ice.simulate.orbit import Orbit
@@ -120,13 +121,10 @@ def write_truth(path: Path, truth: Truth, points: Float) -> None:
     ProductError
         If the file cannot be written.
     """
-    partial = path.with_name(path.name + ".part")
     try:
-        with netCDF4.Dataset(partial, "w", format="NETCDF4") as dataset:
+        with in_place(path) as partial, netCDF4.Dataset(partial, "w", format="NETCDF4") as dataset:
             _fill(dataset, truth, points)
-        partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ProductError(f"{path}: cannot be written ({error})") from None
 
 

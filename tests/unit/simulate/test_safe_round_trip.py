@@ -145,3 +145,29 @@ def test_frames_show_the_same_lines_where_they_overlap(products: list[Path]) -> 
         difference = first[-SHARED:] - second[:SHARED]
         # Each frame has noise tables of its own, with nodes on other lines and near the seams.
         assert np.percentile(np.abs(difference), 99) < 0.05 * 10 ** (level / 10)
+
+
+@pytest.mark.parametrize(
+    ("polarisations", "pixel", "kind"),
+    [
+        (("HH",), 80.0, "EW_GRDM_1SSH"),
+        (("VV",), 80.0, "EW_GRDM_1SSV"),
+        (("VV", "VH"), 80.0, "EW_GRDM_1SDV"),
+        (("HH", "HV"), 25.0, "EW_GRDH_1SDH"),
+    ],
+)
+def test_other_kinds_of_product_come_back(
+    tmp_path: Path, polarisations: tuple[str, ...], pixel: float, kind: str
+) -> None:
+    swath = plan_radar_swath((-150.0, 80.0), START, True, 22.0, (20e3, 25e3), pixel)
+    level = np.array([10**-1.4, 10**-2.4][: len(polarisations)], dtype=np.float32)
+    sigma0 = np.broadcast_to(level[:, None, None], (len(level), *swath.shape))
+    frame = SafeFrame(swath, "S1D", 5, 5, polarisations=polarisations)
+    scene = open_scene(write_safe(tmp_path, frame, sigma0, np.ones_like(sigma0)))
+    assert kind in scene.id
+    assert scene.polarisations == polarisations
+    assert scene.pixel == pytest.approx(pixel, rel=0.05)
+    for name, expected in zip(polarisations, level, strict=True):
+        assert 10 * np.log10(read_band(scene, name).mean() / expected) == pytest.approx(0, abs=0.02)
+    image = geocode_pass([scene], 100.0, SETTINGS)
+    assert image.polarisations == polarisations

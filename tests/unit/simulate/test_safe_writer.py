@@ -409,8 +409,8 @@ def test_orbit_passes_over_the_place(ascending: bool) -> None:
 
 
 def test_wrong_calls_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"polarisations \('VV',\)"):
-        SafeFrame(SWATH, "S1A", 1, 1, polarisations=("VV",))
+    with pytest.raises(ValueError, match=r"polarisations \('HV',\)"):
+        SafeFrame(SWATH, "S1A", 1, 1, polarisations=("HV",))
     with pytest.raises(ValueError, match="platform 'S2A'"):
         SafeFrame(SWATH, "S2A", 1, 1)
     with pytest.raises(ValueError, match="images of"):
