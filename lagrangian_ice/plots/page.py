@@ -281,7 +281,7 @@ def _faces(block: Block, mesh: Mesh, origin: float) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, page: Mapping[str, Any], block: Block) -> None:
-    folder = files("lagrangian_ice.plots") / "page"
+    folder = files("lagrangian_ice.plots") / "assets"
     html_text, script, style = (
         (folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "js", "css")
     )

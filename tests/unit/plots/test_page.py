@@ -142,7 +142,7 @@ def test_the_page_needs_nothing_but_itself(written):
     kinds = [given.get("type", "code") for given, _ in parts.scripts]
     assert kinds == ["application/json", "text/plain", "code"]
     script = parts.scripts[2][1]
-    assert script == (files("lagrangian_ice.plots") / "page" / "page.js").read_text("utf-8")
+    assert script == (files("lagrangian_ice.plots") / "assets" / "page.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in parts.policy
     assert parts.policy.startswith("default-src 'none'")
@@ -151,11 +151,11 @@ def test_the_page_needs_nothing_but_itself(written):
 
 
 def test_the_script_writes_texts_as_texts_only():
-    script = (files("lagrangian_ice.plots") / "page" / "page.js").read_text("utf-8")
+    script = (files("lagrangian_ice.plots") / "assets" / "page.js").read_text("utf-8")
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|Function\(", script
     )
-    html = (files("lagrangian_ice.plots") / "page" / "page.html").read_text("utf-8")
+    html = (files("lagrangian_ice.plots") / "assets" / "page.html").read_text("utf-8")
     ids = set(re.findall(r'id="([a-z-]+)"', html))
     asked = set(re.findall(r'\$\("([a-z-]+)"\)', script))
     assert asked <= ids
