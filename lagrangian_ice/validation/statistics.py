@@ -39,6 +39,7 @@ from lagrangian_ice.output.variables import TRAJECTORIES
 from lagrangian_ice.settings import DeformationSettings
 from lagrangian_ice.times import SECONDS_PER_DAY
 from lagrangian_ice.validation.bootstrap import interval, resampled
+from lagrangian_ice.validation.bootstrap import intervals as intervals_of
 
 SCALES = (20e3, 40e3, 80e3, 160e3, 320e3, 640e3)
 """Metres; the triangles themselves are one more, smaller scale."""
@@ -472,8 +473,9 @@ def temporal_scaling(
     Returns
     -------
     dict
-        ``rows`` (``days, triangles, mean``) and ``alpha`` of ``<eps> ~ T^-alpha``, None with
-        fewer than three rows.
+        ``rows`` (``days, triangles, mean, low, high``: 95 % of a bootstrap over the pairs of
+        passes, None with fewer than three blocks of time) and ``alpha`` of ``<eps> ~ T^-alpha``,
+        None with fewer than three rows.
     """
     rows = []
     free = replace(options, min_days=0.0, max_days=np.inf)
@@ -482,14 +484,31 @@ def temporal_scaling(
         if len(found) < LEAST_BOXES:
             continue
         total = invariants(found.gradients).total_deformation
+        pairs, block = block_of_pair(found)
+        values = np.stack([np.ones(len(total)), total], axis=1)
+        groups = block[np.searchsorted(pairs, found.pair)]
+        low, high = intervals_of(groups, values, _mean_of_sums, options.seed)["mean"] or (
+            None,
+            None,
+        )
         rows.append(
-            {"days": float(found.days.mean()), "triangles": len(found), "mean": float(total.mean())}
+            {
+                "days": float(found.days.mean()),
+                "triangles": len(found),
+                "mean": float(total.mean()),
+                "low": low,
+                "high": high,
+            }
         )
     table = pd.DataFrame(rows)
     alpha = None
     if len(table) >= 3 and (table["mean"] > 0).all():
         alpha = -float(np.polyfit(np.log(table["days"]), np.log(table["mean"]), 1)[0])
     return {"rows": rows, "alpha": alpha}
+
+
+def _mean_of_sums(sums: Float) -> dict[str, Float]:
+    return {"mean": sums[:, 1] / sums[:, 0]}
 
 
 def localisation(triangles: Triangles) -> dict[str, Any]:

@@ -223,6 +223,8 @@ def test_a_trajectory_file_and_its_deformation_give_the_same(products):
 def test_steady_ice_has_no_temporal_scaling(products):
     found = validate_statistics(products / "a_LP.nc")["temporal_scaling"]
     assert len(found["rows"]) >= 3
+    assert found["rows"][0]["low"] <= found["rows"][0]["mean"] <= found["rows"][0]["high"]
+    assert found["rows"][-1]["low"] is None  # one block of time
     assert found["alpha"] == pytest.approx(0, abs=0.05)
 
 
