@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -160,7 +161,8 @@ def tell(what: str, value: object, asked: str) -> None:
     """Print a figure."""
     values = np.atleast_1d(np.asarray(value, float))
     text = ", ".join(f"{one:.4g}" for one in values)
-    print(f"{what:55s} {text:>18s}   {asked}", flush=True)
+    sys.stdout.write(f"{what:55s} {text:>18s}   {asked}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -187,7 +189,7 @@ def main() -> None:
     options = workflow.Options(Workers(given.workers), products=False)
     outcome = workflow.advance(workspace, until=end, options=options)
     if outcome.report is not None:
-        print(outcome.report.with_suffix(".txt").read_text())
+        sys.stdout.write(outcome.report.with_suffix(".txt").read_text())
     tell("passes taken away, with a corrupt scene", [tampered.removed, tampered.corrupt], "")
     tell("scenes told as unreadable", len(unreadable) + len(outcome.failed), "3")
     tell("parcels seeded", count, "")
