@@ -131,6 +131,13 @@ class ParcelSettings(Stage):
         2000.0, ge=0, le=100000, description="of two parcels closer than this the younger ends, m"
     )
     reseed: bool = Field(True, description="seed 10 km cells that have become empty at each pass")
+    birth_margin: float = Field(
+        16.0,
+        ge=0,
+        le=100,
+        description="a parcel is born where a pass has data on sea so far around it, px: half a "
+        "template",
+    )
     closure_days: float = Field(
         3.0,
         ge=0,
@@ -139,10 +146,11 @@ class ParcelSettings(Stage):
         "0: never",
     )
     closure_limit: float = Field(
-        2.0,
+        4.0,
         gt=0,
         le=100,
-        description="the two may differ by so much, px; beyond it the quality flag is the worst",
+        description="up to this difference the earlier sighting's end holds, px; beyond it the "
+        "later one's, with the worst quality flag",
     )
     max_fold_side: float = Field(
         2.5,

@@ -8,8 +8,9 @@ parcels. There is a pair for every source that has a parcel on what the pass sho
 
 Beside that, a parcel found whose reference (its birth, or the last sighting that was compared
 with an earlier one) is ``closure_days`` old is matched from there as well. How far the two ends
-are apart is its closure: what the templates have drifted. The sighting becomes the reference,
-at the latest when the old one is twice as old as it should be.
+are apart is its closure: what the templates have drifted. Up to ``closure_limit`` the end from the
+older template holds, beyond it the other one with the worst quality flag. The sighting becomes the
+reference, at the latest when the old one is twice as old as it should be.
 
 Pure but for the matching, which is handed in: the same population and pass give the same
 result, however the days are divided.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,7 +209,7 @@ def fold_pass(
         First id for new parcels.
     """
     parcels, lost = lost_until(parcels, start, settings, streams)
-    parcels, births = _births(parcels, image, pass_index, start, streams)
+    parcels, births = _births(parcels, image, pass_index, start, streams, settings)
     view = _View(image, pass_index, start, max_speed, settings)
     wanted = _looked_for(parcels, view)
     pairs = [_unfolded(pair, streams, settings) for pair in _matched(parcels, view, wanted, match)]
@@ -245,6 +247,15 @@ def shown(image: GeoImage, xy: Float) -> Bool:
     return inside
 
 
+def _template_shown(image: GeoImage, xy: Float, settings: ParcelSettings) -> Bool:
+    """Whether the pass shows so much around positions (N, 2) that they can be found again."""
+    reach = settings.birth_margin * image.grid.pixel
+    whole = shown(image, xy)
+    for step in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+        whole[whole] = shown(image, xy[whole] + reach * np.array(step))
+    return whole
+
+
 def on_land(image: GeoImage, xy: Float) -> Bool:
     """Whether map positions (N, 2) are on land of the image."""
     inside, row, col = _pixels(image, xy)
@@ -261,11 +272,16 @@ def _pixels(image: GeoImage, xy: Float) -> tuple[Bool, NDArray[np.int64], NDArra
 
 
 def _births(
-    parcels: Parcels, image: GeoImage, pass_index: int, start: float, streams: list[Stream]
+    parcels: Parcels,
+    image: GeoImage,
+    pass_index: int,
+    start: float,
+    streams: list[Stream],
+    settings: ParcelSettings,
 ) -> tuple[Parcels, Observations]:
     open_streams = [one.stream for one in streams if one.date <= start < one.window_end]
     waiting = (parcels.state == State.PENDING) & np.isin(parcels.stream, open_streams)
-    waiting[waiting] = shown(image, parcels.xy[waiting])
+    waiting[waiting] = _template_shown(image, parcels.xy[waiting], settings)
     ids = parcels.parcel_id[waiting]
     parcels = transitions.born(parcels, ids, image.time_at(parcels.xy[waiting]), pass_index)
     return parcels, _birth_rows(transitions.taken(parcels, waiting))
@@ -380,18 +396,52 @@ def _closures(
         speed = min(view.max_speed, 1.5 * float(gone.max()) + SLOWEST)
         requests.append(Wanted(source, start, speed))
         asked.append(chosen)
-    reference, closure = seen.reference_pass.copy(), seen.closure.copy()
-    flag, pairs = seen.q_flag.copy(), []
+    pairs = []
     for request, chosen, vectors in zip(requests, asked, match(requests), strict=True):
-        closure[chosen] = np.linalg.norm(vectors.xy1 - seen.xy[chosen], axis=1)
-        over = vectors.tracked | (age[chosen] >= 2 * due_after)
-        reference[chosen[over]] = request.source_pass
         pairs.append(Pair(request.source_pass, seen.parcel_id[chosen], vectors))
-    apart = closure > view.settings.closure_limit * view.image.grid.pixel
-    flag[apart] = WORST
-    seen = replace(seen, reference_pass=reference, closure=closure, q_flag=flag)
-    parcels = transitions.referred(parcels, seen.parcel_id[reference >= 0])
+        over = age[chosen] >= 2 * due_after
+        seen = _compared(seen, chosen, vectors, request.source_pass, over, view)
+    parcels = transitions.corrected(parcels, seen.parcel_id, seen.xy, seen.time)
+    parcels = transitions.referred(parcels, seen.parcel_id[seen.reference_pass >= 0])
     return parcels, seen, pairs
+
+
+def _compared(
+    seen: Observations,
+    rows: NDArray[np.int64],
+    vectors: Vectors,
+    reference: int,
+    over: Bool,
+    view: _View,
+) -> Observations:
+    """Sightings of which some rows were found from an earlier pass too, or are given up there."""
+    pixel, limit = view.image.grid.pixel, view.settings.closure_limit
+    changed: dict[str, NDArray[Any]] = {
+        name: getattr(seen, name).copy()
+        for name in (
+            *("reference_pass", "closure", "q_flag", "xy"),
+            *("time", "mcc", "peak_ratio", "rotation"),
+        )
+    }
+    apart = np.linalg.norm(vectors.xy1 - seen.xy[rows], axis=1)
+    changed["closure"][rows] = apart
+    changed["reference_pass"][rows[vectors.tracked | over]] = reference
+    good = apart <= limit * pixel
+    found: dict[str, NDArray[Any]] = {
+        "xy": vectors.xy1,
+        "time": vectors.time1,
+        "mcc": vectors.mcc,
+        "peak_ratio": vectors.peak_ratio,
+        "rotation": vectors.rotation,
+        "q_flag": quality_flags(vectors.mcc, vectors.peak_ratio, vectors.covariance, pixel),
+    }
+    for name, values in found.items():
+        changed[name][rows[good]] = values[good]
+    # Half the limit is one more weak thing to be counted.
+    weak = rows[good & (apart > 0.5 * limit * pixel)]
+    changed["q_flag"][weak] = np.minimum(changed["q_flag"][weak] + 1, WORST)
+    changed["q_flag"][rows[apart > limit * pixel]] = WORST
+    return replace(seen, **changed)
 
 
 def _sighting_rows(parcels: Parcels, pair: Pair, found: Bool, pixel: float) -> Observations:
@@ -470,7 +520,7 @@ def _seeded(
     stream = max(begun, key=lambda one: (one.date, one.stream))
     row, col = transitions.nodes_within(image.grid.bounds, stream.spacing)
     nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
-    free = shown(image, nodes)
+    free = _template_shown(image, nodes, settings)
     begun_streams = np.isin(parcels.stream, [one.stream for one in begun])
     holders = transitions.taken(parcels, begun_streams)
     free[free] = transitions.vacant(holders, row[free], col[free], stream.spacing)

@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lagrangian_ice import __version__
 from lagrangian_ice.engine import one_thread
@@ -32,13 +33,15 @@ from lagrangian_ice.scenes.reader import read_band
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.superlim.extract import extract_features
-from lagrangian_ice.superlim.features import Features
+from lagrangian_ice.superlim.features import DESCRIPTOR_SIZE, Features
 from lagrangian_ice.superlim.network import SuperLIM
 from lagrangian_ice.superlim.weights_store import load_network
 
 CACHE_BYTES = 30 * 2**30
 """Default limit of the cache: about four days of 20 full passes."""
 _PART = ".part"
+FORMAT = 2
+"""Of the files; what is kept in an older one is made again."""
 
 Ready = tuple[GeoImage, Features]
 
@@ -235,7 +238,7 @@ def _path(task: Task) -> Path:
 def _settings_digest(settings: Settings) -> str:
     """Short name of all that an image and its features depend on beside the scenes."""
     parts = [
-        *(__version__, settings.images.model_dump()),
+        *(__version__, FORMAT, settings.images.model_dump()),
         settings.features.model_dump(exclude={"weights"}),
         _network(settings.features.weights).sha256,
     ]
@@ -261,6 +264,8 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
         "units": image.units,
         "weights_sha256": features.weights_sha256,
     }
+    # A pass lies aslant in its grid: half of it or more is empty.
+    shown = np.isfinite(image.data).any(axis=0)
     # Where incidence angles are not told there is none to keep.
     incidence = np.empty((0, 0)) if image.node_incidence is None else image.node_incidence
     try:
@@ -269,13 +274,14 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
             np.savez(
                 file,
                 about=np.array(json.dumps(about)),
-                data=image.data,
-                land=image.land,
+                shown=np.packbits(shown),
+                data=image.data[:, shown],
+                land=np.packbits(image.land),
                 node_time=image.node_time,
                 node_incidence=incidence,
-                scores=features.scores,
-                descriptors=features.descriptors,
                 valid=features.valid,
+                scores=features.scores[features.valid],
+                descriptors=features.descriptors[features.valid],
             )
     except OSError as error:
         raise WorkspaceError(f"{path}: cannot be written ({error.strerror})") from None
@@ -284,7 +290,7 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
 def _loaded(path: Path) -> Ready | None:
     """Read what is in the cache; a damaged file counts as none."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays["about"]))
         os.utime(path)
@@ -292,20 +298,32 @@ def _loaded(path: Path) -> Ready | None:
         return None
     x0, y0, pixel, rows, cols = about["grid"]
     grid = Grid(x0, y0, pixel, (int(rows), int(cols)))
+    shown = _unpacked(arrays["shown"], grid.shape)
+    data = np.full((len(about["polarisations"]), *grid.shape), np.nan, dtype=np.float32)
+    data[:, shown] = arrays["data"]
     image = GeoImage(
         pass_id=about["pass_id"],
         scene_ids=tuple(about["scene_ids"]),
         grid=grid,
         polarisations=tuple(about["polarisations"]),
         units=about["units"],
-        data=arrays["data"],
-        land=arrays["land"],
+        data=data,
+        land=_unpacked(arrays["land"], grid.shape),
         node_time=arrays["node_time"],
         node_incidence=arrays["node_incidence"] if arrays["node_incidence"].size else None,
     )
     sha = about["weights_sha256"]
-    features = (arrays["scores"], arrays["descriptors"], arrays["valid"])
-    return image, Features(grid, *features, sha)
+    valid = arrays["valid"]
+    scores = np.zeros(valid.shape, dtype=np.float32)
+    descriptors = np.zeros((*valid.shape, DESCRIPTOR_SIZE), dtype=np.float16)
+    scores[valid], descriptors[valid] = arrays["scores"], arrays["descriptors"]
+    return image, Features(grid, scores, descriptors, valid, sha)
+
+
+def _unpacked(bits: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Mask of a shape from its bits."""
+    count = shape[0] * shape[1]
+    return np.unpackbits(bits, count=count).astype(np.bool_).reshape(shape)
 
 
 def _evict(folder: Path, limit: int, keep: Path) -> None:

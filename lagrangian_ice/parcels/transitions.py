@@ -179,6 +179,18 @@ def observed(
     )
 
 
+def corrected(parcels: Parcels, parcel_id: ArrayLike, xy: Float, time: Float) -> Parcels:
+    """Parcels just seen are where an earlier template says.
+
+    Raises
+    ------
+    ValueError
+        If one has not been seen or has ended.
+    """
+    rows = _rows_in(parcels, parcel_id, (State.ALIVE,), "corrected")
+    return replace(parcels, xy=_put(parcels.xy, rows, xy), time=_put(parcels.time, rows, time))
+
+
 def referred(parcels: Parcels, parcel_id: ArrayLike) -> Parcels:
     """Parcels take their last sighting as the one that later passes are compared with.
 

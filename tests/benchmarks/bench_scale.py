@@ -25,7 +25,7 @@ from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.parcels.fold import Stream, Wanted, fold_pass
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import PassRecord, Store
-from lagrangian_ice.settings import Settings
+from lagrangian_ice.settings import ParcelSettings, Settings
 
 DAY = 86400.0
 T0 = 1_604_188_800.0
@@ -208,7 +208,8 @@ def main() -> None:
     parser.add_argument("--no-products", action="store_true")
     given = parser.parse_args()
     given.folder.mkdir(parents=True)
-    settings = Settings()
+    # Pixels of a kilometre stand for those of 100 m.
+    settings = Settings(parcels=ParcelSettings(birth_margin=2))
     season = Season(int(np.ceil(np.sqrt(given.parcels))), given.passes)
     costs = run(given.folder, season, given.days, settings)
     third = max(1, len(costs) // 3)

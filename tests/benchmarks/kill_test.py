@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import random
 import signal
 import sqlite3
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
+import numpy as np
 import small_archive as small
 
 from lagrangian_ice.parcels.schema import DATABASE
@@ -50,14 +50,15 @@ def state(workspace: Path) -> dict[str, list[tuple[object, ...]]]:
     """All rows of all tables."""
     with sqlite3.connect(workspace / DATABASE) as db:
         names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")]
-        rows = {
-            name: db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in names
-        }  # noqa: S608, E501
+        rows = {}
+        for name in names:
+            query = f"SELECT * FROM {name} ORDER BY 1, 2"  # noqa: S608
+            rows[name] = db.execute(query).fetchall()
     db.close()
     return rows
 
 
-def killed_run(folder: Path, workers: int, longest: float, rng: random.Random) -> int:
+def killed_run(folder: Path, workers: int, longest: float, rng: np.random.Generator) -> int:
     """Kill a run until it comes to its end; how often."""
     kills = 0
     while True:
@@ -106,7 +107,7 @@ def main() -> None:
     child.join()
     spent = time.perf_counter() - begun
     say(f"undisturbed: exit {child.exitcode}, {spent:.1f} s, {len(state(whole)['passes'])} passes")
-    rng, kills, runs = random.Random(given.seed), 0, 0
+    rng, kills, runs = np.random.default_rng(given.seed), 0, 0
     while kills < given.kills:
         folder = small.seeded(given.folder / f"killed{runs}", archive)
         kills += killed_run(folder, given.workers, spent / 2, rng)

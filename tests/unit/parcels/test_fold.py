@@ -11,8 +11,8 @@ from lagrangian_ice.parcels.population import EndReason, State
 from lagrangian_ice.settings import ParcelSettings
 
 WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
-SETTINGS = ParcelSettings(reseed=False)
-RESEED = ParcelSettings(reseed=True)
+SETTINGS = ParcelSettings(birth_margin=0, reseed=False)
+RESEED = ParcelSettings(birth_margin=0, reseed=True)
 STREAMS = [stream()]
 
 
@@ -35,6 +35,16 @@ def test_pending_parcels_are_born_where_there_is_data_on_sea():
     assert (fold.observations.covariance == 0).all()
     assert np.isnan(fold.observations.mcc).all()
     assert (fold.observations.source_pass == -1).all()
+
+
+def test_nobody_is_born_where_half_a_template_is_missing():
+    settings = ParcelSettings(birth_margin=4, reseed=True)
+    see = See(0, WHOLE, holes=((21_500, 9_500, 22_500, 10_500),))
+    fold = Ice().fold(planted(see), 0, see, STREAMS, settings, 1000)
+    # Four pixels are 2 km: too much for the rim and for the node beside the hole.
+    inner = {(x, y) for x in (10, 20, 30, 40) for y in (10, 20)} - {(20, 10)}
+    assert {tuple(xy) for xy in (fold.observations.xy / 1e3).tolist()} == inner
+    assert (fold.parcels.state == State.PENDING).sum() == 24 - 7
 
 
 def test_parcels_follow_the_ice_and_errors_accumulate():
@@ -174,7 +184,7 @@ def test_a_fine_grid_does_not_merge_with_itself(spacing):
     assert len(fold.ends.parcel_id) == 0
 
 
-CHECKED = ParcelSettings(reseed=False, closure_days=2.0)
+CHECKED = ParcelSettings(birth_margin=0, reseed=False, closure_days=2.0)
 
 
 def days(ice, see, until, settings=CHECKED):
@@ -213,14 +223,26 @@ class Slipping(Ice):
 
 def test_templates_that_drift_are_told_by_their_closure():
     ice = Slipping(velocity=(0.0, 0.0))
-    seen = days(ice, See(0, WHOLE), 2)[2].observations
-    # Two steps of 150 m, and one from the birth.
+    fold = days(ice, See(0, WHOLE), 2)[2]
+    seen = fold.observations
+    # Two steps of 150 m, and one from the birth: the one holds.
     np.testing.assert_allclose(seen.closure, 150.0)
+    np.testing.assert_allclose(seen.xy, fold.parcels.reference_xy)
+    np.testing.assert_allclose((seen.xy - [150.0, 0.0]) % 1e4, 0.0, atol=1e-6)
+    np.testing.assert_array_equal(seen.xy, fold.parcels.xy)
     assert (seen.q_flag == 0).all()
-    ice.offset = (1500.0, 0.0)
+    ice.offset = (1100.0, 0.0)
+    assert (days(ice, See(0, WHOLE), 2)[2].observations.q_flag == 1).all()
+
+
+def test_beyond_the_limit_nothing_is_corrected_and_the_flag_is_the_worst():
+    ice = Slipping(velocity=(0.0, 0.0))
+    ice.offset = (2100.0, 0.0)
     seen = days(ice, See(0, WHOLE), 2)[2].observations
-    np.testing.assert_allclose(seen.closure[np.isfinite(seen.closure)], 1500.0)
-    assert (seen.q_flag[np.isfinite(seen.closure)] == 3).all()
+    checked = np.isfinite(seen.closure)
+    np.testing.assert_allclose(seen.closure[checked], 2100.0)
+    np.testing.assert_allclose((seen.xy[checked] - [4200.0, 0.0]) % 1e4, 0.0, atol=1e-6)
+    assert (seen.q_flag[checked] == 3).all()
 
 
 class Forgetful(Ice):
@@ -244,7 +266,7 @@ def test_a_reference_that_is_not_found_again_is_given_up():
 
 
 def test_without_closures_no_earlier_pass_is_matched():
-    settings = ParcelSettings(reseed=False, closure_days=0.0)
+    settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=0.0)
     for fold in days(Ice(velocity=(0.0, 0.0)), See(0, WHOLE), 4, settings)[1:]:
         assert len(fold.pairs) == 1
         assert (fold.observations.reference_pass == -1).all()
@@ -270,6 +292,6 @@ def test_a_vector_that_folds_the_mesh_is_no_sighting():
     vectors = fold.pairs[0].vectors
     assert vectors.status[fold.pairs[0].parcel_id == culprit].tolist() == [Status.OUTLIER]
     assert np.isnan(vectors.xy1[~vectors.tracked]).all()
-    free = ParcelSettings(reseed=False, max_fold_side=0.0)
+    free = ParcelSettings(birth_margin=0, reseed=False, max_fold_side=0.0)
     again = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, free, 1000)
     assert len(again.missed) == 0

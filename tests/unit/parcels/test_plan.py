@@ -34,7 +34,7 @@ def seeds():
 
 @pytest.mark.parametrize("done", [0, 1, 4])
 def test_where_ice_lies_still_the_plan_comes_true(done):
-    settings = ParcelSettings(reseed=False, closure_days=1.5)
+    settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=1.5)
     ice = Ice(velocity=(0.0, 0.0))
     parcels, expected = seeds(), []
     outlines = {}
@@ -65,7 +65,7 @@ def test_where_ice_lies_still_the_plan_comes_true(done):
 
 
 def test_a_pair_tells_time_apart_and_overlap():
-    settings = ParcelSettings(reseed=False)
+    settings = ParcelSettings(birth_margin=0, reseed=False)
     passes = [as_pass(See(0, WEST)), as_pass(See(1, WHOLE))]
     first, second = plan(seeds(), passes, {}, STREAMS, settings)
     assert first.pairs == ()
@@ -77,7 +77,7 @@ def test_a_pair_tells_time_apart_and_overlap():
 
 
 def test_empty_cells_are_planned_to_be_seeded():
-    settings = ParcelSettings()
+    settings = ParcelSettings(birth_margin=0)
     nothing = t.no_parcels()
     at_sea = (-5_000.0, 5_000.0, 25_000.0, 25_000.0)
     (one,) = plan(nothing, [as_pass(See(0, at_sea))], {}, [stream(day=-1.0)], settings)

@@ -21,7 +21,7 @@ from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import ParcelSettings
 
 WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
-SETTINGS = ParcelSettings()
+SETTINGS = ParcelSettings(birth_margin=0)
 FLOATS = {"x0": 1.5, "y0": -2.25, "x1": None, "mcc": 0.1, "rotation": 3.5, "time0": T0}
 
 SEEN = {"time": T0, "y": 0.0, "var_x": 0.0, "var_y": 0.0, "cov_xy": 0.0, "q_flag": 0}
@@ -157,7 +157,7 @@ FULL = """
     with Store(Path({folder!r}), writable=True) as store:
         resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
         try:
-            Ice().process(store, See(0.1, {whole!r}), ParcelSettings())
+            Ice().process(store, See(0.1, {whole!r}), ParcelSettings(birth_margin=0))
         except WorkspaceError as error:
             print(error)
             sys.exit(7)

@@ -23,7 +23,7 @@ from lagrangian_ice.settings import ParcelSettings
 
 WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
 WEST = (-1_000.0, -1_000.0, 24_000.0, 31_000.0)
-SETTINGS = ParcelSettings()
+SETTINGS = ParcelSettings(birth_margin=0)
 SEASON = [
     See(0.1, WEST),
     See(0.2, WHOLE, holes=((9_500.0, 9_500.0, 10_500.0, 10_500.0),)),

@@ -1,0 +1,91 @@
+"""Images that are kept come back bit for bit."""
+
+import numpy as np
+import pytest
+
+from lagrangian_ice.parcels.prepare import (
+    Recent,
+    Task,
+    drop_templates,
+    keep_template,
+    load,
+    prepare,
+)
+from lagrangian_ice.scenes.reader import open_scene
+from lagrangian_ice.settings import FeatureSettings, ImageSettings, Settings
+
+SETTINGS = Settings(images=ImageSettings(pixel=100.0))
+TAGS = {"time_coverage_start": "2021-01-01T03:00:00"}
+
+
+@pytest.fixture
+def task(write_scene, tmp_path):
+    pixels = np.random.default_rng(0).normal(-15, 3, (90, 120)).astype(np.float32)
+    pixels[:30, :50] = np.nan
+    path = write_scene(
+        "one_HH.tif", pixels, tags=TAGS, descriptions=["sigma0_HH"], nodata=float("nan")
+    )
+    folders = (tmp_path / "cache", tmp_path / "templates")
+    return Task((open_scene(path),), SETTINGS, *folders, 2**30)
+
+
+def assert_same(first, second):
+    for one, other in zip(first, second, strict=True):
+        for name in one.__dataclass_fields__:
+            value = getattr(one, name)
+            if isinstance(value, np.ndarray):
+                np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
+                assert value.dtype == getattr(other, name).dtype
+            else:
+                assert value == getattr(other, name), name
+
+
+def test_what_is_kept_is_what_was_made(task):
+    made = load(task)
+    assert np.isnan(made[0].data).any()
+    assert not made[1].valid.all()
+    (path,) = task.cache.glob("*.npz")
+    before = path.stat().st_ino
+    assert_same(made, load(task))
+    assert path.stat().st_ino == before
+
+
+def test_a_damaged_file_is_made_again(task):
+    made = load(task)
+    (path,) = task.cache.glob("*.npz")
+    path.write_bytes(path.read_bytes()[:-2000])
+    assert_same(made, load(task))
+
+
+def test_a_template_outlives_the_scene_and_the_cache(task):
+    key = prepare(task).key
+    known = Task(task.scenes, SETTINGS, task.cache, task.templates, task.limit, key)
+    made = load(known)
+    keep_template(known, made)
+    for path in (task.scenes[0].path, *task.cache.glob("*.npz")):
+        path.unlink()
+    assert_same(made, load(known))
+    assert_same(made, Recent().get(known))
+    drop_templates(task.templates, {key})
+    assert_same(made, load(known))
+    drop_templates(task.templates, set())
+    assert list(task.templates.iterdir()) == []
+
+
+def test_a_template_is_kept_where_the_cache_has_lost_it(task):
+    key = prepare(task).key
+    known = Task(task.scenes, SETTINGS, task.cache, task.templates, task.limit, key)
+    made = load(known)
+    for path in task.cache.glob("*.npz"):
+        path.unlink()
+    keep_template(known, made)
+    assert_same(made, load(known))
+
+
+def test_a_template_of_other_settings_is_not_used(task):
+    key = prepare(task).key
+    known = Task(task.scenes, SETTINGS, task.cache, task.templates, task.limit, key)
+    keep_template(known, load(known))
+    changed = Settings(images=ImageSettings(pixel=200.0), features=FeatureSettings(tile=128))
+    other = Task(task.scenes, changed, task.cache, task.templates, task.limit, key)
+    assert load(other)[0].grid.pixel == 200.0
