@@ -365,7 +365,8 @@ def plan_pairs(
             goal = to_seconds(until)
         elif days is not None:
             goal = _days_on(store, clock, days)
-        settings = validate(json.loads(store.settings or "{}"), str(store.path)).parcels
+        whole = validate(json.loads(store.settings or "{}"), str(store.path))
+        settings, margin = whole.parcels, whole.parcels.birth_margin * whole.images.pixel
         scenes = {scene.id: scene for scene in store.scenes()}
         found = queue_of(store, list(scenes.values()))
         waiting = [one for one in found.waiting if to_seconds(one.start) < goal]
@@ -375,7 +376,7 @@ def plan_pairs(
             area = shapely.union_all([scene.footprint for scene in frames])
             done[row["pass_index"]] = Outline(row["pass_id"], row["start"], row["time"], area)
         parcels = store.living(_horizon(settings))
-        return list(plan(parcels, waiting, done, store.streams(), settings))
+        return list(plan(parcels, waiting, done, store.streams(), settings, margin))
 
 
 def _horizon(settings: ParcelSettings) -> float:

@@ -7,7 +7,7 @@ and every parcel that a pass covers is found.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -78,6 +78,7 @@ def plan(
     done: Mapping[int, Outline],
     streams: list[Stream],
     settings: ParcelSettings,
+    margin: float = 0.0,
 ) -> Iterator[PlannedPass]:
     """Play the rule through.
 
@@ -93,6 +94,8 @@ def plan(
         All seedings.
     settings : ParcelSettings
         Intervals.
+    margin : float
+        From the edge of a pass, inside of which nobody is born, metres.
 
     Yields
     ------
@@ -103,15 +106,21 @@ def plan(
     for index, one in enumerate(waiting, start=max(outlines, default=-1) + 1):
         start, stop = to_seconds(one.start), to_seconds(one.stop)
         outlines[index] = Outline(one.id, start, 0.5 * (start + stop), one.footprint)
-        parcels, born = _births(parcels, index, outlines[index], streams, settings)
+        parcels, born = _births(parcels, index, outlines[index], streams, settings, margin)
         parcels, pairs = _pairs(parcels, index, outlines, settings)
         names = tuple(scene.id for scene in one.scenes)
         yield PlannedPass(one.id, outlines[index].start, names, born, tuple(pairs))
 
 
 def _births(
-    parcels: Parcels, index: int, here: Outline, streams: list[Stream], settings: ParcelSettings
+    parcels: Parcels,
+    index: int,
+    here: Outline,
+    streams: list[Stream],
+    settings: ParcelSettings,
+    margin: float,
 ) -> tuple[Parcels, int]:
+    here = replace(here, footprint=here.footprint.buffer(-margin)) if margin else here
     parcels, _ = lost_until(parcels, here.start, settings, streams)
     parcels = transitions.taken(parcels, transitions.living(parcels))
     begun = [one for one in streams if one.date <= here.start]

