@@ -69,6 +69,8 @@ def match_cells(
     target: Features,
     windows: Windows,
     looking: NDArray[np.bool_] | None = None,
+    *,
+    between: bool = True,
 ) -> Matches:
     """Mutual best matches between the cells of two images.
 
@@ -80,13 +82,14 @@ def match_cells(
         Of all blocks of the source; see :func:`block_centres`.
     looking : (h, w) bool, optional
         Source cells to match; all that are valid by default.
+    between : bool
+        Fit the ends between cells; else they are centres of cells.
 
     Returns
     -------
     Matches
         Of each source cell its most similar target cell inside the window, where it is in
-        turn the most similar source cell that looked at that target cell. End positions are
-        fitted between cells.
+        turn the most similar source cell that looked at that target cell.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def match_cells(
     for bests in thread_map(lambda block: search.look(block[0], block[1], windows), blocks):
         if bests is not None:
             search.record(bests)
-    return search.mutual()
+    return search.mutual(between)
 
 
 def block_centres(features: Features, block: int) -> Float:
@@ -230,7 +233,7 @@ class _Search:
         self.target_value[bests.target[better]] = bests.target_value[better]
         self.target_source[bests.target[better]] = bests.target_choice[better]
 
-    def mutual(self) -> Matches:
+    def mutual(self, between: bool) -> Matches:
         """Return the matches of which each end chose the other."""
         index0 = torch.nonzero(self.best_value > -2.0)[:, 0]
         index1 = self.best_target[index0]
@@ -239,10 +242,10 @@ class _Search:
         width0, width1 = self.source.valid.shape[1], self.target.valid.shape[1]
         cells0 = torch.stack([index0 // width0, index0 % width0], dim=1).numpy()
         cells1 = torch.stack([index1 // width1, index1 % width1], dim=1).numpy()
-        offset = self._subcell(index0, cells1)
+        ends = cells1 + self._subcell(index0, cells1) if between else cells1
         return Matches(
             self.source.grid.xy(cell_to_rowcol(cells0)),
-            self.target.grid.xy(cell_to_rowcol(cells1 + offset)),
+            self.target.grid.xy(cell_to_rowcol(ends)),
             self.best_value[index0].numpy(),
         )
 

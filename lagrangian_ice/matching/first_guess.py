@@ -21,8 +21,8 @@ from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.settings import FirstGuessSettings
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
-GLOBAL_SIDE = 2
-"""Of each 2 x 2 cells the strongest is matched in the whole window: a quarter is enough."""
+GLOBAL_SIDE = 3
+"""Of each 3 x 3 cells the strongest is matched in the whole window: a ninth is enough."""
 GLOBAL_BLOCK, GUIDED_BLOCK = 32, 8
 """Cells per side of the source blocks whose similarities are one matrix product."""
 GUIDED_RADII = (12.0, 8.0)
@@ -71,13 +71,15 @@ def first_guess(
     reach = settings.max_speed * abs(seconds) + cell
     still = np.zeros_like(block_centres(source, GLOBAL_BLOCK))
     strongest = strongest_cells(source, GLOBAL_SIDE)
-    found = match_cells(source, target, Windows(GLOBAL_BLOCK, still, reach), strongest)
+    windows = Windows(GLOBAL_BLOCK, still, reach)
+    found = match_cells(source, target, windows, strongest, between=False)
     field = _agreeing(found, cell, settings)
     centres = block_centres(source, GUIDED_BLOCK)
     for radius in GUIDED_RADII:
         expected = field.predict(centres.reshape(-1, 2), settings.fit_neighbours)
         guided = expected.displacement.reshape(centres.shape)
-        found = match_cells(source, target, Windows(GUIDED_BLOCK, guided, radius * cell))
+        windows = Windows(GUIDED_BLOCK, guided, radius * cell)
+        found = match_cells(source, target, windows, between=radius == GUIDED_RADII[-1])
         field = _agreeing(found, cell, settings)
     majority = field.predict(xy, settings.fit_neighbours)
     own = own_displacement(source, target, xy, majority.displacement, OWN_RADIUS)

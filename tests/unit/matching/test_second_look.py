@@ -1,0 +1,64 @@
+"""Places that the network's matches did not lead to their ice."""
+
+import numpy as np
+from moving_texture import moved_pair
+
+from lagrangian_ice.grid import Grid
+from lagrangian_ice.matching.sampling import Band
+from lagrangian_ice.matching.second_look import Tracked, look_again
+
+PIXEL = 100.0
+
+
+def images(pair):
+    size = pair.source.shape
+    grid = Grid(0.0, 0.0, PIXEL, size)
+    return (grid, Band.of(pair.source)), (grid, Band.of(pair.target))
+
+
+def tracked_at(grid, start, end):
+    xy = grid.xy(np.asarray(start, dtype=float))
+    return Tracked(xy, grid.xy(np.asarray(end, dtype=float)) - xy)
+
+
+def test_a_turned_and_moved_plate_is_found_from_a_far_guess():
+    pair = moved_pair([40.0, -55.0], degrees=33.0, noise=0.7, seed=1, size=640, smooth=4.0)
+    source, target = images(pair)
+    inside = ((pair.truth > 70) & (pair.truth < 570)).all(axis=1)
+    inside &= ((pair.start > 150) & (pair.start < 490)).all(axis=1)
+    wanted = source[0].xy(pair.start[inside])
+    guess = tracked_at(source[0], pair.start[:3], pair.start[:3] + np.array([10.0, 0.0]))
+    field = look_again(source, target, wanted, guess)
+    found = field.predict(wanted, 12)
+    error = wanted + found.displacement - target[0].xy(pair.truth[inside])
+    assert np.median(np.hypot(*error.T)) < 3 * PIXEL
+    assert abs(np.median(found.rotation) - 33) < 3
+
+
+def test_unrelated_images_agree_on_nothing():
+    first, second = (moved_pair([0, 0], seed=s, size=480, smooth=4.0) for s in (2, 3))
+    source, target = images(first)
+    target = (target[0], Band.of(second.source))
+    at = source[0].xy(first.start)
+    guess = tracked_at(source[0], first.start[:1], first.start[:1])
+    assert not np.isfinite(look_again(source, target, at, guess).predict(at, 12).error).any()
+
+
+def test_without_a_tracked_vector_nothing_is_known():
+    pair = moved_pair([3.0, 1.0], size=320)
+    source, target = images(pair)
+    none = Tracked(np.empty((0, 2)), np.empty((0, 2)))
+    assert len(look_again(source, target, source[0].xy(pair.start), none)) == 0
+
+
+def test_missing_data_is_not_ice():
+    pair = moved_pair([8.0, -12.0], noise=0.3, seed=4, size=480, smooth=4.0)
+    pair.source[:, :90] = np.nan
+    pair.target[300:, 200:260] = np.nan
+    source, target = images(pair)
+    wanted = source[0].xy(pair.start)
+    guess = tracked_at(source[0], pair.start[:2], pair.truth[:2])
+    field = look_again(source, target, wanted, guess)
+    found = field.predict(wanted, 12)
+    error = np.hypot(*(wanted + found.displacement - target[0].xy(pair.truth)).T)
+    assert np.median(error) < 2 * PIXEL
