@@ -101,7 +101,8 @@ class MccSettings(Stage):
         (-6.0, -3.0, 0.0, 3.0, 6.0),
         min_length=1,
         max_length=121,
-        description="degrees added to the rotation of the first guess",
+        description="degrees added to the rotation of the first guess; the second look goes as "
+        "far, and to 48 at least: 180 among them finds floes that turned by any angle",
     )
     min_valid: float = Field(
         0.6, gt=0, le=1, description="least share of template pixels with data at both ends"

@@ -14,8 +14,18 @@ STRAIN_TOLERANCE = 0.1
 """Difference of displacement allowed per distance: strain plus rotation of neighbouring ice."""
 FARTHEST_TOLERANCE = 2.0
 """Times the tolerance that distance may add: far matches are no witnesses of everything."""
-ROTATIONS = (0.0, *(sign * angle for angle in range(12, 85, 12) for sign in (1.0, -1.0)))
-"""Degrees; half a step between them is what ``STRAIN_TOLERANCE`` spans."""
+ROTATION_STEP = 12
+"""Degrees; half of it is what ``STRAIN_TOLERANCE`` spans."""
+
+
+def rotations_to(farthest: float) -> tuple[float, ...]:
+    """Rotations to try, degrees, the smallest first."""
+    steps = range(ROTATION_STEP, int(min(farthest, 180.0)) + 1, ROTATION_STEP)
+    return (0.0, *(sign * float(angle) for angle in steps for sign in (1, -1)))
+
+
+ROTATIONS = rotations_to(84.0)
+"""Degrees up to which descriptors are matched at all."""
 
 
 def nearest(points: Float, xy: Float, count: int) -> tuple[Float, NDArray[np.intp]]:
@@ -118,12 +128,17 @@ def turn_effect(offset: Float, rotation: Float) -> Float:
 
 
 def in_consensus(
-    xy: Float, displacement: Float, neighbours: int, share: float, tolerance: float
+    xy: Float,
+    displacement: Float,
+    neighbours: int,
+    share: float,
+    tolerance: float,
+    rotations: tuple[float, ...] = ROTATIONS,
 ) -> Float:
     """Rotation at which enough neighbours move alike, asked again among the survivors.
 
-    A vector passes if its neighbours agree under any of ``ROTATIONS``: on a floe that turned by
-    45 degrees two matches a few cells apart move differently by as many cells.
+    A vector passes if its neighbours agree under any of the rotations (degrees): on a floe that
+    turned by 45 degrees two matches a few cells apart move differently by as many cells.
 
     Returns
     -------
@@ -133,12 +148,19 @@ def in_consensus(
     found = np.zeros(len(xy))
     for _ in range(2):
         kept = np.flatnonzero(np.isfinite(found))
-        found[kept] = _agreed_rotation(xy[kept], displacement[kept], neighbours, share, tolerance)
+        found[kept] = _agreed_rotation(
+            xy[kept], displacement[kept], neighbours, share, tolerance, rotations
+        )
     return found
 
 
 def _agreed_rotation(
-    xy: Float, displacement: Float, neighbours: int, share: float, tolerance: float
+    xy: Float,
+    displacement: Float,
+    neighbours: int,
+    share: float,
+    tolerance: float,
+    rotations: tuple[float, ...],
 ) -> Float:
     found = np.full(len(xy), np.nan)
     count = min(neighbours + 1, len(xy))
@@ -146,7 +168,7 @@ def _agreed_rotation(
         return found
     distance, index = nearest(xy, xy, count)
     # Most ice hardly turns: the greater angles are asked only of what is still open.
-    for angle in ROTATIONS:
+    for angle in rotations:
         rest = np.flatnonzero(np.isnan(found))
         around = _Neighbours(xy[index[rest]], displacement[index[rest]], distance[rest])
         turned = np.full(len(rest), angle)

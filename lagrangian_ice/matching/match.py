@@ -13,7 +13,7 @@ from lagrangian_ice.matching.consensus import agreeing_share
 from lagrangian_ice.matching.first_guess import FirstGuess, first_guess
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.refine import FILTER_PLACES, Bands, Refined, refine
-from lagrangian_ice.matching.second_look import Tracked, look_again
+from lagrangian_ice.matching.second_look import FARTHEST_ROTATION, Tracked, look_again
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
 from lagrangian_ice.superlim.features import STRIDE, Features
@@ -278,6 +278,7 @@ def _second_look(
         (pair.target.grid, pair.bands.target),
         xy[failed],
         Tracked(xy[tracked], (look.end - xy)[tracked]),
+        max(FARTHEST_ROTATION, *(abs(angle) for angle in settings.rotations)),
     )
     wider = settings.model_copy(
         update={

@@ -24,8 +24,9 @@ CHUNK = 32
 LARGEST_RADIUS = 48
 FILTER_PLACES = 128
 FILTER_LEAST_CORRELATION = 0.3
-VARIANCE_SCALE = 1.0
-"""Stated over formal variance, the noise's colour included; measured on known motion."""
+VARIANCE_SCALE = 0.92
+"""Stated over formal variance, the noise's colour included: the value for which 68 % of the errors
+lie within one sigma over easy, medium and hard known motion of real and simulated textures."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float, Grid
-from lagrangian_ice.matching.consensus import in_consensus, nearest
+from lagrangian_ice.matching.consensus import in_consensus, nearest, rotations_to
 from lagrangian_ice.matching.correlation import correlate
 from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.matching.sampling import Band
@@ -24,7 +24,9 @@ COARSE = 4
 """Pixels averaged along each axis: what is left of speckle is little."""
 HALF_WIDTH, RADIUS = 12, 40
 """Of the coarse templates and their search, coarse pixels."""
-ROTATIONS = np.radians(np.arange(-48.0, 48.1, 6.0))
+ROTATION_STEP = 6.0
+FARTHEST_ROTATION = 48.0
+"""Degrees, unless more is asked for."""
 SPACING = 32
 """Pixels between the places that are looked at, 3 x 3 of them around each parcel."""
 MOST_PLACES = 768
@@ -33,6 +35,8 @@ EXPECTED_FROM = 10
 """Tracked vectors whose median is where the search begins."""
 NEIGHBOURS, SHARE, TOLERANCE = 12, 0.35, 8.0
 """Of the consensus: vectors asked, share that must agree, pixels they may differ."""
+CONSENSUS_TO = 84.0
+"""Degrees; more than is searched, because tracked vectors may have turned further."""
 LEAST_PRESENT = 0.5
 
 
@@ -51,7 +55,11 @@ class Tracked:
 
 
 def look_again(
-    source: tuple[Grid, Band], target: tuple[Grid, Band], xy: Float, tracked: Tracked
+    source: tuple[Grid, Band],
+    target: tuple[Grid, Band],
+    xy: Float,
+    tracked: Tracked,
+    farthest: float = FARTHEST_ROTATION,
 ) -> MotionField:
     """Motion field around parcels that were not tracked.
 
@@ -63,6 +71,8 @@ def look_again(
         Parcels that failed, metres.
     tracked : Tracked
         Vectors of the others.
+    farthest : float
+        Rotations are tried up to this to either side, degrees; 180 tries all.
 
     Returns
     -------
@@ -72,12 +82,13 @@ def look_again(
     pixel = source[0].pixel
     places = _places(source[0], xy) if len(tracked.xy) else np.empty((0, 2))
     if len(places):
-        found, moved = _coarse_matches(source, target, places, tracked)
+        found, moved = _coarse_matches(source, target, places, tracked, farthest)
     else:
         found = moved = np.empty((0, 2))
     together = np.concatenate([tracked.xy, found])
     displacement = np.concatenate([tracked.displacement, moved])
-    rotation = in_consensus(together, displacement, NEIGHBOURS, SHARE, TOLERANCE * pixel)
+    turns = rotations_to(max(farthest, CONSENSUS_TO))
+    rotation = in_consensus(together, displacement, NEIGHBOURS, SHARE, TOLERANCE * pixel, turns)
     kept = np.isfinite(rotation)
     return MotionField(together[kept], displacement[kept], rotation[kept], TOLERANCE * pixel)
 
@@ -94,7 +105,11 @@ def _places(grid: Grid, xy: Float) -> Float:
 
 
 def _coarse_matches(
-    source: tuple[Grid, Band], target: tuple[Grid, Band], places: Float, tracked: Tracked
+    source: tuple[Grid, Band],
+    target: tuple[Grid, Band],
+    places: Float,
+    tracked: Tracked,
+    farthest: float,
 ) -> tuple[Float, Float]:
     """Positions (M, 2) and displacements (M, 2), metres, of the coarse correlation's peaks."""
     _, index = nearest(tracked.xy, places, min(EXPECTED_FROM, len(tracked.xy)))
@@ -102,7 +117,8 @@ def _coarse_matches(
     start = _to_coarse(source[0].rowcol(places))
     guess = _to_coarse(target[0].rowcol(expected))
     bands = [_averaged(band) for _, band in (source, target)]
-    angles = torch.from_numpy(ROTATIONS)
+    steps = int(min(farthest, 180.0) // ROTATION_STEP)
+    angles = torch.deg2rad(ROTATION_STEP * torch.arange(-steps, steps + 1, dtype=torch.float64))
 
     def look(part: NDArray[np.intp]) -> tuple[Float, NDArray[np.bool_]]:
         peak = correlate(

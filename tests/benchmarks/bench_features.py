@@ -100,7 +100,7 @@ def main() -> None:
     published = SuperLIM(PUBLISHED).eval()
     folded = best(lambda: extract_features(image, published, FeatureSettings()))
     plain = best(lambda: plain_torch(published, image))
-    print(f"{torch.get_num_threads()} threads, {side} x {side} px, wall / processor seconds")  # noqa: T201
+    print(f"{torch.get_num_threads()} threads, {side} x {side} px, wall / processor seconds")
     speed = matrix_speed()
     for name, spent, topology in (
         ("shipped topology", ours, network.topology),
@@ -108,11 +108,11 @@ def main() -> None:
         ("published topology, plain torch", plain, PUBLISHED),
     ):
         share = operations(topology) * side**2 / spent[0] / speed
-        print(  # noqa: T201
+        print(
             f"{name}: {spent[0]:.2f} / {spent[1]:.2f}, {plain[0] / spent[0]:.1f} times quicker, "
             f"{share:.2f} of the matrix product's speed"
         )
-    print(f"peak memory {peak:.0f} MiB, {before:.0f} of them before")  # noqa: T201
+    print(f"peak memory {peak:.0f} MiB, {before:.0f} of them before")
 
 
 if __name__ == "__main__":

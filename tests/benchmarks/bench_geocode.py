@@ -150,14 +150,14 @@ def main() -> None:
     distance = errors(path)
     results = {name: run(name, path) for name in ("ours", "GDAL EPSG:3413")}
     for name, result in results.items():
-        print(  # noqa: T201
+        print(
             f"{name:<15} {result['seconds']:6.2f} s ({result['cpu']:.2f} s of processor), "
             f"{result['peak_gb']:.2f} GB, {result['pixels'] * 1e-6:.1f} million map pixels"
         )
     for name, d in distance.items():
-        print(f"{name:<15} position mean {d['mean']:.4f} m, max {d['max']:.4f} m")  # noqa: T201
+        print(f"{name:<15} position mean {d['mean']:.4f} m, max {d['max']:.4f} m")
     ratio = results["GDAL EPSG:3413"]["seconds"] / results["ours"]["seconds"]
-    print(f"GDAL takes {ratio:.1f} times as long")  # noqa: T201
+    print(f"GDAL takes {ratio:.1f} times as long")
 
 
 def worker(name: str, path: Path, out: str) -> None:
@@ -165,7 +165,7 @@ def worker(name: str, path: Path, out: str) -> None:
     kind, _, crs = name.removeprefix("--").partition(" ")
     result = ours(path, Path(out)) if kind == "ours" else gdal(path, crs)
     result["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps(result))  # noqa: T201
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -75,8 +75,8 @@ def main() -> None:
 
     for name, position in (("refine", found.position), ("matchTemplate loop", loop)):
         error = np.hypot(*(position - truth).T)
-        print(f"{name}: median error {np.median(error):.3f} px")  # noqa: T201
-    print(  # noqa: T201
+        print(f"{name}: median error {np.median(error):.3f} px")
+    print(
         f"{torch.get_num_threads()} threads, {count} points, {side} x {side} px: "
         f"prepare {prepared - begin:.2f} s, refine {ours - prepared:.2f} s, "
         f"loop {theirs - ours:.2f} s, ratio {(ours - begin) / (theirs - ours):.2f}"

@@ -177,7 +177,7 @@ def tell(folder: Path, store: Store, costs: list[Costs], day: int, each: int, al
     size = sum(path.stat().st_size for path in folder.glob(f"{DATABASE}*")) / 2**30
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     typical = float(np.median([one.total for one in recent]))
-    print(  # noqa: T201
+    print(
         f"day {day + 1:3d}: {alive} parcels, a pass {typical:.2f} s (cpu "
         f"{np.median([one.cpu for one in recent]):.2f}), slowest fold "
         f"{max(one.fold for one in recent):.2f} s, slowest transaction "
@@ -194,8 +194,8 @@ def products(folder: Path, settings: Settings) -> None:
     with Store(folder) as store:
         begun = time.perf_counter()
         for path in workflow.write_all(store, folder / "products", settings):
-            print(f"{path.name}: {path.stat().st_size / 2**30:.2f} GB")  # noqa: T201
-        print(f"all products of the season {time.perf_counter() - begun:.0f} s")  # noqa: T201
+            print(f"{path.name}: {path.stat().st_size / 2**30:.2f} GB")
+        print(f"all products of the season {time.perf_counter() - begun:.0f} s")
 
 
 def main() -> None:
@@ -214,7 +214,7 @@ def main() -> None:
     costs = run(given.folder, season, given.days, settings)
     third = max(1, len(costs) // 3)
     first, last = (np.median([one.cpu for one in part]) for part in (costs[:third], costs[-third:]))
-    print(f"cost of a pass, last third of the season over the first: {last / first:.2f}")  # noqa: T201
+    print(f"cost of a pass, last third of the season over the first: {last / first:.2f}")
     if not given.no_products:
         products(given.folder, settings)
 

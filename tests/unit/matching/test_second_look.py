@@ -62,3 +62,17 @@ def test_missing_data_is_not_ice():
     found = field.predict(wanted, 12)
     error = np.hypot(*(wanted + found.displacement - target[0].xy(pair.truth)).T)
     assert np.median(error) < 2 * PIXEL
+
+
+def test_any_rotation_is_found_when_it_is_asked_for():
+    pair = moved_pair([10.0, 5.0], degrees=140.0, noise=0.5, seed=5, size=640, smooth=4.0)
+    source, target = images(pair)
+    near = (np.abs(pair.start - 320) < 120).all(axis=1)
+    wanted = source[0].xy(pair.start[near])
+    guess = tracked_at(source[0], pair.start[:1], pair.start[:1])
+    assert not np.isfinite(
+        look_again(source, target, wanted, guess).predict(wanted, 12).error
+    ).any()
+    found = look_again(source, target, wanted, guess, 180.0).predict(wanted, 12)
+    error = np.hypot(*(wanted + found.displacement - target[0].xy(pair.truth[near])).T)
+    assert np.median(error) < 4 * PIXEL
