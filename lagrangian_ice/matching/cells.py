@@ -11,10 +11,8 @@ from torch import Tensor
 
 from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.subcell import AROUND, peak_offset
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
-
-SUBCELL_TEMPERATURE = 0.05
-"""Softmax temperature of the sub-cell position; the one that the network is trained with."""
 
 
 @dataclass(frozen=True)
@@ -250,22 +248,20 @@ class _Search:
         )
 
     def _subcell(self, index0: Tensor, cells1: NDArray[np.int64]) -> Float:
-        """Offset (M, 2) in cells of the softmax's centroid over the 3 x 3 cells around."""
+        """Offset (M, 2) in cells of the similarity's peak among the 3 x 3 cells around."""
         height, width = self.target.valid.shape
         size = self.source_descriptors.shape[-1]
         left = self.source_descriptors.reshape(-1, size)[index0]
         right = self.target_descriptors.reshape(-1, size)
-        steps = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
         similarity = np.full((len(cells1), 9), -np.inf)
-        for k, (i, j) in enumerate(steps):
+        for k, (i, j) in enumerate(AROUND):
             rows, cols = cells1[:, 0] + i, cells1[:, 1] + j
             inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
             inside[inside] = self.target.valid[rows[inside], cols[inside]]
             index = torch.from_numpy(rows[inside] * width + cols[inside])
             dots = (left[torch.from_numpy(inside)] * right[index]).sum(dim=1)
             similarity[inside, k] = dots.numpy()
-        weight = np.exp((similarity - similarity[:, [4]]) / SUBCELL_TEMPERATURE)
-        return np.asarray(weight @ np.array(steps, dtype=np.float64) / weight.sum(1, keepdims=True))
+        return peak_offset(similarity)
 
 
 def _grid_points(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.int64]:

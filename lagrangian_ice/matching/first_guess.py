@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.cells import (
-    SUBCELL_TEMPERATURE,
     Matches,
     Windows,
     block_centres,
@@ -18,6 +17,7 @@ from lagrangian_ice.matching.cells import (
 )
 from lagrangian_ice.matching.consensus import best_rotation, in_consensus
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
+from lagrangian_ice.matching.subcell import AROUND, peak_offset
 from lagrangian_ice.settings import FirstGuessSettings
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
@@ -140,7 +140,7 @@ def own_displacement(
         rows = middle[:, :1, None] + steps[None, :, None]
         cols = middle[:, 1:, None] + steps[None, None, :]
         similarity = _similarity(wanted[index], target, *np.broadcast_arrays(rows, cols))
-        best = _softmax_peak(similarity) - radius + middle
+        best = _peak(similarity) - radius + middle
         found[index] = target.grid.xy(cell_to_rowcol(best)) - xy[index]
     return found
 
@@ -161,23 +161,17 @@ def _similarity(
     return np.where(inside, values, -np.inf).astype(np.float64)
 
 
-def _softmax_peak(similarity: Float) -> Float:
+def _peak(similarity: Float) -> Float:
     """Row, col (N, 2) of the highest similarity, fitted over the 3 x 3 values around it."""
     count, side, _ = similarity.shape
     flat = similarity.reshape(count, -1)
     best = flat.argmax(axis=1)
     row, col = best // side, best % side
     padded = np.pad(similarity, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    steps = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
     at = np.arange(count)[:, None]
-    around = padded[at, row[:, None] + 1 + steps[:, 0], col[:, None] + 1 + steps[:, 1]]
-    highest = flat[np.arange(count), best][:, None]
-    known = np.isfinite(highest)
-    weight = np.exp((around - np.where(known, highest, 0)) / SUBCELL_TEMPERATURE)
-    peak = np.stack([row, col], axis=1) + weight @ steps / np.where(
-        known, weight.sum(1, keepdims=True), 1
-    )
-    return np.asarray(np.where(known, peak, np.nan))
+    around = padded[at, row[:, None] + 1 + AROUND[:, 0], col[:, None] + 1 + AROUND[:, 1]]
+    known = np.isfinite(flat[np.arange(count), best])[:, None]
+    return np.where(known, np.stack([row, col], axis=1) + peak_offset(around), np.nan)
 
 
 def _agreeing(matches: Matches, cell: float, settings: FirstGuessSettings) -> MotionField:
