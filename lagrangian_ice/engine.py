@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import sys
@@ -25,6 +26,7 @@ from concurrent.futures import (
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from lagrangian_ice.errors import LagrangianIceError, WorkspaceError
@@ -380,11 +382,21 @@ class Stopwatch:
 
     def report(self) -> dict[str, object]:
         """Seconds of each stage, their total and the process's peak memory in MiB."""
-        # Linux counts ru_maxrss in KiB, macOS in bytes.
-        unit = 1024.0**2 if sys.platform == "darwin" else 1024.0
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         return {
             "seconds": dict(self.seconds),
             "total_seconds": sum(self.seconds.values()),
-            "peak_memory_mib": peak,
+            "peak_memory_mib": peak_memory_mib(),
         }
+
+
+def peak_memory_mib() -> float:
+    """Most memory that this process has held, MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # ru_maxrss would begin with what the parent held when it forked.
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"))
+        if found:
+            return int(found[1]) / 1024.0
+    # Linux counts ru_maxrss in KiB, macOS in bytes.
+    unit = 1024.0**2 if sys.platform == "darwin" else 1024.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike
 
-from lagrangian_ice.engine import Stopwatch
+from lagrangian_ice.engine import Stopwatch, thread_count
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geocode import geocode_pass
@@ -21,7 +22,7 @@ from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.points import grid_points
 from lagrangian_ice.scenes.reader import open_scene
 from lagrangian_ice.scenes.scene import Scene
-from lagrangian_ice.settings import Settings
+from lagrangian_ice.settings import ImageSettings, Settings
 from lagrangian_ice.superlim.extract import extract_features
 from lagrangian_ice.superlim.weights_store import load_network
 
@@ -79,9 +80,7 @@ def track_pair(
     pixel = settings.images.pixel
     pixel = working_pixel(scenes, pixel) if own_pixel else pixel
     with watch.stage("geocode"):
-        images = [
-            select_bands(geocode_pass([scene], pixel, settings.images), bands) for scene in scenes
-        ]
+        images = _geocoded(scenes, pixel, settings.images, bands)
     with watch.stage("weights"):
         network = load_network(settings.features.weights)
     with watch.stage("features"):
@@ -96,6 +95,18 @@ def track_pair(
             settings.first_guess,
             settings.mcc if refine else None,
         )
+
+
+def _geocoded(
+    scenes: Sequence[Scene], pixel: float, settings: ImageSettings, bands: Sequence[str]
+) -> list[GeoImage]:
+    """Images of both scenes, side by side: parts of the work have one thread only."""
+
+    def image(scene: Scene) -> GeoImage:
+        return select_bands(geocode_pass([scene], pixel, settings), bands)
+
+    with ThreadPoolExecutor(min(2, thread_count())) as pool:
+        return list(pool.map(image, scenes))
 
 
 def as_scene(scene: SceneLike, time: datetime | None = None) -> Scene:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lagrangian_ice import __version__
-from lagrangian_ice.engine import Stopwatch, Workers
+from lagrangian_ice.engine import Stopwatch, Workers, peak_memory_mib
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.files import write_text
 from lagrangian_ice.parcels.fold import Ends, Fold
@@ -151,9 +149,7 @@ class Report:
             seconds.update(one.seconds)
         self.ended = dict(sorted(ended.items()))
         self.seconds = dict(watch.seconds) | dict(seconds)
-        # Linux counts in KiB, macOS in bytes.
-        unit = 1024.0**2 if sys.platform == "darwin" else 1024.0
-        self.peak_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        self.peak_memory_mib = peak_memory_mib()
 
     def page(self) -> str:
         """Say it on a page."""

@@ -10,7 +10,6 @@ reached.
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from lagrangian_ice.engine import limit_threads, thread_count
+from lagrangian_ice.engine import limit_threads, peak_memory_mib, thread_count
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.settings import FeatureSettings
@@ -94,9 +93,9 @@ def main() -> None:
     limit_threads(thread_count())
     network = load_network(sys.argv[2] if len(sys.argv) > 2 else "default")
     image = make_image(side)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_memory_mib()
     ours = best(lambda: extract_features(image, network, FeatureSettings()))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory_mib()
     published = SuperLIM(PUBLISHED).eval()
     folded = best(lambda: extract_features(image, published, FeatureSettings()))
     plain = best(lambda: plain_torch(published, image))

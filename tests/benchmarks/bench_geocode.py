@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -162,9 +161,11 @@ def main() -> None:
 
 def worker(name: str, path: Path, out: str) -> None:
     """Do one run and print its figures."""
+    from lagrangian_ice.engine import peak_memory_mib
+
     kind, _, crs = name.removeprefix("--").partition(" ")
     result = ours(path, Path(out)) if kind == "ours" else gdal(path, crs)
-    result["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    result["peak_gb"] = peak_memory_mib() / 1024
     print(json.dumps(result))
 
 

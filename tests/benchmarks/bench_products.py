@@ -11,7 +11,6 @@ time, x and y once with netCDF4.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -181,10 +180,12 @@ def main() -> None:
 
 
 def run(name: str, path: Path, folder: Path, parcels: int, days: int) -> None:
+    from lagrangian_ice.engine import peak_memory_mib
+
     begin = time.perf_counter()
     found = write(path, parcels, days) if name == "write" else STEPS[name](path, folder)
     wall = time.perf_counter() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory_mib()
     print(f"{name:18s} {wall:8.1f} {time.process_time():8.1f} {peak:8.0f}  {found}", flush=True)
 
 

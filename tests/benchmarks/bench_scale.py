@@ -11,7 +11,6 @@ begins a run, the size of the state and the peak memory; at the end the figures 
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lagrangian_ice.engine import peak_memory_mib
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import TIME_STRIDE, GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
@@ -175,7 +175,7 @@ def tell(folder: Path, store: Store, costs: list[Costs], day: int, each: int, al
     store.living()
     loaded = time.perf_counter() - begun
     size = sum(path.stat().st_size for path in folder.glob(f"{DATABASE}*")) / 2**30
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_memory_mib() / 1024
     typical = float(np.median([one.total for one in recent]))
     print(
         f"day {day + 1:3d}: {alive} parcels, a pass {typical:.2f} s (cpu "
