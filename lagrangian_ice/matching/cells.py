@@ -14,6 +14,8 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.subcell import AROUND, peak_offset
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
+SUBCELL_CHUNK = 2048
+
 
 @dataclass(frozen=True)
 class Matches:
@@ -249,6 +251,16 @@ class _Search:
 
     def _subcell(self, index0: Tensor, cells1: NDArray[np.int64]) -> Float:
         """Offset (M, 2) in cells of the similarity's peak among the 3 x 3 cells around."""
+        parts = [
+            slice(first, first + SUBCELL_CHUNK) for first in range(0, len(cells1), SUBCELL_CHUNK)
+        ]
+        offsets = thread_map(
+            lambda part: peak_offset(self._around(index0[part], cells1[part])), parts
+        )
+        return np.concatenate([np.empty((0, 2)), *offsets])
+
+    def _around(self, index0: Tensor, cells1: NDArray[np.int64]) -> Float:
+        """Similarity (M, 9) to the cells around the best one; -inf where there is none."""
         height, width = self.target.valid.shape
         size = self.source_descriptors.shape[-1]
         left = self.source_descriptors.reshape(-1, size)[index0]
@@ -261,7 +273,7 @@ class _Search:
             index = torch.from_numpy(rows[inside] * width + cols[inside])
             dots = (left[torch.from_numpy(inside)] * right[index]).sum(dim=1)
             similarity[inside, k] = dots.numpy()
-        return peak_offset(similarity)
+        return similarity
 
 
 def _grid_points(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.int64]:
