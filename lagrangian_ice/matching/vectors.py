@@ -40,7 +40,8 @@ class Vectors:
     covariance : (N, 2, 2) float64
         Tracking error of ``xy1`` relative to ``xy0``, m2; geolocation not included.
     first_guess : (N, 2) float64
-        End predicted by the network's matches, metres; NaN where there is none.
+        End predicted before the refinement, by the network's matches or for the second look by
+        coarse correlation, metres; NaN where there is none.
     first_guess_error : (N,) float64
         Its stated standard error, metres.
     mcc : (N,) float64
