@@ -67,8 +67,7 @@ def agreeing_share(
     count = min(neighbours + 1, len(neighbour_xy))
     if len(xy) == 0 or count == 0:
         return np.zeros(len(xy))
-    distance, index = nearest(neighbour_xy, xy, count)
-    around = _Neighbours(neighbour_xy[index], neighbour_displacement[index], distance)
+    around = _Neighbours.of(neighbour_xy, neighbour_displacement, xy, count)
     return _share(xy, displacement, around, tolerance, rotation)
 
 
@@ -88,8 +87,7 @@ def best_rotation(
     rotation, best = np.zeros(len(xy)), np.zeros(len(xy))
     if len(xy) == 0 or count == 0:
         return rotation, best
-    distance, index = nearest(neighbour_xy, xy, count)
-    around = _Neighbours(neighbour_xy[index], neighbour_displacement[index], distance)
+    around = _Neighbours.of(neighbour_xy, neighbour_displacement, xy, count)
     for angle in ROTATIONS:
         share = _share(xy, displacement, around, tolerance, np.full(len(xy), angle))
         better = share > best
@@ -104,6 +102,16 @@ class _Neighbours:
     xy: Float
     displacement: Float
     distance: Float
+
+    @classmethod
+    def of(cls, points: Float, displacement: Float, xy: Float, count: int) -> _Neighbours:
+        """Return the ``count`` points nearest to each position (N, 2)."""
+        distance, index = nearest(points, xy, count)
+        return cls(points[index], displacement[index], distance)
+
+    def take(self, index: NDArray[np.intp]) -> _Neighbours:
+        """Take those of some of the positions."""
+        return _Neighbours(self.xy[index], self.displacement[index], self.distance[index])
 
 
 def _share(
@@ -166,12 +174,12 @@ def _agreed_rotation(
     count = min(neighbours + 1, len(xy))
     if count == 0:
         return found
-    distance, index = nearest(xy, xy, count)
+    everyone = _Neighbours.of(xy, displacement, xy, count)
     # Most ice hardly turns: the greater angles are asked only of what is still open.
     for angle in rotations:
         rest = np.flatnonzero(np.isnan(found))
-        around = _Neighbours(xy[index[rest]], displacement[index[rest]], distance[rest])
         turned = np.full(len(rest), angle)
-        agreeing = _share(xy[rest], displacement[rest], around, tolerance, turned) >= share
+        agreed = _share(xy[rest], displacement[rest], everyone.take(rest), tolerance, turned)
+        agreeing = agreed >= share
         found[rest[agreeing]] = angle
     return found
