@@ -13,6 +13,7 @@ from pyproj import CRS
 
 from lagrangian_ice import __version__
 from lagrangian_ice.errors import ProductError, SceneError
+from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import MAP_CRS, Float, lonlat_to_xy
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import Settings
@@ -121,15 +122,12 @@ def write_vectors_csv(path: Path, vectors: Vectors) -> None:
     ProductError
         If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with in_place(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             writer.writerows(_row(vectors, i) for i in range(len(vectors)))
-        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
 
 
