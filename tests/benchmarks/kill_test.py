@@ -31,7 +31,7 @@ DAYS = 7
 
 def advance(workspace: Path, workers: int) -> None:
     """Advance in this process, with the motion told."""
-    resolve_name("lagrangian_ice.workflow").match_images = small.known_motion
+    resolve_name("lagrangian_ice.workflow.run").match_images = small.known_motion
     code = small.command(workspace, "advance", "--until", "2021-01-08", "--workers", workers)
     sys.exit(code)
 

@@ -141,7 +141,7 @@ def _run_to_death(place: str, count: int, before: bool, workspace: Path, *words:
         return result
 
     setattr(home, name, doomed)
-    resolve_name("lagrangian_ice.workflow").match_images = known_motion
+    resolve_name("lagrangian_ice.workflow.run").match_images = known_motion
     command(workspace, *words)
 
 

@@ -1,0 +1,180 @@
+"""What users ask of the passes that wait: to be processed, processed anew, or listed."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.parcels.plan import Outline, PlannedPass, plan
+from lagrangian_ice.parcels.queue import repetitions
+from lagrangian_ice.parcels.schema import locked
+from lagrangian_ice.parcels.store import Store
+from lagrangian_ice.settings import Settings, validate
+from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
+from lagrangian_ice.workflow.run import Options, Outcome, Run, horizon
+from lagrangian_ice.workspace import queue_of
+
+
+def advance(
+    workspace: Path,
+    *,
+    days: float | None = None,
+    until: datetime | None = None,
+    settings: Settings | None = None,
+    options: Options | None = None,
+) -> Outcome:
+    """Process all passes of the next days, then rewrite the products.
+
+    Parameters
+    ----------
+    workspace : Path
+        A seeded one.
+    days : float, optional
+        From the clock on.
+    until : datetime, optional
+        Instead of days.
+    settings : Settings, optional
+        Those of the last call where left out; the working pixel stays as it was seeded.
+    options : Options, optional
+        How it is done; the records do not depend on it.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    WorkspaceError
+        If the workspace is missing, not seeded, held by another process or not writable.
+    ValueError
+        If not exactly one of ``days`` and ``until`` is given, or it does not lie ahead.
+    """
+    if (days is None) == (until is None):
+        raise ValueError("give either days or until")
+    with locked(workspace), Store(workspace, writable=True) as store:
+        clock = _clock(store, workspace)
+        goal = to_seconds(until) if until is not None else _days_on(store, clock, days)
+        if goal < clock:
+            raise ValueError(f"until {iso(goal)} is before the clock, {iso(clock)}")
+        chosen = _advance_settings(store, settings)
+        run = Run(workspace, store, chosen, options or Options())
+        return run.advance(goal)
+
+
+def rebuild(
+    workspace: Path,
+    start: datetime,
+    *,
+    settings: Settings | None = None,
+    options: Options | None = None,
+    replace: bool = False,
+) -> Outcome:
+    """Take the state back to a date and advance again, with the scenes that have come since.
+
+    Parcels seeded before keep their ids; those that passes after the date had seeded in
+    empty cells are seeded anew. Killed half-way, the same call goes on. Other parameters and
+    errors as for :func:`advance`.
+
+    Parameters
+    ----------
+    workspace : Path
+        A seeded one.
+    start : datetime
+        Passes that start at or after it are processed again.
+    replace : bool
+        Where a scene has been catalogued again under another id, take the latest.
+
+    Raises
+    ------
+    ValueError
+        If the date is after the clock.
+    """
+    with locked(workspace), Store(workspace, writable=True) as store:
+        clock = _clock(store, workspace)
+        goal = max(clock, store.goal or clock)
+        moment = max(to_seconds(start), min(one.date for one in store.streams()))
+        if moment > clock:
+            raise ValueError(f"rebuild from {iso(moment)} is after the clock, {iso(clock)}")
+        chosen = _advance_settings(store, settings)
+        run = Run(workspace, store, chosen, options or Options())
+        store.take_back(moment)
+        if replace:
+            store.replace_scenes(_successors(store))
+        return run.advance(goal)
+
+
+def _successors(store: Store) -> dict[str, str]:
+    """For each scene that no pass holds and that came again, its latest repetition."""
+    added, taken, replaced = store.order_added(), store.pass_scenes(), store.replaced()
+    current = [scene for scene in store.scenes() if scene.id not in replaced]
+    again = repetitions(current, added)
+    latest: dict[str, str] = {}
+    for name in sorted(again, key=lambda one: added[one]):
+        latest[again[name].id] = name
+    found = {first: last for first, last in latest.items() if first not in taken}
+    middle = {name: found.get(again[name].id, name) for name in again}
+    return found | {name: last for name, last in middle.items() if name != last}
+
+
+def plan_pairs(
+    workspace: Path, *, days: float | None = None, until: datetime | None = None
+) -> list[PlannedPass]:
+    """List the passes that wait and the pairs that ``advance`` would match, nothing done.
+
+    Parameters
+    ----------
+    workspace : Path
+        A seeded one.
+    days, until : float, datetime, optional
+        As for :func:`advance`; without both, all that wait.
+
+    Raises
+    ------
+    WorkspaceError
+        If the workspace is missing or not seeded.
+    """
+    with Store(workspace) as store:
+        clock = _clock(store, workspace)
+        goal = np.inf
+        if until is not None:
+            goal = to_seconds(until)
+        elif days is not None:
+            goal = _days_on(store, clock, days)
+        whole = validate(json.loads(store.settings or "{}"), str(store.path))
+        settings, margin = whole.parcels, whole.parcels.birth_margin * whole.images.pixel
+        scenes = {scene.id: scene for scene in store.scenes()}
+        found = queue_of(store, list(scenes.values()))
+        waiting = [one for one in found.waiting if to_seconds(one.start) < goal]
+        done: dict[int, Outline] = {}
+        for row in store.passes().to_dict("records"):
+            frames = [scenes[name] for name in row["scene_ids"].split(",") if name]
+            area = shapely.union_all([scene.footprint for scene in frames])
+            done[row["pass_index"]] = Outline(row["pass_id"], row["start"], row["time"], area)
+        parcels = store.living(horizon(settings))
+        return list(plan(parcels, waiting, done, store.streams(), settings, margin))
+
+
+def _clock(store: Store, workspace: Path) -> float:
+    clock = store.clock
+    if clock is None:
+        raise WorkspaceError(f"{workspace}: is not seeded; begin with `lagrangian-ice seed`")
+    return clock
+
+
+def _days_on(store: Store, clock: float, days: float | None) -> float:
+    if days is None or not 0 < days <= 3660:
+        raise ValueError(f"days {days} is not allowed; use more than 0, at most 3660")
+    return max(clock, store.goal or clock) + days * SECONDS_PER_DAY
+
+
+def _advance_settings(store: Store, given: Settings | None) -> Settings:
+    kept = validate(json.loads(store.settings or "{}"), str(store.path))
+    if given is None:
+        return kept
+    images = given.images.model_copy(update={"pixel": kept.images.pixel})
+    return given.model_copy(update={"images": images})

@@ -1,0 +1,315 @@
+"""One call of advance: pass by pass, each in a transaction of its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lagrangian_ice.engine import Stopwatch, Tasks, Workers, in_order, tasks
+from lagrangian_ice.errors import SceneError
+from lagrangian_ice.matching.match import match_images
+from lagrangian_ice.matching.vectors import Vectors
+from lagrangian_ice.parcels.fold import DAY, Fold, Wanted, fold_pass, lost_until
+from lagrangian_ice.parcels.prepare import (
+    CACHE_BYTES,
+    Prepared,
+    Recent,
+    Task,
+    clean,
+    drop_templates,
+    keep_template,
+    prepare,
+)
+from lagrangian_ice.parcels.schema import DATABASE
+from lagrangian_ice.parcels.store import PassRecord, Store
+from lagrangian_ice.parcels.transitions import living, no_parcels
+from lagrangian_ice.report import PassReport, Report, write_report
+from lagrangian_ice.scenes.passes import Pass
+from lagrangian_ice.scenes.scene import Scene
+from lagrangian_ice.settings import ParcelSettings, Settings
+from lagrangian_ice.times import iso, to_seconds
+from lagrangian_ice.workflow.pairs import Matched, PairTask, match_pair, nothing_seen
+from lagrangian_ice.workflow.products import write_all
+from lagrangian_ice.workspace import queue_of
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[Sequence[Pass]], Iterable[Pass]]
+CACHE, TEMPLATES, PRODUCTS, REPORTS = "cache", "templates", "products", "reports"
+"""Folders in a workspace."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did to the workspace.
+
+    Attributes
+    ----------
+    passes : int
+        Processed now.
+    until : str
+        The clock, ISO 8601.
+    failed : dict of str to str
+        Scenes that could not be read now, by id or path, and why.
+    late : tuple of str
+        Ids of scenes that came after their time and wait for a rebuild.
+    products : tuple of Path
+        Files written.
+    report : Path, optional
+        The run in numbers, JSON; the same as text beside it.
+    repeated : tuple of str
+        Ids of scenes that are other processings of scenes that are there.
+    """
+
+    passes: int
+    until: str
+    failed: dict[str, str]
+    late: tuple[str, ...] = ()
+    products: tuple[Path, ...] = ()
+    report: Path | None = None
+    repeated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Options:
+    """How passes are processed; none of it changes a record.
+
+    Attributes
+    ----------
+    workers : Workers
+        Where passes are geocoded, features computed and pairs matched.
+    progress : callable
+        Wraps the list of passes for a progress bar.
+    cache_bytes : int
+        What geocoded passes may take on disk, beside those that living parcels need.
+    products : bool
+        Whether the products are rewritten at the end.
+    """
+
+    workers: Workers = field(default_factory=Workers)
+    progress: Progress = iter
+    cache_bytes: int = CACHE_BYTES
+    products: bool = True
+
+
+class Run:
+    """One call of advance: pass by pass, each in a transaction of its own."""
+
+    def __init__(self, workspace: Path, store: Store, settings: Settings, options: Options) -> None:
+        self.workspace = workspace
+        self.store = store
+        self.settings = settings
+        self.options = options
+        self.recent = Recent()
+        self.watch = Stopwatch()
+        self.streams = store.streams()
+        self.scenes: dict[str, Scene] = {}
+        self.tasks: dict[int, Task] = {}
+        self.names: dict[int, str] = {}
+        self.report = Report(iso(store.clock or 0.0), options.workers)
+        self.parcels = no_parcels()
+
+    def advance(self, goal: float) -> Outcome:
+        """Process, end who is lost by then, write the products, and only then move the clock.
+
+        A call that is killed anywhere can so be repeated as it was.
+        """
+        for folder in (self.workspace, self._cache, self._templates, *self._outputs):
+            clean(folder)
+        with self.watch.stage("load"):
+            self.parcels = self.store.living(horizon(self.settings.parcels))
+            waiting, late, repeated = self._look()
+            self._look_after_templates()
+        todo = [one for one in waiting if to_seconds(one.start) < goal]
+        self._process(todo)
+        self.parcels, ends = lost_until(self.parcels, goal, self.settings.parcels, self.streams)
+        self.store.add_lost(ends)
+        self.report.lost(ends)
+        products: list[Path] = []
+        if self.options.products:
+            with self.watch.stage("products"):
+                products = write_all(self.store, self.workspace / PRODUCTS, self.settings)
+        self.store.set_clock(goal)
+        self._look_after_templates()
+        log.info("processed until %s: %d passes", iso(goal), len(todo))
+        path = self._report(goal, late, products)
+        failed = self.report.failed
+        return Outcome(
+            len(todo), iso(goal), failed, tuple(late), tuple(products), path, tuple(repeated)
+        )
+
+    @property
+    def _cache(self) -> Path:
+        return self.workspace / CACHE
+
+    @property
+    def _templates(self) -> Path:
+        return self.workspace / TEMPLATES
+
+    @property
+    def _outputs(self) -> tuple[Path, Path]:
+        return self.workspace / PRODUCTS, self.workspace / REPORTS
+
+    def _look(self) -> tuple[list[Pass], list[str], list[str]]:
+        self.scenes = {scene.id: scene for scene in self.store.scenes()}
+        found = queue_of(self.store, list(self.scenes.values()))
+        for row in self.store.passes().to_dict("records"):
+            names = row["scene_ids"].split(",")
+            frames = tuple(self.scenes[name] for name in names if name)
+            self._remember(row["pass_index"], row["pass_id"], frames, row["image_key"])
+        return (
+            found.waiting,
+            [scene.id for scene in found.late],
+            [scene.id for scene in found.repeated],
+        )
+
+    def _remember(self, index: int, name: str, scenes: tuple[Scene, ...], key: str) -> None:
+        self.names[index] = name
+        self.tasks[index] = self._task(_in_time(scenes), key)
+
+    def _task(self, scenes: tuple[Scene, ...], key: str = "") -> Task:
+        folders = (self._cache, self._templates)
+        return Task(scenes, self.settings, *folders, self.options.cache_bytes, key)
+
+    def _look_after_templates(self) -> None:
+        """Keep the images that living parcels need; the others may go."""
+        seen = living(self.parcels) & (self.parcels.pass_index >= 0)
+        both = (self.parcels.pass_index[seen], self.parcels.reference_pass[seen])
+        needed = {self.tasks[index].key for index in np.unique(np.concatenate(both)).tolist()}
+        drop_templates(self._templates, needed)
+
+    def _process(self, todo: Sequence[Pass]) -> None:
+        waiting = [self._task(one.scenes) for one in todo]
+        with tasks(self.options.workers) as pool:
+            # One worker computes a pass when it is needed; more run ahead of the fold.
+            ahead = 0 if pool.slots == 1 else 2 * pool.slots
+            ready = in_order(pool, prepare, waiting, ahead)
+            for one in self.options.progress(todo):
+                with self.watch.stage("wait for images"):
+                    prepared = next(ready)
+                self._fold(one, prepared, pool)
+
+    def _fold(self, one: Pass, prepared: Prepared, pool: Tasks) -> None:
+        index = self.store.next_pass_index()
+        self.report.failed |= prepared.failed
+        for name, reason in prepared.failed.items():
+            log.warning("scene %s of pass %s left out: %s", name, one.id, reason)
+        if not prepared.scenes:
+            record = _record(one, index, prepared, (), np.nan)
+            reason = next(iter(prepared.failed.values()))
+            self.store.add_failed_pass(record, reason)
+            self.report.passes.append(PassReport(one.id, iso(to_seconds(one.start)), reason))
+            return
+        self._remember(index, one.id, prepared.scenes, prepared.key)
+        told = PassReport(one.id, iso(to_seconds(one.start)))
+        told.seconds["image"] = prepared.seconds
+        watch = Stopwatch()
+        with watch.stage("load image"):
+            image, features = self.recent.get(self.tasks[index])
+        with watch.stage("fold"):
+            fold = fold_pass(
+                self.parcels,
+                image,
+                index,
+                to_seconds(one.start),
+                lambda wanted: self._match(index, wanted, pool, told),
+                self.streams,
+                self.settings.parcels,
+                self.settings.first_guess.max_speed,
+                self.store.next_parcel_id(),
+            )
+        with watch.stage("write"):
+            record = _record(
+                one, index, prepared, image.polarisations, float(image.node_time.mean())
+            )
+            keep_template(self.tasks[index], (image, features))
+            settings = self.settings.as_json()
+            self.store.add_fold(record, fold, settings, features.weights_sha256)
+        self.parcels = fold.parcels
+        self._look_after_templates()
+        self._tell(told, fold, watch)
+
+    def _match(
+        self, target: int, wanted: Sequence[Wanted], pool: Tasks, told: PassReport
+    ) -> list[Vectors]:
+        """Track points from earlier passes; one that cannot be read any more shows nothing."""
+        begun = time.perf_counter()
+        jobs = [pool.submit(match_pair, self._pair(one, target), urgent=True) for one in wanted]
+        found = []
+        for one, job in zip(wanted, jobs, strict=True):
+            try:
+                matched = job.result()
+            except SceneError as error:
+                name = self.names[one.source_pass]
+                log.warning("source pass %s cannot be used: %s", name, error)
+                self.report.failed_pairs[f"{name} {self.names[target]}"] = str(error)
+                matched = Matched(nothing_seen(one.xy), 0.0)
+            told.seconds["match"] = told.seconds.get("match", 0.0) + matched.seconds
+            found.append(matched.vectors)
+        told.waited += time.perf_counter() - begun
+        return found
+
+    def _pair(self, one: Wanted, target: int) -> PairTask:
+        guess = self.settings.first_guess.model_copy(update={"max_speed": one.max_speed})
+        settings = self.settings.model_copy(update={"first_guess": guess})
+        source, second = self.tasks[one.source_pass], self.tasks[target]
+        return PairTask(source, second, one.xy, settings, match_images)
+
+    def _tell(self, told: PassReport, fold: Fold, watch: Stopwatch) -> None:
+        """Put a pass into the report and the log."""
+        # What the fold waited for is the matching's.
+        watch.seconds["fold"] -= told.waited
+        told.seconds |= watch.seconds
+        told.count(fold)
+        self.report.passes.append(told)
+        self.report.add_pairs(told.id, fold, self.names)
+        log.info("pass %s: %s", told.id, told.line())
+
+    def _report(self, goal: float, late: list[str], products: list[Path]) -> Path:
+        self.report.finish(iso(goal), late, products, self.parcels, self.watch)
+        self.report.disk = {
+            "state": _size(self.workspace.glob(f"{DATABASE}*")),
+            CACHE: _size(self._cache.glob("*.npz")),
+            TEMPLATES: _size(self._templates.glob("*.npz")),
+        }
+        return write_report(self.report, self.workspace / REPORTS)
+
+
+def _size(paths: Iterable[Path]) -> int:
+    """Bytes of files."""
+    return sum(path.stat().st_size for path in paths)
+
+
+def horizon(settings: ParcelSettings) -> float:
+    """How long before the last pass the reference of a parcel can be, seconds."""
+    if settings.closure_days == 0:
+        return 0.0
+    return 2 * (settings.closure_days + settings.max_gap_days) * DAY
+
+
+def _record(
+    one: Pass, index: int, prepared: Prepared, polarisations: Sequence[str], time: float
+) -> PassRecord:
+    first = one.scenes[0]
+    return PassRecord(
+        pass_index=index,
+        pass_id=one.id,
+        time=time,
+        start=to_seconds(one.start),
+        stop=to_seconds(one.stop),
+        platform=first.platform,
+        orbit=first.orbit,
+        polarisations=",".join(polarisations or first.polarisations),
+        scene_ids=tuple(scene.id for scene in prepared.scenes),
+        failed=prepared.failed,
+        image_key=prepared.key,
+    )
+
+
+def _in_time(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
+    return tuple(sorted(scenes, key=lambda scene: (scene.start, scene.id)))

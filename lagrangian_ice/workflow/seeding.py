@@ -1,0 +1,152 @@
+"""Parcels are planned on the grid, to be born when their passes come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.images.land import is_land
+from lagrangian_ice.pair import working_pixel
+from lagrangian_ice.parcels.fold import Stream
+from lagrangian_ice.parcels.schema import DATABASE, locked
+from lagrangian_ice.parcels.store import Store
+from lagrangian_ice.parcels.transitions import nodes_within
+from lagrangian_ice.scenes.metadata_cache import MetadataCache
+from lagrangian_ice.scenes.passes import group_passes
+from lagrangian_ice.scenes.scene import Scene
+from lagrangian_ice.settings import Settings
+from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
+from lagrangian_ice.workflow.catalogue import scenes_under
+
+
+def seed(
+    workspace: Path,
+    date: datetime,
+    *,
+    scenes: Sequence[Path] = (),
+    settings: Settings | None = None,
+    new_stream: bool = False,
+) -> tuple[int, dict[Path, str]]:
+    """Put parcels on the grid nodes that the passes of a date's window see on sea.
+
+    Each is born in the first of these passes that has data at its node, when ``advance``
+    comes to that pass.
+
+    Parameters
+    ----------
+    workspace : Path
+        Made if it is missing and scenes are given.
+    date : datetime
+        UTC; the window is ``parcels.window_days`` long.
+    scenes : sequence of Path
+        Catalogued first.
+    settings : Settings, optional
+        Kept for ``advance``. The working pixel is fixed here: ``images.pixel``, or the
+        scenes' own where that is coarser.
+    new_stream : bool
+        Begin another stream beside those that are there.
+
+    Returns
+    -------
+    parcels : int
+        How many wait to be born.
+    unreadable : dict of Path to str
+        Scenes among the given paths that could not be opened.
+
+    Raises
+    ------
+    WorkspaceError
+        If there is a seed already and no new stream is asked for, the date is before the
+        clock, or no scene of the window sees the sea. Nothing is changed then.
+    """
+    settings = settings or Settings()
+    found, unreadable = scenes_under(scenes, MetadataCache(workspace))
+    exists = (workspace / DATABASE).exists()
+    if not exists:
+        # Looked at before anything is made on disk.
+        _planned_seed(found, date, settings, workspace, unreadable)
+    with (
+        locked(workspace, create=bool(found)),
+        Store(workspace, writable=True, create=bool(found)) as store,
+    ):
+        _check_new_stream(store, workspace, date, new_stream)
+        known = {scene.id: scene for scene in [*found, *store.scenes()]}
+        plan = _planned_seed(list(known.values()), date, settings, workspace, unreadable)
+        number = len(store.streams())
+        start = to_seconds(date)
+        window = settings.parcels.window_days * SECONDS_PER_DAY
+        stream = Stream(number, start, start + window, settings.parcels.spacing)
+        store.seed(stream, plan.row, plan.col, plan.settings.as_json(), found, unreadable)
+    return len(plan.row), unreadable
+
+
+@dataclass(frozen=True)
+class _SeedPlan:
+    row: NDArray[np.int32]
+    col: NDArray[np.int32]
+    settings: Settings
+
+
+def _planned_seed(
+    scenes: Sequence[Scene],
+    date: datetime,
+    settings: Settings,
+    workspace: Path,
+    unreadable: dict[Path, str],
+) -> _SeedPlan:
+    end = date + timedelta(days=settings.parcels.window_days)
+    passes = [one for one in group_passes(scenes) if date <= one.start < end]
+    if not passes:
+        raise WorkspaceError(_no_scenes(workspace, scenes, date, end, unreadable))
+    spacing = settings.parcels.spacing
+    area = shapely.union_all([one.footprint for one in passes])
+    row, col = nodes_within(area.bounds, spacing)
+    nodes = np.stack([col, row], axis=-1).astype(np.float64) * spacing
+    chosen = shapely.contains_xy(area, nodes[:, 0], nodes[:, 1])
+    chosen[chosen] = ~is_land(nodes[chosen])
+    if not chosen.any():
+        raise WorkspaceError(
+            f"{workspace}: the scenes of {date:%Y-%m-%d} to {end:%Y-%m-%d} hold no sea at any "
+            f"node of the {spacing:g} m grid"
+        )
+    frames = [scene for one in passes for scene in one.scenes]
+    pixel = working_pixel(frames, settings.images.pixel)
+    images = settings.images.model_copy(update={"pixel": pixel})
+    return _SeedPlan(row[chosen], col[chosen], settings.model_copy(update={"images": images}))
+
+
+def _no_scenes(
+    workspace: Path,
+    scenes: Sequence[Scene],
+    date: datetime,
+    end: datetime,
+    unreadable: dict[Path, str],
+) -> str:
+    text = f"{workspace}: no scene starts from {date:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+    if scenes:
+        first, last = (pick(scene.start for scene in scenes) for pick in (min, max))
+        return f"{text}; the {len(scenes)} known are of {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    if unreadable:
+        return f"{text}; {len(unreadable)} could not be read: {next(iter(unreadable.values()))}"
+    return f"{text}; none is catalogued, add some with --scenes or `scenes add`"
+
+
+def _check_new_stream(store: Store, workspace: Path, date: datetime, wanted: bool) -> None:
+    streams, clock = store.streams(), store.clock
+    if streams and not wanted:
+        raise WorkspaceError(
+            f"{workspace}: is seeded already, from {iso(streams[0].date)}; "
+            "--stream begins another stream beside it"
+        )
+    if clock is not None and to_seconds(date) < clock:
+        raise WorkspaceError(
+            f"{workspace}: processed until {iso(clock)}; a stream cannot begin earlier, "
+            f"at {date:%Y-%m-%d %H:%M}"
+        )
