@@ -156,7 +156,7 @@ class Fold:
 
 
 def lost_until(
-    parcels: Parcels, now: float, settings: ParcelSettings, streams: list[Stream]
+    parcels: Parcels, now: float, settings: ParcelSettings, streams: Sequence[Stream]
 ) -> tuple[Parcels, Ends]:
     """End the parcels that have waited too long by ``now``.
 
@@ -174,50 +174,67 @@ def lost_until(
     return parcels, _ends(parcels.parcel_id[over], EndReason.LOST, times[over])
 
 
-def fold_pass(
-    parcels: Parcels,
-    image: GeoImage,
-    pass_index: int,
-    start: float,
-    match: Match,
-    streams: list[Stream],
-    settings: ParcelSettings,
-    max_speed: float,
-    next_id: int,
-) -> Fold:
+@dataclass(frozen=True)
+class View:
+    """The pass being folded, and the rules.
+
+    Attributes
+    ----------
+    image : GeoImage
+        What it shows.
+    pass_index : int
+        Its index.
+    start : float
+        When it begins, seconds since 1970: the clock of all rules.
+    streams : sequence of Stream
+        All seedings.
+    settings : ParcelSettings
+        Intervals and distances.
+    max_speed : float
+        Fastest ice, m s-1.
+    """
+
+    image: GeoImage
+    pass_index: int
+    start: float
+    streams: Sequence[Stream]
+    settings: ParcelSettings
+    max_speed: float
+
+    @property
+    def finest(self) -> float:
+        """Spacing of the finest stream, metres: streams of several spacings are one mesh."""
+        return min((one.spacing for one in self.streams), default=self.settings.spacing)
+
+    @property
+    def begun(self) -> list[Stream]:
+        """Streams that have begun."""
+        return [one for one in self.streams if one.date <= self.start]
+
+
+def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     """Fold one pass into the population.
 
     Parameters
     ----------
     parcels : Parcels
         All that live.
-    image : GeoImage
-        The pass.
-    pass_index : int
-        Its index.
-    start : float
-        Start of the pass, seconds since 1970: the clock of all rules.
+    view : View
+        The pass, and the rules.
     match : Match
         Tracks points from an earlier pass.
-    streams : list of Stream
-        All seedings.
-    settings : ParcelSettings
-        Intervals and distances.
-    max_speed : float
-        Fastest ice, m s-1.
     next_id : int
         First id for new parcels.
     """
-    parcels, lost = lost_until(parcels, start, settings, streams)
-    parcels, births = _births(parcels, image, pass_index, start, streams, settings)
-    view = _View(image, pass_index, start, max_speed, settings)
+    parcels, lost = lost_until(parcels, view.start, view.settings, view.streams)
+    parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
-    pairs = [_unfolded(pair, streams, settings) for pair in _matched(parcels, view, wanted, match)]
+    pairs = [_unfolded(pair, view) for pair in _matched(parcels, view, wanted, match)]
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
     parcels, sightings, checks = _closures(parcels, sightings, view, match)
     sightings = _together(births, sightings)
-    parcels, merged = _merged(parcels, sightings, settings, streams)
-    seeded = _seeded(parcels, image, pass_index, start, streams, settings, next_id)
+    parcels, merged = _merged(parcels, sightings, view)
+    seeded = _seeded(parcels, view, next_id)
     everyone = transitions.joined(parcels, seeded)
     return Fold(
         parcels=transitions.taken(everyone, transitions.living(everyone)),
@@ -229,17 +246,6 @@ def fold_pass(
     )
 
 
-@dataclass(frozen=True)
-class _View:
-    """The pass being folded, and the rules."""
-
-    image: GeoImage
-    pass_index: int
-    start: float
-    max_speed: float
-    settings: ParcelSettings
-
-
 def shown(image: GeoImage, xy: Float) -> Bool:
     """Whether the pass has data on sea at map positions (N, 2)."""
     inside, row, col = _pixels(image, xy)
@@ -247,12 +253,12 @@ def shown(image: GeoImage, xy: Float) -> Bool:
     return inside
 
 
-def _template_shown(image: GeoImage, xy: Float, settings: ParcelSettings) -> Bool:
+def _template_shown(view: View, xy: Float) -> Bool:
     """Whether the pass shows so much around positions (N, 2) that they can be found again."""
-    reach = settings.birth_margin * image.grid.pixel
-    whole = shown(image, xy)
+    reach = view.settings.birth_margin * view.image.grid.pixel
+    whole = shown(view.image, xy)
     for step in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
-        whole[whole] = shown(image, xy[whole] + reach * np.array(step))
+        whole[whole] = shown(view.image, xy[whole] + reach * np.array(step))
     return whole
 
 
@@ -271,23 +277,16 @@ def _pixels(image: GeoImage, xy: Float) -> tuple[Bool, NDArray[np.int64], NDArra
     return inside, row, col
 
 
-def _births(
-    parcels: Parcels,
-    image: GeoImage,
-    pass_index: int,
-    start: float,
-    streams: list[Stream],
-    settings: ParcelSettings,
-) -> tuple[Parcels, Observations]:
-    open_streams = [one.stream for one in streams if one.date <= start < one.window_end]
+def _births(parcels: Parcels, view: View) -> tuple[Parcels, Observations]:
+    open_streams = [one.stream for one in view.begun if view.start < one.window_end]
     waiting = (parcels.state == State.PENDING) & np.isin(parcels.stream, open_streams)
-    waiting[waiting] = _template_shown(image, parcels.xy[waiting], settings)
-    ids = parcels.parcel_id[waiting]
-    parcels = transitions.born(parcels, ids, image.time_at(parcels.xy[waiting]), pass_index)
+    waiting[waiting] = _template_shown(view, parcels.xy[waiting])
+    ids, times = parcels.parcel_id[waiting], view.image.time_at(parcels.xy[waiting])
+    parcels = transitions.born(parcels, ids, times, view.pass_index)
     return parcels, _birth_rows(transitions.taken(parcels, waiting))
 
 
-def _looked_for(parcels: Parcels, view: _View) -> Bool:
+def _looked_for(parcels: Parcels, view: View) -> Bool:
     """Which parcels are due and in reach of the pass."""
     age_limits = (view.settings.min_interval_hours * HOUR, view.settings.max_gap_days * DAY)
     wanted = transitions.due(parcels, view.start, *age_limits)
@@ -298,7 +297,7 @@ def _looked_for(parcels: Parcels, view: _View) -> Bool:
     return wanted
 
 
-def _matched(parcels: Parcels, view: _View, wanted: Bool, match: Match) -> list[Pair]:
+def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[Pair]:
     """Match parcels from the passes they were last seen in."""
     requests, asked = [], []
     for source in np.unique(parcels.pass_index[wanted]).tolist():
@@ -328,13 +327,11 @@ def _within(image: GeoImage, xy: Float, margin: Float) -> Bool:
     return np.asarray(across & (y >= ymin - margin) & (y <= ymax + margin))
 
 
-def _unfolded(pair: Pair, streams: list[Stream], settings: ParcelSettings) -> Pair:
+def _unfolded(pair: Pair, view: View) -> Pair:
     """Pair without the vectors that fold the mesh of its parcels."""
     vectors = pair.vectors
     tracked = np.flatnonzero(vectors.tracked)
-    # Streams of several spacings are one mesh, as fine as the finest.
-    spacing = min((one.spacing for one in streams), default=settings.spacing)
-    longest = settings.max_fold_side * spacing
+    longest = view.settings.max_fold_side * view.finest
     guilty = tracked[folding(vectors.xy0[tracked], vectors.xy1[tracked], longest)]
     return replace(pair, vectors=_refused(vectors, guilty)) if len(guilty) else pair
 
@@ -350,7 +347,7 @@ def _refused(vectors: Vectors, rows: NDArray[np.int64]) -> Vectors:
 
 
 def _sightings(
-    parcels: Parcels, pairs: list[Pair], view: _View
+    parcels: Parcels, pairs: list[Pair], view: View
 ) -> tuple[Parcels, Observations, Ids, Ends]:
     """Apply the vectors: who is seen where, who is missed, who has come ashore."""
     seen = [_no_observations()]
@@ -379,7 +376,7 @@ def _sightings(
 
 
 def _closures(
-    parcels: Parcels, seen: Observations, view: _View, match: Match
+    parcels: Parcels, seen: Observations, view: View, match: Match
 ) -> tuple[Parcels, Observations, list[Pair]]:
     """Match sightings from an earlier one too where that is due, and note the difference."""
     due_after = view.settings.closure_days * DAY
@@ -412,7 +409,7 @@ def _compared(
     vectors: Vectors,
     reference: int,
     over: Bool,
-    view: _View,
+    view: View,
 ) -> Observations:
     """Sightings of which some rows were found from an earlier pass too, or are given up there."""
     pixel, limit = view.image.grid.pixel, view.settings.closure_limit
@@ -491,42 +488,30 @@ def _together(*parts: Observations) -> Observations:
     return Observations(**{name: values[order] for name, values in whole.items()})
 
 
-def _merged(
-    parcels: Parcels, seen: Observations, settings: ParcelSettings, streams: list[Stream]
-) -> tuple[Parcels, Ends]:
+def _merged(parcels: Parcels, seen: Observations, view: View) -> tuple[Parcels, Ends]:
     rows = transitions.rows_of(parcels, seen.parcel_id)
     # A fine seed grid must not merge with itself.
-    finest = min((one.spacing for one in streams), default=np.inf)
-    distance = min(settings.merge_distance, finest / 5)
+    distance = min(view.settings.merge_distance, view.finest / 5)
     ids = transitions.merging(seen.parcel_id, parcels.stream[rows], seen.xy, distance)
     times = parcels.time[transitions.rows_of(parcels, ids)]
     ends = _ends(ids, EndReason.MERGED, times)
     return transitions.ended(parcels, ids, EndReason.MERGED), ends
 
 
-def _seeded(
-    parcels: Parcels,
-    image: GeoImage,
-    pass_index: int,
-    start: float,
-    streams: list[Stream],
-    settings: ParcelSettings,
-    next_id: int,
-) -> Parcels:
+def _seeded(parcels: Parcels, view: View, next_id: int) -> Parcels:
     """Seed the empty cells that the pass shows, with parcels of the latest stream begun."""
-    begun = [one for one in streams if one.date <= start]
-    if not (settings.reseed and begun):
+    if not (view.settings.reseed and view.begun):
         return transitions.no_parcels()
-    stream = max(begun, key=lambda one: (one.date, one.stream))
-    row, col = transitions.nodes_within(image.grid.bounds, stream.spacing)
+    stream = max(view.begun, key=lambda one: (one.date, one.stream))
+    row, col = transitions.nodes_within(view.image.grid.bounds, stream.spacing)
     nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
-    free = _template_shown(image, nodes, settings)
-    begun_streams = np.isin(parcels.stream, [one.stream for one in begun])
+    free = _template_shown(view, nodes)
+    begun_streams = np.isin(parcels.stream, [one.stream for one in view.begun])
     holders = transitions.taken(parcels, begun_streams)
     free[free] = transitions.vacant(holders, row[free], col[free], stream.spacing)
     ids = next_id + np.arange(int(free.sum()))
     new = transitions.planted(ids, stream.stream, row[free], col[free], stream.spacing)
-    return transitions.born(new, ids, image.time_at(new.xy), pass_index)
+    return transitions.born(new, ids, view.image.time_at(new.xy), view.pass_index)
 
 
 def _ends(parcel_id: Ids, reason: EndReason, time: Float) -> Ends:

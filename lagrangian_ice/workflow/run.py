@@ -14,7 +14,7 @@ from lagrangian_ice.engine import Stopwatch, Tasks, Workers, in_order, tasks
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.matching.match import match_images
 from lagrangian_ice.matching.vectors import Vectors
-from lagrangian_ice.parcels.fold import DAY, Fold, Wanted, fold_pass, lost_until
+from lagrangian_ice.parcels.fold import DAY, Fold, View, Wanted, fold_pass, lost_until
 from lagrangian_ice.parcels.prepare import (
     CACHE_BYTES,
     Prepared,
@@ -212,15 +212,18 @@ class Run:
         with watch.stage("load image"):
             image, features = self.recent.get(self.tasks[index])
         with watch.stage("fold"):
-            fold = fold_pass(
-                self.parcels,
+            view = View(
                 image,
                 index,
                 to_seconds(one.start),
-                lambda wanted: self._match(index, wanted, pool, told),
                 self.streams,
                 self.settings.parcels,
                 self.settings.first_guess.max_speed,
+            )
+            fold = fold_pass(
+                self.parcels,
+                view,
+                lambda wanted: self._match(index, wanted, pool, told),
                 self.store.next_parcel_id(),
             )
         with watch.stage("write"):

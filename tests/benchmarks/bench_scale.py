@@ -22,7 +22,7 @@ from lagrangian_ice.engine import peak_memory_mib
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import TIME_STRIDE, GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
-from lagrangian_ice.parcels.fold import Stream, Wanted, fold_pass
+from lagrangian_ice.parcels.fold import Stream, View, Wanted, fold_pass
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import PassRecord, Store
 from lagrangian_ice.settings import ParcelSettings, Settings
@@ -149,17 +149,8 @@ def one_pass(store, season, day, number, parcels, settings):
         return found
 
     begun, cpu = time.perf_counter(), time.process_time()
-    fold = fold_pass(
-        parcels,
-        image,
-        index,
-        start,
-        match,
-        store.streams(),
-        settings.parcels,
-        0.6,
-        store.next_parcel_id(),
-    )
+    view = View(image, index, start, store.streams(), settings.parcels, 0.6)
+    fold = fold_pass(parcels, view, match, store.next_parcel_id())
     folded = time.perf_counter()
     record = PassRecord(index, image.pass_id, start, start, start + 60, "S1A", index, "HH", (), {})
     store.add_fold(record, fold, settings.as_json(), "abc")

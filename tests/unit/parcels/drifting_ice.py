@@ -9,7 +9,7 @@ import numpy as np
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import TIME_STRIDE, GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
-from lagrangian_ice.parcels.fold import Fold, Stream, fold_pass, lost_until
+from lagrangian_ice.parcels.fold import Fold, Stream, View, fold_pass, lost_until
 from lagrangian_ice.parcels.population import Parcels
 from lagrangian_ice.parcels.store import PassRecord, Store
 from lagrangian_ice.settings import ParcelSettings
@@ -106,13 +106,8 @@ class Ice:
         self.passes[index] = see
         return fold_pass(
             parcels,
-            see.image(),
-            index,
-            see.start,
+            View(see.image(), index, see.start, streams, settings, 0.6),
             lambda wanted: [self.match(one.source_pass, index, one.xy) for one in wanted],
-            streams,
-            settings,
-            0.6,
             next_id,
         )
 
