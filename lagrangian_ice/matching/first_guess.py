@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,30 +36,20 @@ MINORITY_TOLERANCE = 0.5
 """Of the field's tolerance: how far they may differ from it."""
 
 
-@dataclass(frozen=True)
-class FirstGuess:
-    """Prediction for the parcels and the field of matches it was read from."""
-
-    prediction: Prediction
-    field: MotionField
-
-
-def first_guess(
-    source: Features, target: Features, xy: Float, seconds: float, settings: FirstGuessSettings
-) -> FirstGuess:
-    """Predict the motion of parcels from the matches of all cells of both images.
+def motion_field(
+    source: Features, target: Features, seconds: float, settings: FirstGuessSettings
+) -> MotionField:
+    """Matches of all cells of two images that move like their neighbours.
 
     The source's strongest cells are compared with all target cells that ice could have
     reached; mutual best matches that move like their neighbours make a motion field. Guided
     by it, all cells are matched in small windows around its prediction, which fills the holes
-    that repetitive or changed ice left.
+    that repetitive or changed ice left. It depends on no parcel.
 
     Parameters
     ----------
     source, target : Features
         Of images with the same pixel size.
-    xy : (N, 2) float64
-        Parcels in the source image, EPSG:3413 metres.
     seconds : float
         Time apart, of either sign.
     settings : FirstGuessSettings
@@ -81,9 +69,32 @@ def first_guess(
         windows = Windows(GUIDED_BLOCK, guided, radius * cell)
         found = match_cells(source, target, windows, between=radius == GUIDED_RADII[-1])
         field = _agreeing(found, cell, settings)
+    return field
+
+
+def first_guess(
+    source: Features,
+    target: Features,
+    field: MotionField,
+    xy: Float,
+    settings: FirstGuessSettings,
+) -> Prediction:
+    """Predict the motion of parcels from the field of matches and from their own descriptors.
+
+    Parameters
+    ----------
+    source, target : Features
+        Of images with the same pixel size.
+    field : MotionField
+        Of the two.
+    xy : (N, 2) float64
+        Parcels in the source image, EPSG:3413 metres.
+    settings : FirstGuessSettings
+        The consensus.
+    """
     majority = field.predict(xy, settings.fit_neighbours)
     own = own_displacement(source, target, xy, majority.displacement, OWN_RADIUS)
-    return FirstGuess(_with_minorities(majority, own, xy, field, settings), field)
+    return _with_minorities(majority, own, xy, field, settings)
 
 
 def _with_minorities(

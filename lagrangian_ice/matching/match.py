@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.consensus import agreeing_share
-from lagrangian_ice.matching.first_guess import FirstGuess, first_guess
+from lagrangian_ice.matching.first_guess import first_guess, motion_field
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.refine import FILTER_PLACES, Bands, Refined, refine
 from lagrangian_ice.matching.second_look import FARTHEST_ROTATION, Tracked, look_again
@@ -39,6 +39,42 @@ RETURN_TOLERANCE = 1.5
 """Pixels from where it began that a match back may end."""
 
 
+@dataclass(frozen=True)
+class _Guess:
+    """Prediction for the parcels and the field of matches it was read from."""
+
+    prediction: Prediction
+    field: MotionField
+
+
+def match_field(
+    source: GeoImage,
+    source_features: Features,
+    target: GeoImage,
+    target_features: Features,
+    settings: FirstGuessSettings,
+) -> MotionField:
+    """Motion field between two images: what of a match depends on no parcel.
+
+    Parameters
+    ----------
+    source, target : GeoImage
+        With the same pixel size.
+    source_features, target_features : Features
+        Of these images.
+    settings : FirstGuessSettings
+        Search window and consensus.
+
+    Raises
+    ------
+    ValueError
+        If the pixel sizes differ.
+    """
+    # One time for the window of the whole pair; each vector gets its own later.
+    seconds = float(target.node_time.mean() - source.node_time.mean())
+    return motion_field(source_features, target_features, seconds, settings)
+
+
 def match_images(
     source: GeoImage,
     source_features: Features,
@@ -47,6 +83,7 @@ def match_images(
     xy: Float,
     guess_settings: FirstGuessSettings,
     mcc_settings: MccSettings | None,
+    field: MotionField | None = None,
 ) -> Vectors:
     """Track points from one image to another.
 
@@ -62,6 +99,8 @@ def match_images(
         Search window and consensus.
     mcc_settings : MccSettings or None
         None leaves the first guess unrefined.
+    field : MotionField, optional
+        What :func:`match_field` found, where that has been done before.
 
     Returns
     -------
@@ -74,9 +113,10 @@ def match_images(
         If the pixel sizes differ or ``xy`` is not (N, 2) and finite.
     """
     xy = _checked_points(xy)
-    # One time for the window of the whole pair; each vector gets its own below.
-    seconds = float(target.node_time.mean() - source.node_time.mean())
-    guess = first_guess(source_features, target_features, xy, seconds, guess_settings)
+    if field is None:
+        field = match_field(source, source_features, target, target_features, guess_settings)
+    prediction = first_guess(source_features, target_features, field, xy, guess_settings)
+    guess = _Guess(prediction, field)
     status = _status_at_start(source, xy)
     open_points = status == Status.TRACKED
     error = guess.prediction.error
@@ -109,7 +149,7 @@ def _status_at_start(source: GeoImage, xy: Float) -> NDArray[np.int8]:
 
 
 def _unrefined(
-    source: GeoImage, target: GeoImage, xy: Float, guess: FirstGuess, status: NDArray[np.int8]
+    source: GeoImage, target: GeoImage, xy: Float, guess: _Guess, status: NDArray[np.int8]
 ) -> Vectors:
     covariance = np.zeros((len(xy), 2, 2))
     covariance[:, 0, 0] = covariance[:, 1, 1] = guess.prediction.error**2
@@ -230,7 +270,7 @@ def _refined(
     source: GeoImage,
     target: GeoImage,
     xy: Float,
-    guess: FirstGuess,
+    guess: _Guess,
     status: NDArray[np.int8],
     settings: MccSettings,
     guess_settings: FirstGuessSettings,
@@ -248,7 +288,7 @@ def _refined(
         source,
         target,
         xy,
-        FirstGuess(prediction, guess.field),
+        _Guess(prediction, guess.field),
         look.status,
         end=look.end,
         covariance=look.covariance,
@@ -307,7 +347,7 @@ def _sea(image: GeoImage) -> NDArray[np.float32]:
 
 
 def _places(
-    source: GeoImage, target: GeoImage, guess: FirstGuess, neighbours: int
+    source: GeoImage, target: GeoImage, guess: _Guess, neighbours: int
 ) -> tuple[Float, Float, Float]:
     """Row, col in both images and rotation (radians) of an even choice of the matches."""
     field = guess.field
@@ -387,7 +427,7 @@ def _assembled(
     source: GeoImage,
     target: GeoImage,
     xy: Float,
-    guess: FirstGuess,
+    guess: _Guess,
     status: NDArray[np.int8],
     *,
     end: Float,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lagrangian_ice.matching.match import match_images
+from lagrangian_ice.matching.match import match_field, match_images
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.settings import FeatureSettings, FirstGuessSettings, MccSettings
 from lagrangian_ice.simulate.pairs import known_motion_pair
@@ -84,3 +84,17 @@ def test_points_outside_and_on_no_data_are_told_apart():
     )
     expected = [Status.OUT_OF_IMAGE, Status.TOO_LITTLE_DATA, Status.TRACKED]
     assert vectors.status.tolist() == [int(status) for status in expected]
+
+
+def test_a_field_made_before_gives_the_same_vectors():
+    pair = known_motion_pair(26, "medium", shape=(320, 320))
+    network = load_network("default")
+    features = [extract_features(i, network, FeatureSettings()) for i in (pair.source, pair.target)]
+    both = (pair.source, features[0], pair.target, features[1])
+    settings = (FirstGuessSettings(), MccSettings())
+    xy = pair.source.grid.xy(np.random.default_rng(26).uniform(30, 290, (60, 2)))
+    at_once = match_images(*both, xy, *settings)
+    before = match_images(*both, xy, *settings, match_field(*both, settings[0]))
+    np.testing.assert_array_equal(before.status, at_once.status)
+    np.testing.assert_array_equal(before.xy1, at_once.xy1)
+    np.testing.assert_array_equal(before.covariance, at_once.covariance)
