@@ -41,6 +41,8 @@ class PassReport:
         By stage, wherever they were spent.
     waited : float
         Seconds that the fold waited for vectors.
+    ice : str
+        Time of the concentration of sea ice that was used; empty without one.
     """
 
     id: str
@@ -54,6 +56,7 @@ class PassReport:
     ended: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     waited: float = 0.0
+    ice: str = ""
 
     def count(self, fold: Fold) -> None:
         """Take the numbers of a fold."""
@@ -97,10 +100,13 @@ class Report:
         The clock before, ISO 8601.
     workers : Workers
         Where it ran.
+    concentration : str
+        Where the concentration of sea ice comes from; empty: from nowhere.
     """
 
     begin: str
     workers: Workers
+    concentration: str = ""
     until: str = ""
     version: str = __version__
     started: str = field(default_factory=lambda: _now())
@@ -172,6 +178,9 @@ class Report:
             sum(getattr(one, name) for one in self.passes) for name in ("checked", "disagreeing")
         )
         yield f"closures   {checked} checked, {apart} of them with the worst quality flag"
+        if self.concentration:
+            told = sum(bool(one.ice) for one in self.passes)
+            yield f"ice        {ice_line(told, len(self.passes) - failed - told)}"
         for name, seconds in self.seconds.items():
             yield f"seconds    {seconds:9.1f}  {name}"
         yield f"memory     {self.peak_memory_mib:.0f} MiB at most in the main process"
@@ -211,6 +220,12 @@ def write_report(report: Report, folder: Path) -> Path:
     except OSError as error:
         raise WorkspaceError(f"{path}: cannot be written ({error.strerror})") from None
     return path
+
+
+def ice_line(told: int, untold: int) -> str:
+    """Say for how many passes the concentration of sea ice was known, and not."""
+    line = f"concentration known for {told} passes"
+    return f"{line}, not for {untold}: nothing ended there for want of ice" if untold else line
 
 
 def _by_reason(ends: Ends) -> dict[str, int]:

@@ -160,6 +160,20 @@ class ParcelSettings(Stage):
         description="triangles of parcels with sides up to so many spacings must not fold "
         "between two passes; 0: not checked",
     )
+    ice_concentration: str = Field(
+        "",
+        description="CF NetCDF of sea-ice concentration, daily: a file, a folder or a pattern; "
+        "parcels are born on ice only, and what is not found where there is none ends",
+    )
+    min_concentration: float = Field(
+        0.15, gt=0, le=1, description="less than this is no ice: a fraction"
+    )
+    concentration_days: float = Field(
+        1.5,
+        gt=0,
+        le=30,
+        description="a concentration further in time from a pass is not used, days",
+    )
 
 
 class DeformationSettings(Stage):

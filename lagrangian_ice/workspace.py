@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from lagrangian_ice.scenes.catalogue import Unreadable, find_scenes, scene_as_di
 from lagrangian_ice.scenes.metadata_cache import MetadataCache
 from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.scenes.scene import Scene
+from lagrangian_ice.settings import validate
 from lagrangian_ice.times import iso, to_seconds
 
 
@@ -127,6 +129,7 @@ def status(workspace: Path) -> dict[str, object]:
             "repeated_scenes": [scene.id for scene in found.repeated],
             "replaced_scenes": sorted(store.replaced()),
             "failed_scenes": failed,
+            "ice_concentration": _ice_entry(store, passes),
             "unreadable": {str(path): why for path, why in store.unreadable().items()},
             "passes": [_pass_entry(row) for row in passes.to_dict("records")]
             + [_waiting_entry(one) for one in found.waiting],
@@ -145,6 +148,17 @@ def _stream_entry(stream: Stream) -> dict[str, object]:
         "date": iso(stream.date),
         "spacing": stream.spacing,
     }
+
+
+def _ice_entry(store: Store, passes: pd.DataFrame) -> dict[str, object] | None:
+    """How many passes were folded with a concentration of sea ice; None where none is given."""
+    settings = validate(json.loads(store.settings or "{}"), str(store.path))
+    known = int(passes["ice_time"].notna().sum())
+    if not (settings.parcels.ice_concentration or known):
+        return None
+    unknown = int((passes["reason"] == "").sum()) - known
+    source = settings.parcels.ice_concentration
+    return {"source": source, "passes_with": known, "passes_without": unknown}
 
 
 def _pass_entry(row: dict[Hashable, Any]) -> dict[str, object]:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 @click.option("--spacing", type=float, help="Of the grid, metres [default: 10000].")
 @click.option("--window-days", type=float, help="Passes of these days are seeded [default: 3].")
 @click.option("--stream", is_flag=True, help="Begin another stream beside those there are.")
+@click.option(
+    "--ice-concentration",
+    metavar="PATH",
+    help="CF NetCDF file, folder or pattern: parcels are born and live on ice only.",
+)
 @common
 def seed(
     env: Env,
@@ -39,6 +44,7 @@ def seed(
     spacing: float | None,
     window_days: float | None,
     stream: bool,
+    ice_concentration: str | None,
 ) -> int:
     """Put parcels on the grid where the passes of a date's window see the sea.
 
@@ -50,7 +56,12 @@ def seed(
     from lagrangian_ice.times import parse_utc
 
     settings = changed(
-        env.settings(), {"parcels.spacing": spacing, "parcels.window_days": window_days}
+        env.settings(),
+        {
+            "parcels.spacing": spacing,
+            "parcels.window_days": window_days,
+            "parcels.ice_concentration": ice_concentration,
+        },
     )
     count, unreadable = workflow.seed(
         env.workspace,
@@ -282,6 +293,11 @@ def status_lines(found: dict[str, Any], passes: bool) -> Iterator[str]:
         f"passes           {found['passes_done']} done, {found['passes_waiting']} waiting, "
         f"{found['passes_failed']} failed"
     )
+    ice = found["ice_concentration"]
+    if ice is not None:
+        from lagrangian_ice.report import ice_line
+
+        yield f"ice              {ice_line(ice['passes_with'], ice['passes_without'])}"
     for name in found["late_scenes"]:
         yield f"late scene       {name}; `lagrangian-ice rebuild --from DATE` takes it in"
     for name in found["repeated_scenes"]:

@@ -12,6 +12,10 @@ are apart is its closure: what the templates have drifted. Up to ``closure_limit
 older template holds, beyond it the other one with the worst quality flag. The sighting becomes the
 reference, at the latest when the old one is twice as old as it should be.
 
+Where the concentration of sea ice is known, nobody is born below a limit of it, and a parcel that
+was looked for and not found ends where it is below: at the place that its neighbours' motion
+predicts, else where it was last seen. Who is found lives on.
+
 Pure but for the matching, which is handed in: the same population and pass give the same
 result, however the days are divided.
 """
@@ -29,6 +33,7 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.parcels import transitions
+from lagrangian_ice.parcels.concentration import IceField
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
 from lagrangian_ice.parcels.quality import BEST, WORST, quality_flags
 from lagrangian_ice.parcels.topology import folding
@@ -192,6 +197,8 @@ class View:
         Intervals and distances.
     max_speed : float
         Fastest ice, m s-1.
+    ice : IceField, optional
+        Concentration at the time of the pass, where it is known.
     """
 
     image: GeoImage
@@ -200,6 +207,7 @@ class View:
     streams: Sequence[Stream]
     settings: ParcelSettings
     max_speed: float
+    ice: IceField | None = None
 
     @property
     def finest(self) -> float:
@@ -231,6 +239,7 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     wanted = _looked_for(parcels, view)
     pairs = [_unfolded(pair, view) for pair in _matched(parcels, view, wanted, match)]
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
+    parcels, melted = _out_of_ice(parcels, pairs, view)
     parcels, sightings, checks = _closures(parcels, sightings, view, match)
     sightings = _together(births, sightings)
     parcels, merged = _merged(parcels, sightings, view)
@@ -241,7 +250,7 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
         seeded=seeded,
         observations=_together(sightings, _birth_rows(seeded)),
         missed=unseen,
-        ends=_all_ends([lost, aground, merged]),
+        ends=_all_ends([lost, aground, melted, merged]),
         pairs=sorted([*pairs, *checks], key=lambda pair: pair.source_pass),
     )
 
@@ -253,13 +262,21 @@ def shown(image: GeoImage, xy: Float) -> Bool:
     return inside
 
 
-def _template_shown(view: View, xy: Float) -> Bool:
-    """Whether the pass shows so much around positions (N, 2) that they can be found again."""
+def _fit_for_birth(view: View, xy: Float) -> Bool:
+    """Whether positions (N, 2) are on ice and the pass shows enough around to find them again."""
     reach = view.settings.birth_margin * view.image.grid.pixel
     whole = shown(view.image, xy)
     for step in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
         whole[whole] = shown(view.image, xy[whole] + reach * np.array(step))
+    whole[whole] = ~open_water(view.ice, xy[whole], view.settings)
     return whole
+
+
+def open_water(ice: IceField | None, xy: Float, settings: ParcelSettings) -> Bool:
+    """Whether positions (N, 2) are known to be without ice."""
+    if ice is None:
+        return np.zeros(len(xy), dtype=np.bool_)
+    return np.asarray(ice.at(xy) < settings.min_concentration)
 
 
 def on_land(image: GeoImage, xy: Float) -> Bool:
@@ -280,7 +297,7 @@ def _pixels(image: GeoImage, xy: Float) -> tuple[Bool, NDArray[np.int64], NDArra
 def _births(parcels: Parcels, view: View) -> tuple[Parcels, Observations]:
     open_streams = [one.stream for one in view.begun if view.start < one.window_end]
     waiting = (parcels.state == State.PENDING) & np.isin(parcels.stream, open_streams)
-    waiting[waiting] = _template_shown(view, parcels.xy[waiting])
+    waiting[waiting] = _fit_for_birth(view, parcels.xy[waiting])
     ids, times = parcels.parcel_id[waiting], view.image.time_at(parcels.xy[waiting])
     parcels = transitions.born(parcels, ids, times, view.pass_index)
     return parcels, _birth_rows(transitions.taken(parcels, waiting))
@@ -373,6 +390,20 @@ def _sightings(
         seen.append(_sighting_rows(parcels, pair, found, view.image.grid.pixel))
     all_seen = _together(*seen)
     return parcels, all_seen, np.sort(np.concatenate(unseen)), _all_ends(ashore)
+
+
+def _out_of_ice(parcels: Parcels, pairs: list[Pair], view: View) -> tuple[Parcels, Ends]:
+    """End who was looked for, not found, and ought to be where there is no ice."""
+    gone = [_ends(np.empty(0, dtype=np.int64), EndReason.OUT_OF_ICE, np.empty(0))]
+    for pair in pairs:
+        missed = ~pair.vectors.tracked
+        guess = pair.vectors.first_guess[missed]
+        place = np.where(np.isfinite(guess), guess, pair.vectors.xy0[missed])
+        water = open_water(view.ice, place, view.settings)
+        ids = pair.parcel_id[missed][water]
+        gone.append(_ends(ids, EndReason.OUT_OF_ICE, view.image.time_at(place[water])))
+        parcels = transitions.ended(parcels, ids, EndReason.OUT_OF_ICE)
+    return parcels, _all_ends(gone)
 
 
 def _closures(
@@ -505,7 +536,7 @@ def _seeded(parcels: Parcels, view: View, next_id: int) -> Parcels:
     stream = max(view.begun, key=lambda one: (one.date, one.stream))
     row, col = transitions.nodes_within(view.image.grid.bounds, stream.spacing)
     nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
-    free = _template_shown(view, nodes)
+    free = _fit_for_birth(view, nodes)
     begun_streams = np.isin(parcels.stream, [one.stream for one in view.begun])
     holders = transitions.taken(parcels, begun_streams)
     free[free] = transitions.vacant(holders, row[free], col[free], stream.spacing)

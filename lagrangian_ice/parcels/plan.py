@@ -7,7 +7,7 @@ and every parcel that a pass covers is found.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,8 @@ from shapely.geometry.base import BaseGeometry
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.land import is_land
 from lagrangian_ice.parcels import transitions
-from lagrangian_ice.parcels.fold import DAY, HOUR, Stream, lost_until
+from lagrangian_ice.parcels.concentration import Concentration, IceField
+from lagrangian_ice.parcels.fold import DAY, HOUR, Stream, lost_until, open_water
 from lagrangian_ice.parcels.population import Parcels, State
 from lagrangian_ice.parcels.transitions import Bool, Index
 from lagrangian_ice.scenes.passes import Pass
@@ -79,6 +80,7 @@ def plan(
     streams: list[Stream],
     settings: ParcelSettings,
     margin: float = 0.0,
+    concentration: Concentration | None = None,
 ) -> Iterator[PlannedPass]:
     """Play the rule through.
 
@@ -96,6 +98,8 @@ def plan(
         Intervals.
     margin : float
         From the edge of a pass, inside of which nobody is born, metres.
+    concentration : Concentration, optional
+        Of sea ice; nobody is born where there is none.
 
     Yields
     ------
@@ -106,44 +110,69 @@ def plan(
     for index, one in enumerate(waiting, start=max(outlines, default=-1) + 1):
         start, stop = to_seconds(one.start), to_seconds(one.stop)
         outlines[index] = Outline(one.id, start, 0.5 * (start + stop), one.footprint)
-        parcels, born = _births(parcels, index, outlines[index], streams, settings, margin)
+        ice = None if concentration is None else concentration.at(start)
+        born_in = _Birthplace(outlines[index], margin, ice)
+        parcels, born = _births(parcels, index, born_in, streams, settings)
         parcels, pairs = _pairs(parcels, index, outlines, settings)
         names = tuple(scene.id for scene in one.scenes)
         yield PlannedPass(one.id, outlines[index].start, names, born, tuple(pairs))
 
 
+@dataclass(frozen=True)
+class _Birthplace:
+    """A pass, how far from its edge nobody is born, and the ice."""
+
+    outline: Outline
+    margin: float
+    ice: IceField | None
+
+    @property
+    def area(self) -> BaseGeometry:
+        """Where parcels can be born."""
+        footprint = self.outline.footprint
+        return footprint.buffer(-self.margin) if self.margin else footprint
+
+    def fits(self, xy: Float, settings: ParcelSettings) -> Bool:
+        """Whether a parcel can be born at positions (N, 2)."""
+        fit = np.asarray(shapely.contains_xy(self.area, xy[:, 0], xy[:, 1]))
+        fit[fit] = ~open_water(self.ice, xy[fit], settings)
+        return fit
+
+
 def _births(
     parcels: Parcels,
     index: int,
-    here: Outline,
+    here: _Birthplace,
     streams: list[Stream],
     settings: ParcelSettings,
-    margin: float,
 ) -> tuple[Parcels, int]:
-    here = replace(here, footprint=here.footprint.buffer(-margin)) if margin else here
-    parcels, _ = lost_until(parcels, here.start, settings, streams)
+    start, time = here.outline.start, here.outline.time
+    parcels, _ = lost_until(parcels, start, settings, streams)
     parcels = transitions.taken(parcels, transitions.living(parcels))
-    begun = [one for one in streams if one.date <= here.start]
-    open_streams = [one.stream for one in begun if here.start < one.window_end]
+    begun = [one for one in streams if one.date <= start]
+    open_streams = [one.stream for one in begun if start < one.window_end]
     waiting = (parcels.state == State.PENDING) & np.isin(parcels.stream, open_streams)
-    waiting &= _covered(here, parcels.xy)
+    waiting[waiting] = here.fits(parcels.xy[waiting], settings)
     ids = parcels.parcel_id[waiting]
-    parcels = transitions.born(parcels, ids, np.full(len(ids), here.time), index)
+    parcels = transitions.born(parcels, ids, np.full(len(ids), time), index)
     seeds = transitions.no_parcels()
     if settings.reseed and begun:
-        seeds = _seeds(parcels, index, here, max(begun, key=lambda one: (one.date, one.stream)))
+        latest = max(begun, key=lambda one: (one.date, one.stream))
+        seeds = _seeds(parcels, index, here, latest, settings)
     return transitions.joined(parcels, seeds), len(ids) + len(seeds)
 
 
-def _seeds(parcels: Parcels, index: int, here: Outline, stream: Stream) -> Parcels:
-    row, col = transitions.nodes_within(here.footprint.bounds, stream.spacing)
+def _seeds(
+    parcels: Parcels, index: int, here: _Birthplace, stream: Stream, settings: ParcelSettings
+) -> Parcels:
+    row, col = transitions.nodes_within(here.area.bounds, stream.spacing)
     nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
-    free = _covered(here, nodes) & transitions.vacant(parcels, row, col, stream.spacing)
+    free = here.fits(nodes, settings) & transitions.vacant(parcels, row, col, stream.spacing)
     free[free] = ~is_land(nodes[free])
     first = int(parcels.parcel_id.max(initial=0)) + 1
     ids = first + np.arange(int(free.sum()))
     new = transitions.planted(ids, stream.stream, row[free], col[free], stream.spacing)
-    return transitions.born(new, ids, np.full(len(ids), here.time), index)
+    return transitions.born(new, ids, np.full(len(ids), here.outline.time), index)
 
 
 def _pairs(

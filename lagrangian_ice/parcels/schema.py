@@ -19,7 +19,7 @@ from lagrangian_ice.parcels import packing
 
 DATABASE = "lagrangian_ice.sqlite"
 LOCK = ".lagrangian_ice.lock"
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -38,7 +38,8 @@ CREATE TABLE unreadable (path TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT RO
 CREATE TABLE passes (
     pass_index INTEGER PRIMARY KEY, pass_id TEXT NOT NULL UNIQUE, time REAL, start REAL NOT NULL,
     stop REAL NOT NULL, platform TEXT NOT NULL, orbit INTEGER NOT NULL,
-    polarisations TEXT NOT NULL, reason TEXT NOT NULL, image_key TEXT NOT NULL DEFAULT ''
+    polarisations TEXT NOT NULL, reason TEXT NOT NULL, image_key TEXT NOT NULL DEFAULT '',
+    ice_time REAL
 );
 CREATE TABLE pass_scenes (
     scene_id TEXT PRIMARY KEY REFERENCES scenes, pass_index INTEGER NOT NULL REFERENCES passes,
@@ -101,7 +102,12 @@ def _from_1(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE vectors")
 
 
-MIGRATIONS = {1: _from_1}
+def _from_2(connection: sqlite3.Connection) -> None:
+    """Let passes know which concentration of sea ice they were folded with."""
+    connection.execute("ALTER TABLE passes ADD COLUMN ice_time REAL")
+
+
+MIGRATIONS = {1: _from_1, 2: _from_2}
 """What makes each older version the next one."""
 
 

@@ -77,6 +77,8 @@ class PassRecord:
         Frames that could not be read, and why.
     image_key : str
         Name of its geocoded image among the templates.
+    ice_time : float
+        Of the concentration of sea ice that was used, seconds since 1970; NaN without one.
     """
 
     pass_index: int
@@ -90,6 +92,7 @@ class PassRecord:
     scene_ids: tuple[str, ...]
     failed: dict[str, str]
     image_key: str = ""
+    ice_time: float = np.nan
 
 
 class Store:
@@ -364,7 +367,7 @@ class Store:
         """All processed passes, in order; ``reason`` says why one failed."""
         frame = self._frame(
             "SELECT pass_index, pass_id, time, start, stop, platform, orbit, polarisations, "
-            "reason, image_key FROM passes ORDER BY pass_index"
+            "reason, image_key, ice_time FROM passes ORDER BY pass_index"
         )
         rows = self._rows("SELECT pass_index, scene_id, reason FROM pass_scenes ORDER BY scene_id")
         names: dict[int, list[str]] = {}
@@ -372,7 +375,7 @@ class Store:
             if not reason:
                 names.setdefault(index, []).append(scene_id)
         frame["scene_ids"] = [",".join(names.get(i, [])) for i in frame["pass_index"]]
-        return frame.astype({"time": np.float64})
+        return frame.astype({"time": np.float64, "ice_time": np.float64})
 
     def parcels(self) -> pd.DataFrame:
         """All parcels ever, with births, ends and numbers of observations."""
@@ -474,10 +477,10 @@ class Store:
             self._db.executemany(f"{statement} VALUES ({marks})", chain([first], rows))
 
     def _insert_pass(self, record: PassRecord, reason: str) -> None:
-        time = None if np.isnan(record.time) else record.time
-        row = (record.pass_index, record.pass_id, time, record.start, record.stop)
+        # SQLite stores NaN as NULL by itself.
+        row = (record.pass_index, record.pass_id, record.time, record.start, record.stop)
         more = (record.platform, record.orbit, record.polarisations, reason, record.image_key)
-        self._insert("INSERT INTO passes", [row + more])
+        self._insert("INSERT INTO passes", [(*row, *more, record.ice_time)])
         frames = chain(((name, "") for name in record.scene_ids), record.failed.items())
         rows = [(name, record.pass_index, why) for name, why in frames]
         self._insert("INSERT INTO pass_scenes", rows)

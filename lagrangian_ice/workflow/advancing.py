@@ -16,7 +16,14 @@ from lagrangian_ice.parcels.schema import locked
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import Settings, validate
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
-from lagrangian_ice.workflow.run import Options, Outcome, Run, horizon
+from lagrangian_ice.workflow.run import (
+    Options,
+    Outcome,
+    Run,
+    concentration_of,
+    horizon,
+    with_whole_path,
+)
 from lagrangian_ice.workspace import queue_of
 
 
@@ -156,7 +163,8 @@ def plan_pairs(
             area = shapely.union_all([scene.footprint for scene in frames])
             done[row["pass_index"]] = Outline(row["pass_id"], row["start"], row["time"], area)
         parcels = store.living(horizon(settings))
-        return list(plan(parcels, waiting, done, store.streams(), settings, margin))
+        ice = concentration_of(whole)
+        return list(plan(parcels, waiting, done, store.streams(), settings, margin, ice))
 
 
 def _clock(store: Store, workspace: Path) -> float:
@@ -177,4 +185,4 @@ def _advance_settings(store: Store, given: Settings | None) -> Settings:
     if given is None:
         return kept
     images = given.images.model_copy(update={"pixel": kept.images.pixel})
-    return given.model_copy(update={"images": images})
+    return with_whole_path(given.model_copy(update={"images": images}))

@@ -22,8 +22,7 @@ from lagrangian_ice.times import to_seconds
 
 def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
     """Write all products of the state; none while no pass is done."""
-    passes = store.passes()
-    passes = passes[passes["reason"] == ""].drop(columns=["reason", "image_key"])
+    passes = _done(store)
     if passes.empty:
         return []
     header = Header(settings, store.weights_sha256, "lagrangian-ice advance")
@@ -72,9 +71,8 @@ def export(
     low = -np.inf if start is None else to_seconds(start)
     high = np.inf if end is None else to_seconds(end)
     with Store(workspace) as store:
-        passes = store.passes()
-        passes = passes[(passes["reason"] == "") & (passes["time"] < high)]
-        passes = passes.drop(columns=["reason", "image_key"])
+        passes = _done(store)
+        passes = passes[passes["time"] < high]
 
         def observations(number: int) -> Iterator[pd.DataFrame]:
             for frame in store.observation_chunks(number):
@@ -105,6 +103,12 @@ def export(
                 return [path.replace(out / path.name) for path in written]
         except OSError as error:
             raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
+
+
+def _done(store: Store) -> pd.DataFrame:
+    """Take the passes that did not fail, without what only the state needs."""
+    passes = store.passes()
+    return passes[passes["reason"] == ""].drop(columns=["reason", "image_key", "ice_time"])
 
 
 def _parcels_with(

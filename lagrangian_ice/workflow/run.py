@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from lagrangian_ice.engine import Stopwatch, Tasks, Workers, in_order, tasks
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.matching.match import match_images
 from lagrangian_ice.matching.vectors import Vectors
+from lagrangian_ice.parcels.concentration import Concentration, IceField
 from lagrangian_ice.parcels.fold import DAY, Fold, View, Wanted, fold_pass, lost_until
 from lagrangian_ice.parcels.prepare import (
     CACHE_BYTES,
@@ -111,7 +112,9 @@ class Run:
         self.scenes: dict[str, Scene] = {}
         self.tasks: dict[int, Task] = {}
         self.names: dict[int, str] = {}
-        self.report = Report(iso(store.clock or 0.0), options.workers)
+        source = settings.parcels.ice_concentration
+        self.concentration = concentration_of(settings)
+        self.report = Report(iso(store.clock or 0.0), options.workers, source)
         self.parcels = no_parcels()
 
     def advance(self, goal: float) -> Outcome:
@@ -211,6 +214,9 @@ class Run:
         watch = Stopwatch()
         with watch.stage("load image"):
             image, features = self.recent.get(self.tasks[index])
+        with watch.stage("ice"):
+            ice = self._ice(one)
+        told.ice = "" if ice is None else iso(ice.time)
         with watch.stage("fold"):
             view = View(
                 image,
@@ -219,6 +225,7 @@ class Run:
                 self.streams,
                 self.settings.parcels,
                 self.settings.first_guess.max_speed,
+                ice,
             )
             fold = fold_pass(
                 self.parcels,
@@ -227,8 +234,9 @@ class Run:
                 self.store.next_parcel_id(),
             )
         with watch.stage("write"):
-            record = _record(
-                one, index, prepared, image.polarisations, float(image.node_time.mean())
+            record = replace(
+                _record(one, index, prepared, image.polarisations, float(image.node_time.mean())),
+                ice_time=np.nan if ice is None else ice.time,
             )
             keep_template(self.tasks[index], (image, features))
             settings = self.settings.as_json()
@@ -236,6 +244,16 @@ class Run:
         self.parcels = fold.parcels
         self._look_after_templates()
         self._tell(told, fold, watch)
+
+    def _ice(self, one: Pass) -> IceField | None:
+        """Concentration of sea ice at the time of a pass."""
+        if self.concentration is None:
+            return None
+        ice = self.concentration.at(to_seconds(one.start))
+        if ice is None:
+            log.warning("pass %s: no concentration of sea ice is near in time", one.id)
+        self.report.failed |= self.concentration.failed
+        return ice
 
     def _match(
         self, target: int, wanted: Sequence[Wanted], pool: Tasks, told: PassReport
@@ -293,6 +311,31 @@ def horizon(settings: ParcelSettings) -> float:
     if settings.closure_days == 0:
         return 0.0
     return 2 * (settings.closure_days + settings.max_gap_days) * DAY
+
+
+def concentration_of(settings: Settings) -> Concentration | None:
+    """Fields of sea-ice concentration that the settings name.
+
+    Raises
+    ------
+    SettingsError
+        If no such field can be read.
+    """
+    rules = settings.parcels
+    if not rules.ice_concentration:
+        return None
+    return Concentration(rules.ice_concentration, rules.concentration_days)
+
+
+def with_whole_path(settings: Settings) -> Settings:
+    """Name the concentration as from anywhere: a workspace is used from elsewhere."""
+    source = settings.parcels.ice_concentration
+    if not source:
+        return settings
+    parcels = settings.parcels.model_copy(
+        update={"ice_concentration": str(Path(source).absolute())}
+    )
+    return settings.model_copy(update={"parcels": parcels})
 
 
 def _record(

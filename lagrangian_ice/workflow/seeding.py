@@ -12,18 +12,20 @@ import shapely
 from numpy.typing import NDArray
 
 from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.grid import Float
 from lagrangian_ice.images.land import is_land
 from lagrangian_ice.pair import working_pixel
-from lagrangian_ice.parcels.fold import Stream
+from lagrangian_ice.parcels.fold import Stream, open_water
 from lagrangian_ice.parcels.schema import DATABASE, locked
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.parcels.transitions import nodes_within
 from lagrangian_ice.scenes.metadata_cache import MetadataCache
-from lagrangian_ice.scenes.passes import group_passes
+from lagrangian_ice.scenes.passes import Pass, group_passes
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
 from lagrangian_ice.workflow.catalogue import scenes_under
+from lagrangian_ice.workflow.run import concentration_of, with_whole_path
 
 
 def seed(
@@ -64,9 +66,12 @@ def seed(
     ------
     WorkspaceError
         If there is a seed already and no new stream is asked for, the date is before the
-        clock, or no scene of the window sees the sea. Nothing is changed then.
+        clock, or no scene of the window sees the sea (with ice, where its concentration is
+        known). Nothing is changed then.
+    SettingsError
+        If the concentration that the settings name cannot be read.
     """
-    settings = settings or Settings()
+    settings = with_whole_path(settings or Settings())
     found, unreadable = scenes_under(scenes, MetadataCache(workspace))
     exists = (workspace / DATABASE).exists()
     if not exists:
@@ -111,15 +116,30 @@ def _planned_seed(
     nodes = np.stack([col, row], axis=-1).astype(np.float64) * spacing
     chosen = shapely.contains_xy(area, nodes[:, 0], nodes[:, 1])
     chosen[chosen] = ~is_land(nodes[chosen])
+    chosen[chosen] = _on_ice(nodes[chosen], passes, settings)
     if not chosen.any():
+        what = "sea with ice" if settings.parcels.ice_concentration else "sea"
         raise WorkspaceError(
-            f"{workspace}: the scenes of {date:%Y-%m-%d} to {end:%Y-%m-%d} hold no sea at any "
+            f"{workspace}: the scenes of {date:%Y-%m-%d} to {end:%Y-%m-%d} hold no {what} at any "
             f"node of the {spacing:g} m grid"
         )
     frames = [scene for one in passes for scene in one.scenes]
     pixel = working_pixel(frames, settings.images.pixel)
     images = settings.images.model_copy(update={"pixel": pixel})
     return _SeedPlan(row[chosen], col[chosen], settings.model_copy(update={"images": images}))
+
+
+def _on_ice(xy: Float, passes: Sequence[Pass], settings: Settings) -> NDArray[np.bool_]:
+    """Which nodes (N, 2) are not known to be without ice in every pass that covers them."""
+    concentration = concentration_of(settings)
+    if concentration is None:
+        return np.ones(len(xy), dtype=np.bool_)
+    chosen = np.zeros(len(xy), dtype=np.bool_)
+    for one in passes:
+        ice = concentration.at(to_seconds(one.start))
+        left = ~chosen & shapely.contains_xy(one.footprint, xy[:, 0], xy[:, 1])
+        chosen[left] = ~open_water(ice, xy[left], settings.parcels)
+    return chosen
 
 
 def _no_scenes(

@@ -9,6 +9,7 @@ import numpy as np
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import TIME_STRIDE, GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
+from lagrangian_ice.parcels.concentration import IceField
 from lagrangian_ice.parcels.fold import Fold, Stream, View, fold_pass, lost_until
 from lagrangian_ice.parcels.population import Parcels
 from lagrangian_ice.parcels.store import PassRecord, Store
@@ -28,6 +29,7 @@ class See:
     bounds: tuple[float, float, float, float]
     holes: tuple[tuple[float, float, float, float], ...] = ()
     land: tuple[tuple[float, float, float, float], ...] = ()
+    ice: IceField | None = None
 
     @property
     def start(self) -> float:
@@ -106,7 +108,7 @@ class Ice:
         self.passes[index] = see
         return fold_pass(
             parcels,
-            View(see.image(), index, see.start, streams, settings, 0.6),
+            View(see.image(), index, see.start, streams, settings, 0.6, see.ice),
             lambda wanted: [self.match(one.source_pass, index, one.xy) for one in wanted],
             next_id,
         )

@@ -6,6 +6,7 @@ from drifting_ice import DAY, T0, Ice, See, stream
 
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
+from lagrangian_ice.parcels.concentration import IceField, RegularCells
 from lagrangian_ice.parcels.fold import lost_until
 from lagrangian_ice.parcels.population import EndReason, State
 from lagrangian_ice.settings import ParcelSettings
@@ -295,3 +296,102 @@ def test_a_vector_that_folds_the_mesh_is_no_sighting():
     free = ParcelSettings(birth_margin=0, reseed=False, max_fold_side=0.0)
     again = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, free, 1000)
     assert len(again.missed) == 0
+
+
+def ice_edge(x, unknown=None):
+    """Concentration on 1 km cells: none west of x, and unknown east of another x."""
+    centres = np.arange(-60_000.0, 60_001.0, 1e3)
+    west, _ = np.meshgrid(centres, centres)
+    values = np.where(west < x, 0.1, 0.9)
+    if unknown is not None:
+        values[west > unknown] = np.nan
+    size = (len(centres), len(centres))
+    cells = RegularCells("EPSG:3413", (centres[0], centres[0]), (1e3, 1e3), size)
+    return IceField(T0, cells, values.ravel())
+
+
+def reasons(fold):
+    """Why each parcel ended, by id."""
+    return dict(zip(fold.ends.parcel_id.tolist(), fold.ends.reason.tolist(), strict=True))
+
+
+WEST = ((-1e5, -1e5, 15_000.0, 1e5),)
+"""Boxes in which nothing can be matched: the nodes at 0 and 10 km."""
+
+
+def test_what_is_not_found_where_there_is_no_ice_ends_as_out_of_it():
+    ice = Ice(velocity=(0.0, 0.0), hidden=WEST)
+    parcels = born(ice, See(0, WHOLE)).parcels
+    fold = ice.fold(parcels, 1, See(1, WHOLE, ice=ice_edge(5_000.0)), STREAMS, SETTINGS, 1000)
+    west = parcels.parcel_id[parcels.xy[:, 0] == 0.0].tolist()
+    dormant = parcels.parcel_id[parcels.xy[:, 0] == 10_000.0].tolist()
+    assert reasons(fold) == dict.fromkeys(west, EndReason.OUT_OF_ICE)
+    assert fold.ends.time.tolist() == [T0 + DAY] * 4
+    assert fold.missed.tolist() == sorted(west + dormant)
+    rows = t.rows_of(fold.parcels, dormant)
+    assert (fold.parcels.state[rows] == State.DORMANT).all()
+
+
+def test_where_the_neighbours_lead_decides_not_where_it_was():
+    ice = Ice(velocity=(0.1, 0.0), hidden=WEST)
+    parcels = born(ice, See(0, WHOLE)).parcels
+    # The ice has gone 8.6 km to the east: the first column is on ice now.
+    onward = ice.fold(parcels, 1, See(1, WHOLE, ice=ice_edge(8_000.0)), STREAMS, SETTINGS, 1000)
+    assert reasons(onward) == {}
+    gone = ice.fold(parcels, 1, See(1, WHOLE, ice=ice_edge(9_500.0)), STREAMS, SETTINGS, 1000)
+    assert set(reasons(gone).values()) == {EndReason.OUT_OF_ICE}
+    assert len(gone.ends.parcel_id) == 4
+
+
+class Unguessed(Ice):
+    """Ice of which no neighbour is found either."""
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        lost = ~vectors.tracked[:, None]
+        return replace(vectors, first_guess=np.where(lost, np.nan, vectors.first_guess))
+
+
+def test_without_a_guess_it_is_where_it_was_last_seen():
+    ice = Unguessed(velocity=(0.1, 0.0), hidden=WEST)
+    parcels = born(ice, See(0, WHOLE)).parcels
+    fold = ice.fold(parcels, 1, See(1, WHOLE, ice=ice_edge(500.0)), STREAMS, SETTINGS, 1000)
+    assert fold.ends.parcel_id.tolist() == parcels.parcel_id[parcels.xy[:, 0] == 0.0].tolist()
+
+
+def test_who_is_found_lives_on_and_the_unknown_ends_nobody():
+    ice = Ice(velocity=(0.0, 0.0))
+    parcels = born(ice, See(0, WHOLE)).parcels
+    everywhere = See(1, WHOLE, ice=ice_edge(1e6))
+    assert reasons(ice.fold(parcels, 1, everywhere, STREAMS, SETTINGS, 1000)) == {}
+    ice.hidden = WEST
+    unknown = See(1, WHOLE, ice=ice_edge(1e6, unknown=-5_000.0))
+    assert reasons(ice.fold(parcels, 1, unknown, STREAMS, SETTINGS, 1000)) == {}
+    assert reasons(ice.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000)) == {}
+
+
+def test_nobody_is_born_or_seeded_without_ice():
+    ice = Ice(velocity=(0.0, 0.0))
+    see = See(0, WHOLE, ice=ice_edge(15_000.0))
+    fold = ice.fold(planted(see), 0, see, STREAMS, RESEED, 1000)
+    assert sorted(set(fold.observations.xy[:, 0])) == [20e3, 30e3, 40e3, 50e3]
+    assert (fold.parcels.state == State.PENDING).sum() == 8
+    # When there is ice on the next day the rest is born: pending, with their own ids.
+    later = See(1, WHOLE, ice=ice_edge(-1e6))
+    again = ice.fold(fold.parcels, 1, later, STREAMS, RESEED, 1000)
+    assert (again.parcels.state == State.ALIVE).all()
+    assert len(again.seeded) == 0
+    # After the window it is seeded anew.
+    much = See(3.5, WHOLE, ice=ice_edge(5_000.0))
+    late = ice.fold(fold.parcels, 1, much, STREAMS, RESEED, 1000)
+    assert sorted(set(late.seeded.xy[:, 0])) == [10e3]
+
+
+def test_the_least_concentration_is_a_setting():
+    ice = Ice(velocity=(0.0, 0.0), hidden=WEST)
+    parcels = born(ice, See(0, WHOLE)).parcels
+    see = See(1, WHOLE, ice=ice_edge(5_000.0))
+    less = ParcelSettings(birth_margin=0, reseed=False, min_concentration=0.05)
+    assert reasons(ice.fold(parcels, 1, see, STREAMS, less, 1000)) == {}
+    more = ParcelSettings(birth_margin=0, reseed=False, min_concentration=0.95)
+    assert len(reasons(ice.fold(parcels, 1, see, STREAMS, more, 1000))) == 8

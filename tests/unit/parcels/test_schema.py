@@ -97,6 +97,19 @@ def test_a_migrated_state_has_the_columns_of_a_new_one(version_1, tmp_path):
     assert columns(version_1) == columns(fresh)
 
 
+def test_a_state_of_version_2_is_brought_up_to_date(tmp_path):
+    folder = seeded(tmp_path / "two")
+    with Store(folder, writable=True) as store:
+        Ice().process(store, See(0.1, WHOLE), SETTINGS)
+    with sqlite3.connect(folder / DATABASE) as db:
+        db.execute("ALTER TABLE passes DROP COLUMN ice_time")
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    with Store(folder, writable=True) as store:
+        assert store.damage() == []
+        assert store.passes()["ice_time"].isna().tolist() == [True]
+
+
 def test_a_migrated_state_goes_on(version_1):
     ice = Ice(velocity=(0.01, 0.0))
     ice.passes = {0: See(0, WHOLE), 1: See(1, WHOLE)}
