@@ -9,12 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagrangian_ice.engine import thread_map
+from lagrangian_ice.engine import one_thread, thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.subcell import AROUND, peak_offset
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
 SUBCELL_CHUNK = 2048
+KEPT = 0.999
+"""Share of the descriptors' length, squared, that is compared."""
+AXES_STEP = 4
+"""Every so many cells say along which axes the descriptors vary."""
+AXES_GROUP = 16
+"""Axes are taken in groups of so many, which products of matrices like."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,67 @@ class Windows:
     radius: float
 
 
+@dataclass(frozen=True)
+class CellPair:
+    """Cells of two images, ready to be compared.
+
+    Attributes
+    ----------
+    source, target : Features
+        Of images with the same pixel size.
+    source_descriptors, target_descriptors : (cells, K) float32 Tensor
+        Row by row, in the axes along which the descriptors of these images vary most: K of the
+        256 hold all but ``1 - KEPT`` of them, and products over K values cost less.
+    """
+
+    source: Features
+    target: Features
+    source_descriptors: Tensor
+    target_descriptors: Tensor
+
+    @classmethod
+    def of(cls, source: Features, target: Features) -> CellPair:
+        """Make two images ready.
+
+        Raises
+        ------
+        ValueError
+            If the pixel sizes differ.
+        """
+        if source.grid.pixel != target.grid.pixel:
+            raise ValueError(
+                f"pixels of {source.grid.pixel} and {target.grid.pixel} m do not match"
+            )
+        with one_thread():
+            axes = _main_axes(source, target)
+            return cls(source, target, _along(source, axes), _along(target, axes))
+
+
+def _main_axes(source: Features, target: Features) -> Tensor:
+    """Orthonormal axes (256, K) that hold ``KEPT`` of the descriptors of both images."""
+    size = source.descriptors.shape[-1]
+    products = torch.zeros(size, size)
+    for features in (source, target):
+        some = torch.from_numpy(features.descriptors[features.valid][::AXES_STEP]).float()
+        products += some.T @ some
+    strength, axes = torch.linalg.eigh(products.double())
+    share = strength.flip(0).clamp_min(0).cumsum(0) / strength.sum().clamp_min(1e-30)
+    enough = int((share < KEPT).sum()) + 1
+    count = min(-(-enough // AXES_GROUP) * AXES_GROUP, size)
+    main: Tensor = axes.flip(1)[:, :count].float()
+    return main
+
+
+def _along(features: Features, axes: Tensor) -> Tensor:
+    """Descriptors (cells, K) along the axes; 0 where a cell has no data."""
+    turned = torch.zeros(features.valid.size, axes.shape[1])
+    valid = torch.from_numpy(features.valid.ravel())
+    turned[valid] = torch.from_numpy(features.descriptors[features.valid]).float() @ axes
+    return turned
+
+
 def match_cells(
-    source: Features,
-    target: Features,
+    pair: CellPair,
     windows: Windows,
     looking: NDArray[np.bool_] | None = None,
     *,
@@ -76,8 +140,8 @@ def match_cells(
 
     Parameters
     ----------
-    source, target : Features
-        Of images with the same pixel size.
+    pair : CellPair
+        Both images.
     windows : Windows
         Of all blocks of the source; see :func:`block_centres`.
     looking : (h, w) bool, optional
@@ -90,15 +154,8 @@ def match_cells(
     Matches
         Of each source cell its most similar target cell inside the window, where it is in
         turn the most similar source cell that looked at that target cell.
-
-    Raises
-    ------
-    ValueError
-        If the pixel sizes differ.
     """
-    if source.grid.pixel != target.grid.pixel:
-        raise ValueError(f"pixels of {source.grid.pixel} and {target.grid.pixel} m do not match")
-    search = _Search.prepare(source, target, source.valid if looking is None else looking)
+    search = _Search.prepare(pair, pair.source.valid if looking is None else looking)
     blocks = np.argwhere(np.isfinite(windows.displacement).all(axis=-1))
     for bests in thread_map(lambda block: search.look(block[0], block[1], windows), blocks):
         if bests is not None:
@@ -145,11 +202,8 @@ class _Bests:
 class _Search:
     """Running bests of a match in progress; cells are counted row by row."""
 
-    source: Features
-    target: Features
+    pair: CellPair
     looking: NDArray[np.bool_]
-    source_descriptors: Tensor
-    target_descriptors: Tensor
     shift: Float
     best_target: Tensor
     best_value: Tensor
@@ -157,17 +211,14 @@ class _Search:
     target_source: Tensor
 
     @classmethod
-    def prepare(cls, source: Features, target: Features, looking: NDArray[np.bool_]) -> _Search:
-        count0, count1 = source.valid.size, target.valid.size
+    def prepare(cls, pair: CellPair, looking: NDArray[np.bool_]) -> _Search:
+        count0, count1 = len(pair.source_descriptors), len(pair.target_descriptors)
         # Cell (0, 0) of the source expressed in the target's cells.
-        origin = source.grid.xy(cell_to_rowcol(np.zeros(2)))
+        origin = pair.source.grid.xy(cell_to_rowcol(np.zeros(2)))
         return cls(
-            source,
-            target,
-            looking & source.valid,
-            torch.from_numpy(source.descriptors).float(),
-            torch.from_numpy(target.descriptors).float(),
-            rowcol_to_cell(target.grid.rowcol(origin)),
+            pair,
+            looking & pair.source.valid,
+            rowcol_to_cell(pair.target.grid.rowcol(origin)),
             torch.full((count0,), -1, dtype=torch.long),
             torch.full((count0,), -2.0),
             torch.full((count1,), -2.0),
@@ -176,26 +227,29 @@ class _Search:
 
     def look(self, block_row: int, block_col: int, windows: Windows) -> _Bests | None:
         """Compare one block of source cells with the target cells of its window."""
-        height, width = self.source.valid.shape
+        height, width = self.pair.source.valid.shape
         side = windows.block
         rows = np.arange(block_row * side, min((block_row + 1) * side, height))
         cols = np.arange(block_col * side, min((block_col + 1) * side, width))
         keep = self.looking[np.ix_(rows, cols)].ravel()
         if not keep.any():
             return None
-        cell_size = STRIDE * self.source.grid.pixel
+        cell_size = STRIDE * self.pair.source.grid.pixel
         radius = windows.radius / cell_size
         east, north = windows.displacement[block_row, block_col]
         move = np.array([-north, east]) / cell_size + self.shift
         target_rows, target_cols = self._window(rows, cols, move, radius)
-        looked = self.target.valid[np.ix_(target_rows, target_cols)].ravel()
+        looked = self.pair.target.valid[np.ix_(target_rows, target_cols)].ravel()
         if not looked.any():
             return None
         source_cells = _grid_points(rows, cols)[keep]
         target_cells = _grid_points(target_rows, target_cols)[looked]
         source_index = torch.from_numpy(source_cells @ np.array([width, 1]))
-        target_index = torch.from_numpy(target_cells @ np.array([self.target.valid.shape[1], 1]))
-        similarity = self._similarity(source_index, target_index)
+        target_index = torch.from_numpy(
+            target_cells @ np.array([self.pair.target.valid.shape[1], 1])
+        )
+        left, right = self.pair.source_descriptors, self.pair.target_descriptors
+        similarity = left[source_index] @ right[target_index].T
         similarity.masked_fill_(_too_far(source_cells + move, target_cells, radius), -2.0)
         value, which = similarity.max(dim=1)
         target_value, target_which = similarity.max(dim=0)
@@ -215,15 +269,9 @@ class _Search:
         for axis, cells in enumerate((rows, cols)):
             first = int(np.ceil(cells[0] + move[axis] - radius))
             last = int(np.floor(cells[-1] + move[axis] + radius))
-            size = self.target.valid.shape[axis]
+            size = self.pair.target.valid.shape[axis]
             ranges.append(np.arange(max(first, 0), min(last + 1, size)))
         return ranges[0], ranges[1]
-
-    def _similarity(self, source_index: Tensor, target_index: Tensor) -> Tensor:
-        size = self.source_descriptors.shape[-1]
-        left = self.source_descriptors.reshape(-1, size)[source_index]
-        right = self.target_descriptors.reshape(-1, size)[target_index]
-        return left @ right.T
 
     def record(self, bests: _Bests) -> None:
         """Take in the bests of one block; of equal ones the earlier block's stays."""
@@ -239,13 +287,13 @@ class _Search:
         index1 = self.best_target[index0]
         both = self.target_source[index1] == index0
         index0, index1 = index0[both], index1[both]
-        width0, width1 = self.source.valid.shape[1], self.target.valid.shape[1]
+        width0, width1 = self.pair.source.valid.shape[1], self.pair.target.valid.shape[1]
         cells0 = torch.stack([index0 // width0, index0 % width0], dim=1).numpy()
         cells1 = torch.stack([index1 // width1, index1 % width1], dim=1).numpy()
         ends = cells1 + self._subcell(index0, cells1) if between else cells1
         return Matches(
-            self.source.grid.xy(cell_to_rowcol(cells0)),
-            self.target.grid.xy(cell_to_rowcol(ends)),
+            self.pair.source.grid.xy(cell_to_rowcol(cells0)),
+            self.pair.target.grid.xy(cell_to_rowcol(ends)),
             self.best_value[index0].numpy(),
         )
 
@@ -261,15 +309,14 @@ class _Search:
 
     def _around(self, index0: Tensor, cells1: NDArray[np.int64]) -> Float:
         """Similarity (M, 9) to the cells around the best one; -inf where there is none."""
-        height, width = self.target.valid.shape
-        size = self.source_descriptors.shape[-1]
-        left = self.source_descriptors.reshape(-1, size)[index0]
-        right = self.target_descriptors.reshape(-1, size)
+        height, width = self.pair.target.valid.shape
+        left = self.pair.source_descriptors[index0]
+        right = self.pair.target_descriptors
         similarity = np.full((len(cells1), 9), -np.inf)
         for k, (i, j) in enumerate(AROUND):
             rows, cols = cells1[:, 0] + i, cells1[:, 1] + j
             inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
-            inside[inside] = self.target.valid[rows[inside], cols[inside]]
+            inside[inside] = self.pair.target.valid[rows[inside], cols[inside]]
             index = torch.from_numpy(rows[inside] * width + cols[inside])
             dots = (left[torch.from_numpy(inside)] * right[index]).sum(dim=1)
             similarity[inside, k] = dots.numpy()

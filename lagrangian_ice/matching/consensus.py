@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
 
 STRAIN_TOLERANCE = 0.1
 """Difference of displacement allowed per distance: strain plus rotation of neighbouring ice."""
 FARTHEST_TOLERANCE = 2.0
 """Times the tolerance that distance may add: far matches are no witnesses of everything."""
+CHUNK = 2048
+"""Vectors worked on at once."""
 ROTATION_STEP = 12
 """Degrees; half of it is what ``STRAIN_TOLERANCE`` spans."""
 
@@ -28,9 +31,10 @@ ROTATIONS = rotations_to(84.0)
 """Degrees up to which descriptors are matched at all."""
 
 
-def nearest(points: Float, xy: Float, count: int) -> tuple[Float, NDArray[np.intp]]:
+def nearest(points: Float | cKDTree, xy: Float, count: int) -> tuple[Float, NDArray[np.intp]]:
     """Distance and index (N, count) of the ``count`` points nearest to each position."""
-    distance, index = cKDTree(points).query(xy, k=np.arange(1, count + 1))
+    tree = points if isinstance(points, cKDTree) else cKDTree(points)
+    distance, index = tree.query(xy, k=np.arange(1, count + 1))
     return np.asarray(distance, dtype=np.float64), np.asarray(index, dtype=np.intp)
 
 
@@ -170,16 +174,23 @@ def _agreed_rotation(
     tolerance: float,
     rotations: tuple[float, ...],
 ) -> Float:
-    found = np.full(len(xy), np.nan)
     count = min(neighbours + 1, len(xy))
     if count == 0:
+        return np.empty(0)
+    tree = cKDTree(xy)
+
+    def agreed(part: slice) -> Float:
+        distance, index = nearest(tree, xy[part], count)
+        around = _Neighbours(xy[index], displacement[index], distance)
+        found = np.full(len(distance), np.nan)
+        # Most ice hardly turns: the greater angles are asked only of what is still open.
+        for angle in rotations:
+            rest = np.flatnonzero(np.isnan(found))
+            turned = np.full(len(rest), angle)
+            mine = (xy[part][rest], displacement[part][rest])
+            agreeing = _share(*mine, around.take(rest), tolerance, turned) >= share
+            found[rest[agreeing]] = angle
         return found
-    everyone = _Neighbours.of(xy, displacement, xy, count)
-    # Most ice hardly turns: the greater angles are asked only of what is still open.
-    for angle in rotations:
-        rest = np.flatnonzero(np.isnan(found))
-        turned = np.full(len(rest), angle)
-        agreed = _share(xy[rest], displacement[rest], everyone.take(rest), tolerance, turned)
-        agreeing = agreed >= share
-        found[rest[agreeing]] = angle
-    return found
+
+    parts = [slice(first, first + CHUNK) for first in range(0, len(xy), CHUNK)]
+    return np.concatenate(list(thread_map(agreed, parts)))

@@ -153,6 +153,21 @@ def masked_ncc(
     transform = _Correlator(window.shape[-1], lags)
     if template_known is None and window_known is None:
         return _plain_ncc(_centred(templates, None), _centred(window, None), transform)
+    whole = _all_known(template_known, window_known)
+    if 0 < int(whole.sum()) < len(whole):
+        surfaces = templates.new_empty((*templates.shape[:2], lags, lags))
+        rest = ~whole
+        surfaces[whole] = masked_ncc(templates[whole], window[whole])
+        surfaces[rest] = masked_ncc(
+            templates[rest],
+            window[rest],
+            None if template_known is None else template_known[rest],
+            None if window_known is None else window_known[rest],
+        )
+        return surfaces
+    if template_known is None and window_known is not None:
+        first, second = _centred(templates, None), _centred(window, window_known.float())
+        return _window_masked_ncc(first, second, window_known.float(), transform)
     first_mask = torch.ones_like(templates) if template_known is None else template_known.float()
     second_mask = torch.ones_like(window) if window_known is None else window_known.float()
     first, second = _centred(templates, first_mask), _centred(window, second_mask)
@@ -167,6 +182,14 @@ def masked_ncc(
     return _coefficient(cross, power_f, power_g, count, enough)
 
 
+def _all_known(template_known: Tensor | None, window_known: Tensor | None) -> Tensor:
+    """Whether nothing is missing of each window and its templates (N,)."""
+    masks = [
+        mask.flatten(1).all(dim=1) for mask in (template_known, window_known) if mask is not None
+    ]
+    return torch.stack(masks).all(dim=0)
+
+
 def _plain_ncc(templates: Tensor, window: Tensor, transform: _Correlator) -> Tensor:
     """Correlate where nothing is missing: sums over the window are products with ones."""
     size = templates.shape[-1]
@@ -178,6 +201,25 @@ def _plain_ncc(templates: Tensor, window: Tensor, transform: _Correlator) -> Ten
     power_g = (sum_gg - sum_g**2 / count)[:, None]
     power_f = (templates**2).sum(dim=(2, 3), keepdim=True)
     return _coefficient(cross, power_f, power_g, count)
+
+
+def _window_masked_ncc(
+    templates: Tensor, window: Tensor, known: Tensor, transform: _Correlator
+) -> Tensor:
+    """Correlate whole templates with windows of which pixels are missing."""
+    size = templates.shape[-1]
+    box = _box_matrix(window.shape[-1], size).to(window)
+    count, sum_g, sum_gg = (
+        (box @ values @ box.T)[:, None] for values in (known, window, window**2)
+    )
+    enough = count >= LEAST_OVERLAP * size**2
+    count = count.clamp_min(1.0)
+    first = transform.of(templates).conj()
+    mask = transform.of(known)[:, None]
+    sum_f = transform.back(first * mask)
+    cross = transform.back(first * transform.of(window)[:, None]) - sum_f * sum_g / count
+    power_f = transform.back(transform.of(templates**2).conj() * mask) - sum_f**2 / count
+    return _coefficient(cross, power_f, sum_gg - sum_g**2 / count, count, enough)
 
 
 def _coefficient(

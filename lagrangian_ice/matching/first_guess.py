@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.cells import (
+    CellPair,
     Matches,
     Windows,
     block_centres,
@@ -29,7 +31,7 @@ AGREEMENT = 1.5
 """Cells by which two neighbouring matches may differ and still move alike."""
 OWN_RADIUS = 8
 """Cells around the field's prediction in which a parcel's own descriptor looks."""
-OWN_CHUNK = 256
+OWN_CHUNK = 64
 MINORITY_SHARE = 0.2
 """Share of the matches around that must move as a parcel's own descriptor says."""
 MINORITY_TOLERANCE = 0.5
@@ -39,7 +41,7 @@ MINORITY_TOLERANCE = 0.5
 def motion_field(
     source: Features, target: Features, seconds: float, settings: FirstGuessSettings
 ) -> MotionField:
-    """Matches of all cells of two images that move like their neighbours.
+    """Match all cells of two images and keep what moves like its neighbours.
 
     The source's strongest cells are compared with all target cells that ice could have
     reached; mutual best matches that move like their neighbours make a motion field. Guided
@@ -55,19 +57,20 @@ def motion_field(
     settings : FirstGuessSettings
         Fastest ice and the consensus.
     """
+    pair = CellPair.of(source, target)
     cell = STRIDE * source.grid.pixel
     reach = settings.max_speed * abs(seconds) + cell
     still = np.zeros_like(block_centres(source, GLOBAL_BLOCK))
     strongest = strongest_cells(source, GLOBAL_SIDE)
     windows = Windows(GLOBAL_BLOCK, still, reach)
-    found = match_cells(source, target, windows, strongest, between=False)
+    found = match_cells(pair, windows, strongest, between=False)
     field = _agreeing(found, cell, settings)
     centres = block_centres(source, GUIDED_BLOCK)
     for radius in GUIDED_RADII:
         expected = field.predict(centres.reshape(-1, 2), settings.fit_neighbours)
         guided = expected.displacement.reshape(centres.shape)
         windows = Windows(GUIDED_BLOCK, guided, radius * cell)
-        found = match_cells(source, target, windows, between=radius == GUIDED_RADII[-1])
+        found = match_cells(pair, windows, between=radius == GUIDED_RADII[-1])
         field = _agreeing(found, cell, settings)
     return field
 
@@ -144,15 +147,19 @@ def own_displacement(
     wanted = sample_descriptors(source, xy)
     usable = np.flatnonzero(np.isfinite(wanted[:, 0]) & np.isfinite(expected).all(axis=1))
     steps = np.arange(-radius, radius + 1)
-    for first in range(0, len(usable), OWN_CHUNK):
-        index = usable[first : first + OWN_CHUNK]
+
+    def look(index: NDArray[np.intp]) -> Float:
         cells = rowcol_to_cell(target.grid.rowcol(xy[index] + expected[index]))
         middle = np.rint(cells).astype(np.intp)
         rows = middle[:, :1, None] + steps[None, :, None]
         cols = middle[:, 1:, None] + steps[None, None, :]
         similarity = _similarity(wanted[index], target, *np.broadcast_arrays(rows, cols))
         best = _peak(similarity) - radius + middle
-        found[index] = target.grid.xy(cell_to_rowcol(best)) - xy[index]
+        return target.grid.xy(cell_to_rowcol(best)) - xy[index]
+
+    parts = [usable[first : first + OWN_CHUNK] for first in range(0, len(usable), OWN_CHUNK)]
+    for index, moved in zip(parts, thread_map(look, parts), strict=True):
+        found[index] = moved
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
@@ -12,7 +13,7 @@ from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.consensus import agreeing_share
 from lagrangian_ice.matching.first_guess import first_guess, motion_field
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
-from lagrangian_ice.matching.refine import FILTER_PLACES, Bands, Refined, refine
+from lagrangian_ice.matching.refine import FILTER_PLACES, LARGEST_RADIUS, Bands, Refined, refine
 from lagrangian_ice.matching.second_look import FARTHEST_ROTATION, Tracked, look_again
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
@@ -217,6 +218,26 @@ class _Pair:
         self, xy: Float, prediction: Prediction, field: MotionField, settings: MccSettings
     ) -> _Look:
         """Refine points (M, 2) from their predictions and judge them by the field."""
+        look = _Look.nothing(np.full(len(xy), Status.TOO_LITTLE_DATA, dtype=np.int8))
+        seen = np.flatnonzero(self.seen(xy, prediction, settings))
+        return look.put(seen, self._look(xy[seen], prediction.take(seen), field, settings))
+
+    def seen(self, xy: Float, prediction: Prediction, settings: MccSettings) -> NDArray[np.bool_]:
+        """Whether a template has data, and the target has any where it is looked for."""
+        ends = torch.from_numpy(self.target.grid.rowcol(xy + prediction.displacement))
+        reach = settings.half_width + max(settings.search_radius, LARGEST_RADIUS)
+        any_data = self.bands.target.share(ends, reach) > 0
+        return np.asarray(self.templates_known(xy, settings) & any_data.numpy())
+
+    def templates_known(self, xy: Float, settings: MccSettings) -> NDArray[np.bool_]:
+        """Whether the templates around points have data enough."""
+        start = torch.from_numpy(self.source.grid.rowcol(xy))
+        share = self.bands.source.share(start, settings.half_width)
+        return np.asarray((share >= settings.min_valid).numpy())
+
+    def _look(
+        self, xy: Float, prediction: Prediction, field: MotionField, settings: MccSettings
+    ) -> _Look:
         pixel = self.source.grid.pixel
         found = refine(
             self.bands,
@@ -309,7 +330,9 @@ def _second_look(
     A vector found so must be tracked as well as one of the first look, agree with its
     neighbours, and lead back from its end to its start.
     """
+    wider = _wider(settings)
     failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
+    failed = failed[pair.templates_known(xy[failed], wider)]
     tracked = look.status == Status.TRACKED
     if len(failed) == 0 or not tracked.any():
         return look, prediction
@@ -319,13 +342,6 @@ def _second_look(
         xy[failed],
         Tracked(xy[tracked], (look.end - xy)[tracked]),
         max(FARTHEST_ROTATION, *(abs(angle) for angle in settings.rotations)),
-    )
-    wider = settings.model_copy(
-        update={
-            "half_width": round(SECOND_SIZE * settings.half_width),
-            "rotations": tuple(2 * angle for angle in settings.rotations),
-            "min_correlation": settings.min_correlation / SECOND_SIZE,
-        }
     )
     expected = field.predict(xy[failed], SECOND_NEIGHBOURS)
     known = expected.error <= pair.settings.max_error * pair.source.grid.pixel
@@ -337,6 +353,17 @@ def _second_look(
     return (
         look.put(failed[found], second.take(found)),
         prediction.put(failed[found], expected.take(found)),
+    )
+
+
+def _wider(settings: MccSettings) -> MccSettings:
+    """Of the second look: larger templates, more rotation, and so a lower correlation."""
+    return settings.model_copy(
+        update={
+            "half_width": round(SECOND_SIZE * settings.half_width),
+            "rotations": tuple(2 * angle for angle in settings.rotations),
+            "min_correlation": settings.min_correlation / SECOND_SIZE,
+        }
     )
 
 
@@ -365,7 +392,6 @@ def _verdict(found: Refined, settings: MccSettings) -> NDArray[np.int8]:
     """First reason that speaks against each point, in the order in which they are found."""
     correlation = np.nan_to_num(found.correlation, nan=-1.0)
     reasons = [
-        (found.source_share < settings.min_valid, Status.TOO_LITTLE_DATA),
         (np.isnan(found.correlation), Status.NO_TEXTURE),
         (correlation < settings.min_correlation, Status.LOW_CORRELATION),
         (found.at_edge, Status.EDGE_OF_SEARCH),

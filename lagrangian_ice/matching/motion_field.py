@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
+from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.consensus import nearest, turn_effect
 
@@ -154,12 +156,14 @@ class MotionField:
         count = min(neighbours, len(self))
         if len(xy) == 0 or count < LEAST_MATCHES:
             return Prediction.unknown(len(xy))
-        distance, index = nearest(self.xy, xy, count)
-        parts = []
-        for first in range(0, len(xy), CHUNK):
-            chunk = slice(first, first + CHUNK)
-            around = _Around.of(self, xy[chunk], distance[chunk], index[chunk])
-            parts.append(_fitted(around, begin(around, chunk), self.tolerance))
+        tree = cKDTree(self.xy)
+
+        def fitted(chunk: slice) -> Prediction:
+            around = _Around.of(self, xy[chunk], *nearest(tree, xy[chunk], count))
+            return _fitted(around, begin(around, chunk), self.tolerance)
+
+        chunks = [slice(first, first + CHUNK) for first in range(0, len(xy), CHUNK)]
+        parts = list(thread_map(fitted, chunks))
         return Prediction(
             np.concatenate([part.displacement for part in parts]),
             np.concatenate([part.error for part in parts]),

@@ -43,8 +43,8 @@ class Refined:
         Of row, col, px2.
     correlation, ratio : (N,) float64
         Highest correlation and second peak over it.
-    source_share, overlap : (N,) float64
-        Share of the template's pixels with data in the source, and in both.
+    overlap : (N,) float64
+        Share of the template's pixels with data in both.
     at_edge, converged : (N,) bool
         Peak on the border of the search; fit came to rest near it.
     """
@@ -54,7 +54,6 @@ class Refined:
     covariance: Float
     correlation: Float
     ratio: Float
-    source_share: Float
     overlap: Float
     at_edge: NDArray[np.bool_]
     converged: NDArray[np.bool_]
@@ -155,8 +154,7 @@ def refine(
             peak.rotation,
             settings.half_width,
         )
-        share = _template_share(bands.source, at, settings.half_width)
-        return index, _collected(peak, fit, share, VARIANCE_SCALE * bands.colour)
+        return index, _collected(peak, fit, VARIANCE_SCALE * bands.colour)
 
     return _joined(list(thread_map(refine_chunk, _chunks(radius))), len(start))
 
@@ -173,23 +171,13 @@ def _chunks(radius: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
         yield from np.array_split(index, -(-len(index) // CHUNK))
 
 
-def _template_share(source: Band, start: Tensor, half_width: int) -> Float:
-    """Share (N,) of the upright template's pixels that have data."""
-    corner = torch.floor(start + 0.5).long() - half_width
-    _, known = source.cut(corner, 2 * half_width + 1)
-    if known is None:
-        return np.ones(len(start))
-    return np.asarray(known.double().mean(dim=(1, 2)).numpy())
-
-
-def _collected(peak: Peak, fit: AffineFit, share: Float, variance_scale: float) -> Refined:
+def _collected(peak: Peak, fit: AffineFit, variance_scale: float) -> Refined:
     return Refined(
         fit.position.numpy(),
         fit.matrix.numpy(),
         variance_scale * fit.covariance.numpy(),
         peak.correlation.double().numpy(),
         peak.ratio.double().numpy(),
-        share,
         fit.overlap.numpy(),
         peak.at_edge.numpy(),
         fit.converged.numpy(),

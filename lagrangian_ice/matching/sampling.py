@@ -87,6 +87,14 @@ class Band:
             return values, None
         return torch.where(known, values, 0.0), known
 
+    def share(self, centre: Tensor, half_width: int) -> Tensor:
+        """Share (N,) of the pixels with data in squares around positions (N, 2), row and col."""
+        corner = torch.floor(centre + 0.5).long() - half_width
+        _, known = self.cut(corner, 2 * half_width + 1)
+        if known is None:
+            return torch.ones(len(centre))
+        return known.float().mean(dim=(1, 2))
+
 
 @dataclass(frozen=True)
 class Patches:

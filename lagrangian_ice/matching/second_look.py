@@ -7,7 +7,7 @@ agree with each other, and with the vectors tracked already, are not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,6 +38,8 @@ NEIGHBOURS, SHARE, TOLERANCE = 12, 0.35, 8.0
 CONSENSUS_TO = 84.0
 """Degrees; more than is searched, because tracked vectors may have turned further."""
 LEAST_PRESENT = 0.5
+CORNER = 0.25
+"""Share of a window with data, seen from the corner of an image."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,7 @@ def look_again(
     """
     pixel = source[0].pixel
     places = _places(source[0], xy) if len(tracked.xy) else np.empty((0, 2))
-    if len(places):
-        found, moved = _coarse_matches(source, target, places, tracked, farthest)
-    else:
-        found = moved = np.empty((0, 2))
+    found, moved = _coarse_matches(source, target, places, tracked, farthest)
     together = np.concatenate([tracked.xy, found])
     displacement = np.concatenate([tracked.displacement, moved])
     turns = rotations_to(max(farthest, CONSENSUS_TO))
@@ -112,11 +111,18 @@ def _coarse_matches(
     farthest: float,
 ) -> tuple[Float, Float]:
     """Positions (M, 2) and displacements (M, 2), metres, of the coarse correlation's peaks."""
+    if len(places) == 0:
+        return places, places
     _, index = nearest(tracked.xy, places, min(EXPECTED_FROM, len(tracked.xy)))
     expected = places + np.median(tracked.displacement[index], axis=1)
     start = _to_coarse(source[0].rowcol(places))
     guess = _to_coarse(target[0].rowcol(expected))
     bands = [_averaged(band) for _, band in (source, target)]
+    seen = _seen(bands[0], start, HALF_WIDTH) >= LEAST_PRESENT
+    seen &= _seen(bands[1], guess, HALF_WIDTH + RADIUS) >= CORNER
+    places, start, guess = places[seen], start[seen], guess[seen]
+    # What is missing of a template is left flat: a mask for each rotation would cost twice as much.
+    bands[0] = replace(bands[0], complete=True)
     steps = int(min(farthest, 180.0) // ROTATION_STEP)
     angles = torch.deg2rad(ROTATION_STEP * torch.arange(-steps, steps + 1, dtype=torch.float64))
 
@@ -133,12 +139,17 @@ def _coarse_matches(
         usable = torch.isfinite(peak.correlation) & ~peak.at_edge
         return peak.position.numpy(), usable.numpy()
 
-    parts = np.array_split(np.arange(len(places)), -(-len(places) // CHUNK))
+    parts = np.array_split(np.arange(len(places)), max(1, -(-len(places) // CHUNK)))
     found = list(thread_map(look, parts))
     position = np.concatenate([f[0] for f in found])
     usable = np.concatenate([f[1] for f in found])
     ends = target[0].xy(_from_coarse(position[usable]))
     return places[usable], ends - places[usable]
+
+
+def _seen(band: Band, rowcol: Float, half_width: int) -> Float:
+    """Share (N,) of the pixels with data around positions."""
+    return np.asarray(band.share(torch.from_numpy(rowcol), half_width).numpy())
 
 
 def _to_coarse(rowcol: Float) -> Float:

@@ -47,6 +47,20 @@ def test_masked_correlation_equals_brute_force(gaps):
     assert np.unravel_index(np.nanargmax(found), found.shape) == (6, 4)
 
 
+def test_each_of_a_batch_is_correlated_as_if_alone():
+    """What is missing of one window is no matter of the next."""
+    rng = np.random.default_rng(8)
+    windows = rng.normal(size=(4, 25, 25)).astype(np.float32)
+    templates = windows[:, 6:15, 4:13] + rng.normal(0, 0.3, (4, 9, 9)).astype(np.float32)
+    windows[1, :, 15:] = np.nan
+    templates[2, :3] = np.nan
+    values = [torch.from_numpy(v) for v in (templates[:, None], windows)]
+    known = [v.isfinite() for v in values]
+    together = masked_ncc(*(torch.nan_to_num(v) for v in values), *known)
+    for i in range(4):
+        np.testing.assert_allclose(together[i, 0].numpy(), ncc(templates[i], windows[i]), atol=1e-5)
+
+
 def test_flat_window_has_no_correlation():
     found = masked_ncc(torch.randn(1, 1, 9, 9), torch.full((1, 21, 21), 3.0))
     assert torch.isnan(found).all()

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from lagrangian_ice.grid import Grid
-from lagrangian_ice.matching.cells import Windows, block_centres, match_cells, strongest_cells
+from lagrangian_ice.matching.cells import (
+    CellPair,
+    Windows,
+    block_centres,
+    match_cells,
+    strongest_cells,
+)
 from lagrangian_ice.matching.first_guess import (
     first_guess,
     motion_field,
@@ -57,14 +63,14 @@ def test_strongest_cell_of_each_group_is_chosen():
 def test_only_the_cells_asked_for_are_matched():
     source, target, _ = shifted_pair()
     looking = strongest_cells(source, 4)
-    matches = match_cells(source, target, still(source, 10_000.0), looking)
+    matches = match_cells(CellPair.of(source, target), still(source, 10_000.0), looking)
     assert 0 < len(matches) <= looking.sum()
 
 
 @pytest.mark.parametrize("outside", [(0, 0), (3, -11)])
 def test_whole_cell_motion_is_found_on_grids_with_another_origin(outside):
     source, target, truth = shifted_pair(outside=outside)
-    matches = match_cells(source, target, still(source, 10_000.0))
+    matches = match_cells(CellPair.of(source, target), still(source, 10_000.0))
     # Cells that left the image match at random; their similarity is that of strangers.
     right = matches[matches.similarity > 0.9]
     assert len(right) > 0.5 * source.valid.size
@@ -76,14 +82,14 @@ def test_whole_cell_motion_is_found_on_grids_with_another_origin(outside):
 def test_nothing_is_matched_beyond_the_window():
     source, target, truth = shifted_pair()
     reach = np.linalg.norm(truth) - 900
-    matches = match_cells(source, target, still(source, reach))
+    matches = match_cells(CellPair.of(source, target), still(source, reach))
     assert (np.linalg.norm(matches.displacement, axis=1) < reach + 1140).all()
 
 
 def test_window_follows_the_expected_displacement():
     source, target, truth = shifted_pair()
     expected = np.broadcast_to(truth + np.array([800.0, 0.0]), block_centres(source, 16).shape)
-    matches = match_cells(source, target, Windows(16, expected, 2500.0))
+    matches = match_cells(CellPair.of(source, target), Windows(16, expected, 2500.0))
     np.testing.assert_allclose(np.median(matches.displacement, axis=0), truth, atol=1)
 
 
@@ -93,7 +99,7 @@ def test_different_pixels_are_refused():
         Grid(0, 0, 50.0, source.grid.shape), target.scores, target.descriptors, target.valid, ""
     )
     with pytest.raises(ValueError, match="do not match"):
-        match_cells(source, other, still(source, 1e4))
+        match_cells(CellPair.of(source, other), still(source, 1e4))
 
 
 def guessed(source, target, xy):
@@ -102,10 +108,27 @@ def guessed(source, target, xy):
     return first_guess(source, target, field, xy, settings)
 
 
+def test_descriptors_of_few_dimensions_are_compared_in_as_many():
+    rng = np.random.default_rng(9)
+    mixed = rng.normal(size=(20, 256))
+    source, target = (features(rng.normal(size=(30, 30, 20)) @ mixed) for _ in range(2))
+    pair = CellPair.of(source, target)
+    assert pair.source_descriptors.shape == (900, 32)
+    full = source.descriptors.reshape(-1, 256).astype(float)
+    expected = full @ target.descriptors.reshape(-1, 256).astype(float).T
+    found = pair.source_descriptors @ pair.target_descriptors.T
+    np.testing.assert_allclose(found.numpy(), expected, atol=2e-3)
+
+
+def test_descriptors_that_vary_along_every_axis_are_compared_whole():
+    source, target, _ = shifted_pair()
+    assert CellPair.of(source, target).source_descriptors.shape[1] == 256
+
+
 def test_images_without_data_have_no_matches():
     source, target, _ = shifted_pair()
     empty = features(np.ones((40, 48, 256)), valid=np.zeros((40, 48), bool))
-    assert len(match_cells(empty, target, still(empty, 1e4))) == 0
+    assert len(match_cells(CellPair.of(empty, target), still(empty, 1e4))) == 0
     guess = guessed(source, empty, np.array([[7000.0, 7000.0]]))
     assert np.isnan(guess.displacement).all()
     assert np.isinf(guess.error).all()

@@ -30,7 +30,6 @@ def test_bands_without_any_data_answer_nothing():
     bands = Bands.prepare(empty, empty, NOWHERE)
     found = refine(bands, at, at, np.ones(3), np.zeros(3), MccSettings())
     assert np.isnan(found.correlation).all()
-    assert (found.source_share == 0).all()
 
 
 def test_nothing_is_asked_and_nothing_answered():
