@@ -25,6 +25,7 @@ from concurrent.futures import (
 )
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
@@ -48,6 +49,14 @@ Kind = Literal["processes", "threads"]
 
 class SerialExecutor(Executor):
     """Runs every task at once, in the calling process."""
+class Rank(IntEnum):
+    """Which of the tasks that wait gets the next worker: the lowest, of these the oldest."""
+
+    NOW = 0
+    SOON = 1
+    LATER = 2
+
+
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call ``fn`` now; its own error is kept for ``result()``."""
@@ -62,10 +71,10 @@ class SerialExecutor(Executor):
 class Job(Generic[A, T]):
     """A task that was handed in; its result comes from :meth:`result`."""
 
-    def __init__(self, function: Callable[[A], T], item: A, urgent: bool) -> None:
+    def __init__(self, function: Callable[[A], T], item: A, rank: Rank) -> None:
         self.function = function
         self.item = item
-        self.urgent = urgent
+        self.rank = rank
         self.deaths = 0
         self.future: Future[T] = Future()
 
@@ -85,10 +94,10 @@ class Job(Generic[A, T]):
 
 
 class Tasks:
-    """Independent tasks on any executor: urgent ones first, a worker's death survived.
+    """Independent tasks on any executor, by rank, a worker's death survived.
 
-    As many tasks as there are workers are with the executor; the rest waits here, so that an
-    urgent one gets the next worker that is free.
+    As many tasks as there are workers are with the executor; the rest waits here, so that the
+    one of the lowest rank gets the next worker that is free.
 
     Parameters
     ----------
@@ -98,32 +107,51 @@ class Tasks:
         Workers.
     """
 
+
+    Attributes
+    ----------
+    lock : RLock
+        Held while jobs are handed in or have come to their end. Who hands in more jobs when one
+        is done guards what it knows with it, too.
     def __init__(self, start: Callable[[], Executor], slots: int) -> None:
         self.slots = slots
         self._start = start
         self._executor = start()
-        self._lock = threading.RLock()
-        self._waiting: tuple[deque[Job[Any, Any]], deque[Job[Any, Any]]] = (deque(), deque())
+        self.lock = threading.RLock()
+        self._waiting: dict[Rank, deque[Job[Any, Any]]] = {rank: deque() for rank in Rank}
         self._running = 0
 
-    def submit(self, function: Callable[[A], T], item: A, *, urgent: bool = False) -> Job[A, T]:
+    def submit(self, function: Callable[[A], T], item: A, *, rank: Rank = Rank.LATER) -> Job[A, T]:
+        self._closed = False
         """Hand in ``function(item)``; both must be picklable unless all runs in one process."""
-        job = Job(function, item, urgent)
-        with self._lock:
-            self._waiting[not urgent].append(job)
+        job = Job(function, item, rank)
+        with self.lock:
+            self._waiting[rank].append(job)
             self._feed()
         return job
 
     def close(self) -> None:
         """Drop what waits, wait for what runs and end the workers."""
-        with self._lock:
-            for queue in self._waiting:
+    def hurry(self, job: Job[Any, Any]) -> None:
+        """Let a job be of the first rank, if it waits still."""
+        with self.lock:
+            if job in self._waiting[job.rank]:
+                self._waiting[job.rank].remove(job)
+                job.rank = Rank.NOW
+                self._waiting[job.rank].append(job)
+
+        with self.lock:
+            self._closed = True
+            for queue in self._waiting.values():
                 queue.clear()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _feed(self) -> None:
-        while self._running < self.slots and any(self._waiting):
-            job = (self._waiting[0] or self._waiting[1]).popleft()
+        while self._running < self.slots and not self._closed:
+            queue = next((queue for queue in self._waiting.values() if queue), None)
+            if queue is None:
+                return
+            job = queue.popleft()
             self._running += 1
             future = self._handed_over(job)
             future.add_done_callback(partial(self._done, job, self._executor))
@@ -139,17 +167,13 @@ class Tasks:
         if future.cancelled():
             return
         error = future.exception()
-        with self._lock:
+        if isinstance(error, BrokenExecutor):
+            # From a thread of its own: an executor that breaks holds its lock while it tells.
+            threading.Thread(target=self._again, args=(job, used, error), daemon=True).start()
+            return
+        with self.lock:
             self._running -= 1
-            if isinstance(error, BrokenExecutor):
-                self._restart(used)
-                job.deaths += 1
-                if job.deaths < _MOST_DEATHS:
-                    self._waiting[not job.urgent].appendleft(job)
-                    error = None
-                else:
-                    job.future.set_exception(error)
-            elif error is not None:
+            if error is not None:
                 job.future.set_exception(error)
             else:
                 job.future.set_result(future.result())
@@ -157,6 +181,20 @@ class Tasks:
 
     def _restart(self, used: Executor) -> None:
         """Replace an executor that broke, unless that has been done."""
+    def _again(self, job: Job[Any, Any], used: Executor, error: BrokenExecutor) -> None:
+        """Hand in a job again whose worker died, a few times."""
+        with self.lock:
+            self._running -= 1
+            if self._closed:
+                return
+            self._restart(used)
+            job.deaths += 1
+            if job.deaths < _MOST_DEATHS:
+                self._waiting[job.rank].appendleft(job)
+            else:
+                job.future.set_exception(error)
+            self._feed()
+
         if used is self._executor:
             log.warning("a worker died; its tasks are handed in again")
             used.shutdown(wait=False, cancel_futures=True)

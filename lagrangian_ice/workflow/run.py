@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lagrangian_ice.engine import Stopwatch, Tasks, Workers, in_order, tasks
+from lagrangian_ice.engine import Rank, Stopwatch, Tasks, Workers, in_order, tasks
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.matching.match import match_images
 from lagrangian_ice.matching.vectors import Vectors
@@ -260,7 +260,7 @@ class Run:
     ) -> list[Vectors]:
         """Track points from earlier passes; one that cannot be read any more shows nothing."""
         begun = time.perf_counter()
-        jobs = [pool.submit(match_pair, self._pair(one, target), urgent=True) for one in wanted]
+        jobs = [pool.submit(match_pair, self._pair(one, target), rank=Rank.NOW) for one in wanted]
         found = []
         for one, job in zip(wanted, jobs, strict=True):
             try:

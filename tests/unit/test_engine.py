@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lagrangian_ice.engine import (
+    Rank,
     SerialExecutor,
     Stopwatch,
     Tasks,
@@ -104,15 +105,51 @@ class Gate:
         return name
 
 
-def test_an_urgent_task_gets_the_next_free_worker():
+def test_the_lowest_rank_gets_the_next_free_worker():
     gate = Gate()
     with ThreadPoolExecutor(1) as threads:
         pool = Tasks(lambda: threads, 1)
         jobs = [pool.submit(gate.task, name) for name in ("first", "late", "later")]
-        jobs.append(pool.submit(gate.task, "urgent", urgent=True))
+        jobs.append(pool.submit(gate.task, "soon", rank=Rank.SOON))
+        jobs.append(pool.submit(gate.task, "now", rank=Rank.NOW))
         gate.open.set()
-        assert [job.result() for job in jobs] == ["first", "late", "later", "urgent"]
-    assert gate.started == ["first", "urgent", "late", "later"]
+        assert [job.result() for job in jobs] == ["first", "late", "later", "soon", "now"]
+    assert gate.started == ["first", "now", "soon", "late", "later"]
+
+
+def test_a_task_that_waits_can_be_hurried():
+    gate = Gate()
+    with ThreadPoolExecutor(1) as threads:
+        pool = Tasks(lambda: threads, 1)
+        jobs = [pool.submit(gate.task, name) for name in ("first", "late", "later")]
+        # What runs already is not started twice.
+        pool.hurry(jobs[0])
+        pool.hurry(jobs[2])
+        gate.open.set()
+        assert [job.result() for job in jobs] == ["first", "late", "later"]
+        pool.hurry(jobs[1])
+    assert gate.started == ["first", "later", "late"]
+
+
+def test_a_job_that_is_done_may_hand_in_more():
+    with tasks(Workers(2, "threads")) as pool:
+        more = []
+        first = pool.submit(double, 1)
+        first.future.add_done_callback(lambda done: more.append(pool.submit(double, done.result())))
+        assert first.result() == 2
+        deadline = time.monotonic() + 10
+        while not more and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert more[0].result() == 4
+
+
+def test_nothing_begins_when_all_is_closed():
+    gate = Gate()
+    with tasks(Workers(2, "threads")) as pool:
+        job = pool.submit(gate.task, "first")
+        job.future.add_done_callback(lambda _: pool.submit(gate.task, "more"))
+        threading.Timer(0.2, gate.open.set).start()
+    assert gate.started == ["first"]
 
 
 def test_threads_work_in_this_process():
