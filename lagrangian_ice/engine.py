@@ -47,8 +47,6 @@ _PATIENCE = 30.0
 Kind = Literal["processes", "threads"]
 
 
-class SerialExecutor(Executor):
-    """Runs every task at once, in the calling process."""
 class Rank(IntEnum):
     """Which of the tasks that wait gets the next worker: the lowest, of these the oldest."""
 
@@ -57,6 +55,8 @@ class Rank(IntEnum):
     LATER = 2
 
 
+class SerialExecutor(Executor):
+    """Runs every task at once, in the calling process."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call ``fn`` now; its own error is kept for ``result()``."""
@@ -105,14 +105,14 @@ class Tasks:
         Makes the executor, again when it has broken.
     slots : int
         Workers.
-    """
-
 
     Attributes
     ----------
     lock : RLock
         Held while jobs are handed in or have come to their end. Who hands in more jobs when one
         is done guards what it knows with it, too.
+    """
+
     def __init__(self, start: Callable[[], Executor], slots: int) -> None:
         self.slots = slots
         self._start = start
@@ -120,9 +120,9 @@ class Tasks:
         self.lock = threading.RLock()
         self._waiting: dict[Rank, deque[Job[Any, Any]]] = {rank: deque() for rank in Rank}
         self._running = 0
+        self._closed = False
 
     def submit(self, function: Callable[[A], T], item: A, *, rank: Rank = Rank.LATER) -> Job[A, T]:
-        self._closed = False
         """Hand in ``function(item)``; both must be picklable unless all runs in one process."""
         job = Job(function, item, rank)
         with self.lock:
@@ -130,8 +130,6 @@ class Tasks:
             self._feed()
         return job
 
-    def close(self) -> None:
-        """Drop what waits, wait for what runs and end the workers."""
     def hurry(self, job: Job[Any, Any]) -> None:
         """Let a job be of the first rank, if it waits still."""
         with self.lock:
@@ -140,6 +138,8 @@ class Tasks:
                 job.rank = Rank.NOW
                 self._waiting[job.rank].append(job)
 
+    def close(self) -> None:
+        """Drop what waits, wait for what runs and end the workers."""
         with self.lock:
             self._closed = True
             for queue in self._waiting.values():
@@ -179,8 +179,6 @@ class Tasks:
                 job.future.set_result(future.result())
             self._feed()
 
-    def _restart(self, used: Executor) -> None:
-        """Replace an executor that broke, unless that has been done."""
     def _again(self, job: Job[Any, Any], used: Executor, error: BrokenExecutor) -> None:
         """Hand in a job again whose worker died, a few times."""
         with self.lock:
@@ -195,6 +193,8 @@ class Tasks:
                 job.future.set_exception(error)
             self._feed()
 
+    def _restart(self, used: Executor) -> None:
+        """Replace an executor that broke, unless that has been done."""
         if used is self._executor:
             log.warning("a worker died; its tasks are handed in again")
             used.shutdown(wait=False, cancel_futures=True)
