@@ -23,11 +23,13 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from lagrangian_ice.errors import LagrangianIceError, WorkspaceError
@@ -347,6 +349,24 @@ def thread_count() -> int:
     return max(1, min(int(told) if told.isdigit() else _MOST_THREADS, processors))
 
 
+def import_ahead(module: str) -> None:
+    """Begin to import a module beside other work: torch takes a second to load."""
+
+    def load() -> None:
+        # Whoever needs it imports it again, and is told what is wrong with it.
+        with suppress(ImportError):
+            import_module(module)
+
+    threading.Thread(target=load, daemon=True).start()
+
+
+def _torch() -> ModuleType | None:
+    """Return torch where it has been loaded, all of it: nothing here loads it."""
+    module = sys.modules.get("torch")
+    half = getattr(getattr(module, "__spec__", None), "_initializing", False)
+    return None if half else module
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let torch use one thread inside.
@@ -354,7 +374,7 @@ def one_thread() -> Iterator[None]:
     Sums depend on how many threads share them, in the last bit: what is computed here and in
     a worker process must not differ.
     """
-    torch = sys.modules.get("torch")
+    torch = _torch()
     before = torch.get_num_threads() if torch is not None else 1
     if torch is not None:
         torch.set_num_threads(1)
@@ -371,7 +391,7 @@ def thread_map(function: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
     Inside, each call has one torch thread: many small operations side by side are quicker than
     each of them shared, above all on a busy machine, and no sum depends on the number of threads.
     """
-    torch = sys.modules.get("torch")
+    torch = _torch()
     count = torch.get_num_threads() if torch is not None else 1
     with one_thread():
         if count == 1:
@@ -383,7 +403,7 @@ def thread_map(function: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
 
 def _one_thread_here() -> None:
     """Torch counts its threads for each thread that calls it."""
-    torch = sys.modules.get("torch")
+    torch = _torch()
     if torch is not None:
         torch.set_num_threads(1)
 

@@ -17,14 +17,11 @@ from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geocode import geocode_pass
 from lagrangian_ice.images.geoimage import GeoImage
-from lagrangian_ice.matching.match import match_images
 from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.points import grid_points
 from lagrangian_ice.scenes.reader import open_scene
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ImageSettings, Settings
-from lagrangian_ice.superlim.extract import extract_features
-from lagrangian_ice.superlim.weights_store import load_network
 
 SceneLike = str | Path | Scene
 
@@ -81,6 +78,11 @@ def track_pair(
     pixel = working_pixel(scenes, pixel) if own_pixel else pixel
     with watch.stage("geocode"):
         images = _geocoded(scenes, pixel, settings.images, bands)
+    # Only now: torch loads while the scenes are read, if the caller has begun it.
+    from lagrangian_ice.matching.match import match_images
+    from lagrangian_ice.superlim.extract import extract_features
+    from lagrangian_ice.superlim.weights_store import load_network
+
     with watch.stage("weights"):
         network = load_network(settings.features.weights)
     with watch.stage("features"):

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from pyproj import CRS
 
 from lagrangian_ice import __version__
@@ -158,6 +157,8 @@ def write_vectors_nc(
         "time0": vectors.time0,
         "time1": np.where(tracked, vectors.time1, np.nan),
     }
+    import xarray as xr  # half a second, and only this needs it
+
     dataset = xr.Dataset(
         {name: ("point", values, _NC_ATTRIBUTES[name]) for name, values in columns.items()},
         attrs={

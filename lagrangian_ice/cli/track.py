@@ -61,10 +61,11 @@ def track(
         raise click.UsageError("give either --points FILE.csv or --spacing METRES")
     if out.suffix.lower() not in (".csv", ".nc"):
         raise click.UsageError(f"--out {out}: the name must end in .csv or .nc")
-    from lagrangian_ice.engine import Stopwatch, limit_threads
+    from lagrangian_ice.engine import Stopwatch, import_ahead, limit_threads
 
     if threads is not None:
         limit_threads(threads)
+    import_ahead("torch")
     settings = changed(
         env.settings(),
         {

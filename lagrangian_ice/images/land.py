@@ -7,6 +7,7 @@ them. The exact shorelines of the same wheel would take 1.3 GB of memory; the bi
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +19,13 @@ from lagrangian_ice.grid import Float, Grid, xy_to_lonlat
 LATTICE = 500.0
 """Metres between the points that decide where a grid is looked at pixel by pixel."""
 
+CENTRAL_MERIDIAN = -45.0
+"""Of EPSG:3413: the longitude towards negative y."""
+FARTHEST = 4e7
+"""Metres from the pole on the map: 50 degrees south."""
+
 _CHUNK = 1_000_000
+_LOADING = Lock()
 Mask = NDArray[np.bool_]
 
 
@@ -73,10 +80,34 @@ def _enlarged(coarse: Mask, step: int, shape: tuple[int, int]) -> Mask:
 
 
 def _contains(xy: Float) -> Mask:
-    lonlat = xy_to_lonlat(xy)
-    return np.asarray(_bitmap().contains_many(lonlat[:, 0].copy(), lonlat[:, 1].copy()), dtype=bool)
+    longitude, latitude = longitude_latitude(xy)
+    return np.asarray(_bitmap().contains_many(longitude, latitude), dtype=bool)
+
+
+def longitude_latitude(xy: Float) -> tuple[Float, Float]:
+    """Longitude and latitude (N,), degrees, of map positions (N, 2), good to a centimetre.
+
+    The polar map is the same all round: six times as quick as a transform of every point.
+    """
+    x, y = xy[:, 0], xy[:, 1]
+    longitude = CENTRAL_MERIDIAN + np.degrees(np.arctan2(x, -y))
+    longitude[longitude < -180] += 360
+    return longitude, np.interp(np.hypot(x, y), *_latitudes())
 
 
 @lru_cache(maxsize=1)
+def _latitudes() -> tuple[Float, Float]:
+    """Distance from the pole on the map, every kilometre, and latitude."""
+    distance = np.arange(0.0, FARTHEST, 1000.0)
+    return distance, xy_to_lonlat(np.column_stack([distance, np.zeros_like(distance)]))[:, 1]
+
+
 def _bitmap() -> RoaringMask:
+    # It takes half a second and 0.4 GB: two threads must not load it at once.
+    with _LOADING:
+        return _loaded_bitmap()
+
+
+@lru_cache(maxsize=1)
+def _loaded_bitmap() -> RoaringMask:
     return RoaringMask.new(LandmaskProvider.Gshhg)

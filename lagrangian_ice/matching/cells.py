@@ -14,6 +14,9 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.subcell import AROUND, peak_offset
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
+Index = NDArray[np.intp]
+NONE = np.float32(-2.0)
+"""Similarity to what is no candidate."""
 SUBCELL_CHUNK = 2048
 KEPT = 0.999
 """Share of the descriptors' length, squared, that is compared."""
@@ -103,7 +106,8 @@ class CellPair:
             )
         with one_thread():
             axes = _main_axes(source, target)
-            return cls(source, target, _along(source, axes), _along(target, axes))
+        first, second = thread_map(lambda features: _along(features, axes), (source, target))
+        return cls(source, target, first, second)
 
 
 def _main_axes(source: Features, target: Features) -> Tensor:
@@ -188,14 +192,19 @@ def strongest_cells(features: Features, side: int) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class _Bests:
-    """Most similar partner of each cell of a block and of its window."""
+    """What one block found: M source cells, the W target cells of their window.
 
-    source: Tensor
-    source_value: Tensor
-    source_choice: Tensor
-    target: Tensor
-    target_value: Tensor
-    target_choice: Tensor
+    ``wanted`` (M,) is the target cell that each source cell is most like, ``similarity`` (M,)
+    how much. ``highest`` (W,) is each target cell's highest similarity, and ``answer`` (W,) the
+    source cell that it is most like, where one wants it; else -1.
+    """
+
+    source: Index
+    wanted: Index
+    similarity: NDArray[np.float32]
+    target: Index
+    highest: NDArray[np.float32]
+    answer: Index
 
 
 @dataclass
@@ -205,10 +214,10 @@ class _Search:
     pair: CellPair
     looking: NDArray[np.bool_]
     shift: Float
-    best_target: Tensor
-    best_value: Tensor
-    target_value: Tensor
-    target_source: Tensor
+    wanted: Index
+    similarity: NDArray[np.float32]
+    highest: NDArray[np.float32]
+    answer: Index
 
     @classmethod
     def prepare(cls, pair: CellPair, looking: NDArray[np.bool_]) -> _Search:
@@ -219,10 +228,10 @@ class _Search:
             pair,
             looking & pair.source.valid,
             rowcol_to_cell(pair.target.grid.rowcol(origin)),
-            torch.full((count0,), -1, dtype=torch.long),
-            torch.full((count0,), -2.0),
-            torch.full((count1,), -2.0),
-            torch.full((count1,), -1, dtype=torch.long),
+            np.full(count0, -1, dtype=np.intp),
+            np.full(count0, NONE),
+            np.full(count1, NONE),
+            np.full(count1, -1, dtype=np.intp),
         )
 
     def look(self, block_row: int, block_col: int, windows: Windows) -> _Bests | None:
@@ -238,33 +247,24 @@ class _Search:
         radius = windows.radius / cell_size
         east, north = windows.displacement[block_row, block_col]
         move = np.array([-north, east]) / cell_size + self.shift
-        target_rows, target_cols = self._window(rows, cols, move, radius)
-        looked = self.pair.target.valid[np.ix_(target_rows, target_cols)].ravel()
-        if not looked.any():
+        there = self._window(rows, cols, move, radius)
+        valid = self.pair.target.valid[np.ix_(*there)]
+        if not valid.any():
             return None
-        source_cells = _grid_points(rows, cols)[keep]
-        target_cells = _grid_points(target_rows, target_cols)[looked]
-        source_index = torch.from_numpy(source_cells @ np.array([width, 1]))
-        target_index = torch.from_numpy(
-            target_cells @ np.array([self.pair.target.valid.shape[1], 1])
-        )
-        left, right = self.pair.source_descriptors, self.pair.target_descriptors
-        similarity = left[source_index] @ right[target_index].T
-        similarity.masked_fill_(_too_far(source_cells + move, target_cells, radius), -2.0)
-        value, which = similarity.max(dim=1)
-        target_value, target_which = similarity.max(dim=0)
-        return _Bests(
-            source_index,
-            value,
-            target_index[which],
-            target_index,
-            target_value,
-            source_index[target_which],
-        )
+        cells = _grid_points(rows, cols)[keep]
+        source = cells @ np.array([width, 1])
+        target = _grid_points(*there) @ np.array([self.pair.target.valid.shape[1], 1])
+        left, right = self.pair.source_descriptors[source], self.pair.target_descriptors[target]
+        similarity = (left @ right.T).numpy()
+        np.copyto(similarity, NONE, where=_outside(cells + move, there, radius, valid))
+        # Indices of the highest along both axes, of all cells, would take twenty times as long.
+        best = similarity.argmax(axis=1)
+        answer = np.full(len(target), -1)
+        answer[best] = source[similarity[:, best].argmax(axis=0)]
+        value = similarity[np.arange(len(best)), best]
+        return _Bests(source, target[best], value, target, similarity.max(axis=0), answer)
 
-    def _window(
-        self, rows: NDArray[np.intp], cols: NDArray[np.intp], move: Float, radius: float
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _window(self, rows: Index, cols: Index, move: Float, radius: float) -> tuple[Index, Index]:
         ranges = []
         for axis, cells in enumerate((rows, cols)):
             first = int(np.ceil(cells[0] + move[axis] - radius))
@@ -275,29 +275,30 @@ class _Search:
 
     def record(self, bests: _Bests) -> None:
         """Take in the bests of one block; of equal ones the earlier block's stays."""
-        self.best_value[bests.source] = bests.source_value
-        self.best_target[bests.source] = bests.source_choice
-        better = bests.target_value > self.target_value[bests.target]
-        self.target_value[bests.target[better]] = bests.target_value[better]
-        self.target_source[bests.target[better]] = bests.target_choice[better]
+        self.similarity[bests.source] = bests.similarity
+        self.wanted[bests.source] = bests.wanted
+        better = bests.highest > self.highest[bests.target]
+        improved = bests.target[better]
+        self.highest[improved] = bests.highest[better]
+        self.answer[improved] = bests.answer[better]
 
     def mutual(self, between: bool) -> Matches:
         """Return the matches of which each end chose the other."""
-        index0 = torch.nonzero(self.best_value > -2.0)[:, 0]
-        index1 = self.best_target[index0]
-        both = self.target_source[index1] == index0
+        index0 = np.flatnonzero(self.similarity > NONE)
+        index1 = self.wanted[index0]
+        both = self.answer[index1] == index0
         index0, index1 = index0[both], index1[both]
         width0, width1 = self.pair.source.valid.shape[1], self.pair.target.valid.shape[1]
-        cells0 = torch.stack([index0 // width0, index0 % width0], dim=1).numpy()
-        cells1 = torch.stack([index1 // width1, index1 % width1], dim=1).numpy()
+        cells0 = np.stack([index0 // width0, index0 % width0], axis=1)
+        cells1 = np.stack([index1 // width1, index1 % width1], axis=1)
         ends = cells1 + self._subcell(index0, cells1) if between else cells1
         return Matches(
             self.pair.source.grid.xy(cell_to_rowcol(cells0)),
             self.pair.target.grid.xy(cell_to_rowcol(ends)),
-            self.best_value[index0].numpy(),
+            self.similarity[index0],
         )
 
-    def _subcell(self, index0: Tensor, cells1: NDArray[np.int64]) -> Float:
+    def _subcell(self, index0: Index, cells1: Index) -> Float:
         """Offset (M, 2) in cells of the similarity's peak among the 3 x 3 cells around."""
         parts = [
             slice(first, first + SUBCELL_CHUNK) for first in range(0, len(cells1), SUBCELL_CHUNK)
@@ -307,7 +308,7 @@ class _Search:
         )
         return np.concatenate([np.empty((0, 2)), *offsets])
 
-    def _around(self, index0: Tensor, cells1: NDArray[np.int64]) -> Float:
+    def _around(self, index0: Index, cells1: Index) -> Float:
         """Similarity (M, 9) to the cells around the best one; -inf where there is none."""
         height, width = self.pair.target.valid.shape
         left = self.pair.source_descriptors[index0]
@@ -323,15 +324,21 @@ class _Search:
         return similarity
 
 
-def _grid_points(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.int64]:
+def _grid_points(rows: Index, cols: Index) -> Index:
     """All (row, col) pairs (N, 2), row by row."""
     first, second = np.meshgrid(rows, cols, indexing="ij")
-    return np.stack([first.ravel(), second.ravel()], axis=1).astype(np.int64)
+    return np.stack([first.ravel(), second.ravel()], axis=1)
 
 
-def _too_far(centres: Float, cells: NDArray[np.int64], radius: float) -> Tensor:
-    """Mask (N, M) of the cells outside the circle around each centre."""
-    first = torch.from_numpy(centres.astype(np.float32))
-    second = torch.from_numpy(cells.astype(np.float32))
-    distance = torch.cdist(first, second, compute_mode="use_mm_for_euclid_dist")
-    return distance > radius
+def _outside(
+    centres: Float, window: tuple[Index, Index], radius: float, valid: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Mask (N, W) of the window's cells beyond the circle around each centre, or without data."""
+    rows, cols = window
+    across = np.abs(cols - centres[:, 1:]).astype(np.float32)
+    square = radius**2 - (rows - centres[:, :1]) ** 2
+    half = np.where(square >= 0, np.sqrt(np.abs(square)), -1.0).astype(np.float32)
+    outside = across[:, None, :] > half[:, :, None]
+    if not valid.all():
+        outside |= ~valid
+    return outside.reshape(len(centres), -1)

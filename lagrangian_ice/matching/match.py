@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.consensus import agreeing_share
@@ -296,9 +297,9 @@ def _refined(
     settings: MccSettings,
     guess_settings: FirstGuessSettings,
 ) -> Vectors:
-    bands = Bands.prepare(
-        _sea(source), _sea(target), _places(source, target, guess, guess_settings.fit_neighbours)
-    )
+    places = _places(source, target, guess, guess_settings.fit_neighbours)
+    source_sea, target_sea = thread_map(_sea, (source, target))
+    bands = Bands.prepare(source_sea, target_sea, places)
     pair = _Pair(source, target, bands, guess_settings)
     tried = np.flatnonzero(status == Status.TRACKED)
     prediction = guess.prediction

@@ -86,16 +86,17 @@ class Bands:
             Row, col (M, 2) in the source and in the target, and rotation (M,) in radians, of
             matched places that the filter is measured at.
         """
-        bands = (Band.of(source), Band.of(target))
+        first, second = thread_map(Band.of, (source, target))
         if len(places[0]) == 0:
-            return cls(*bands, *bands, 1.0)
-        found = _found_again(*bands, places)
-        kernel = matched_filter.measure(*bands, *found)
+            return cls(first, second, first, second, 1.0)
+        found = _found_again(first, second, places)
+        kernel = matched_filter.measure(first, second, *found)
         if kernel is None:
-            return cls(*bands, *bands, 1.0)
-        first, second = thread_map(lambda band: matched_filter.apply(band, kernel), bands)
-        colour = colour_factor(first, second, *found, matched_filter.HALF_WIDTH)
-        return cls(*bands, first, second, colour)
+            return cls(first, second, first, second, 1.0)
+        both = thread_map(lambda band: matched_filter.apply(band, kernel), (first, second))
+        first_filtered, second_filtered = both
+        colour = colour_factor(first_filtered, second_filtered, *found, matched_filter.HALF_WIDTH)
+        return cls(first, second, first_filtered, second_filtered, colour)
 
 
 def _found_again(

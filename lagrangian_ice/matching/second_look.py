@@ -117,7 +117,7 @@ def _coarse_matches(
     expected = places + np.median(tracked.displacement[index], axis=1)
     start = _to_coarse(source[0].rowcol(places))
     guess = _to_coarse(target[0].rowcol(expected))
-    bands = [_averaged(band) for _, band in (source, target)]
+    bands = list(thread_map(_averaged, (source[1], target[1])))
     seen = _seen(bands[0], start, HALF_WIDTH) >= LEAST_PRESENT
     seen &= _seen(bands[1], guess, HALF_WIDTH + RADIUS) >= CORNER
     places, start, guess = places[seen], start[seen], guess[seen]

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -14,10 +15,13 @@ from lagrangian_ice.engine import (
     Stopwatch,
     Tasks,
     Workers,
+    import_ahead,
     in_order,
     limit_threads,
+    one_thread,
     tasks,
     thread_count,
+    thread_map,
 )
 from lagrangian_ice.errors import SceneError, WorkspaceError
 
@@ -239,3 +243,23 @@ def test_threads_are_as_many_as_told_or_there_are(monkeypatch):
     assert thread_count() <= (os.cpu_count() or 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "")
     assert 1 <= thread_count() <= 8
+
+
+def test_import_ahead_loads_a_module_and_says_nothing_of_one_that_is_not_there(capfd):
+    sys.modules.pop("colorsys", None)
+    for name in ("no_such_module_at_all", "colorsys"):
+        import_ahead(name)
+    deadline = time.monotonic() + 10
+    while "colorsys" not in sys.modules and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "colorsys" in sys.modules
+    assert capfd.readouterr() == ("", "")
+
+
+def test_half_loaded_torch_is_left_alone(monkeypatch):
+    """Threads are limited while another thread is still importing it."""
+    half = ModuleType("torch")
+    half.__spec__ = SimpleNamespace(_initializing=True)
+    monkeypatch.setitem(sys.modules, "torch", half)
+    with one_thread():
+        assert list(thread_map(str, [1, 2])) == ["1", "2"]

@@ -1,8 +1,13 @@
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from time import sleep
+
 import numpy as np
 import pytest
 
-from lagrangian_ice.grid import Grid, lonlat_to_xy
-from lagrangian_ice.images.land import is_land, land_mask
+from lagrangian_ice.grid import Grid, lonlat_to_xy, xy_to_lonlat
+from lagrangian_ice.images import land
+from lagrangian_ice.images.land import is_land, land_mask, longitude_latitude
 
 PLACES = {
     "Greenland ice sheet": (-40.0, 72.0, True),
@@ -20,6 +25,27 @@ PLACES = {
 def test_known_places(place):
     lon, lat, expected = PLACES[place]
     np.testing.assert_array_equal(is_land([lonlat_to_xy([lon, lat])]), [expected])
+
+
+def test_positions_are_those_of_the_map_projection():
+    """All round the pole, and on the meridian where longitudes jump."""
+    turn = np.radians(np.linspace(0, 360, 721))
+    distance = np.array([0.0, 1.0, 3e5, 1.7e6, 9e6])[:, None]
+    xy = np.stack([distance * np.sin(turn), distance * np.cos(turn)], axis=-1).reshape(-1, 2)
+    expected = xy_to_lonlat(xy)
+    longitude, latitude = longitude_latitude(xy)
+    apart = (longitude - expected[:, 0] + 180) % 360 - 180
+    assert np.abs(apart * np.cos(np.radians(expected[:, 1]))).max() < 1e-6
+    assert np.abs(latitude - expected[:, 1]).max() < 1e-6
+    assert ((longitude >= -180) & (longitude <= 180)).all()
+
+
+def test_the_bitmap_is_loaded_once(monkeypatch):
+    loads = []
+    monkeypatch.setattr(land, "_loaded_bitmap", lru_cache(lambda: loads.append(sleep(0.05))))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: land._bitmap(), range(4)))
+    assert len(loads) == 1
 
 
 def test_no_positions():
