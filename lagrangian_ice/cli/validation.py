@@ -12,7 +12,7 @@ import click
 from lagrangian_ice.cli.common import Env, common
 
 if TYPE_CHECKING:
-    from lagrangian_ice.validation.statistics import StatisticsOptions
+    from lagrangian_ice.validation.triangles import StatisticsOptions
 
 _TIME = "Least time between the two passes."
 _AREA = "Least area of a triangle, m2."
@@ -37,7 +37,7 @@ def which_triangles(command: Callable[..., Any]) -> Callable[..., Any]:
         min_coast: float,
         **others: Any,
     ) -> Any:
-        from lagrangian_ice.validation.statistics import StatisticsOptions
+        from lagrangian_ice.validation.triangles import StatisticsOptions
 
         options = StatisticsOptions(min_days, max_days, min_area, max_area, min_coast=min_coast)
         return command(*args, options=options, **others)

@@ -18,11 +18,8 @@ from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.plots.polar import INK, QUIET, bounds_of, draw_map, new_figure, save, title
 from lagrangian_ice.validation.buoys import BuoyOptions, validate_buoys
 from lagrangian_ice.validation.nextsim import validate_nextsim
-from lagrangian_ice.validation.statistics import (
-    StatisticsOptions,
-    Triangles,
-    validate_statistics,
-)
+from lagrangian_ice.validation.statistics import validate_statistics
+from lagrangian_ice.validation.triangles import StatisticsOptions, Triangles
 
 OBSERVED, MODELLED = "#1f5a8c", "#c8553d"
 RATES = ("opening", "closing", "shear", "total_deformation")
@@ -247,7 +244,7 @@ def _scaling(series: Mapping[str, Any], path: Path, note: str = "") -> Path:
     _plain(left, "Scale (km)", "Moment of the total deformation (per day to the q)")
     _plain(right, "Moment q (1)", "Exponent beta (1)")
     title(left, "Spatial scaling", note)
-    title(right, "Structure function", "bars: 95 % of a bootstrap over the pairs of passes")
+    title(right, "Structure function", "bars: 95 % confidence")
     for axes in (left, right):
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=8)

@@ -14,161 +14,37 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import netCDF4
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lagrangian_ice.deformation.pairs import Patch, deform
 from lagrangian_ice.deformation.strain import invariants, strain_rates
 from lagrangian_ice.errors import ProductError
-from lagrangian_ice.grid import Float, lonlat_to_xy
+from lagrangian_ice.grid import Float
 from lagrangian_ice.output.reading import read_trajectories
 from lagrangian_ice.times import SECONDS_PER_DAY, iso
-from lagrangian_ice.validation.bootstrap import intervals
-from lagrangian_ice.validation.buoys import displacements
-from lagrangian_ice.validation.statistics import (
+from lagrangian_ice.validation.buoys import HOUR, displacements
+from lagrangian_ice.validation.confidence import FISHER, LOGARITHM, group_sums, intervals
+from lagrangian_ice.validation.drifters import ModelTracks, read_drifters
+from lagrangian_ice.validation.scaling import spatial_scaling
+from lagrangian_ice.validation.statistics import distributions, localisation
+from lagrangian_ice.validation.triangles import (
     StatisticsOptions,
     Triangles,
-    block_of_pair,
     deformation_settings,
-    distributions,
-    localisation,
+    pair_times,
     read_all_sightings,
-    spatial_scaling,
 )
 
-QUARTER = 900.0
-"""Seconds."""
-LONGEST_GAP = 1.01 * SECONDS_PER_DAY
-"""Seconds between two outputs of the model beyond which nothing is interpolated."""
 LEAD_EDGES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 240.0)
 """Days since the model's start."""
-NEEDED = ("time", "longitude", "latitude", "index")
-
-
-def read_drifters(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read the model's drifters.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        ``RGPS_Drifters_*.nc`` of one run.
-
-    Returns
-    -------
-    DataFrame
-        ``parcel_id, time`` (seconds since 1970), ``x, y`` (EPSG:3413 metres), ``sic`` (NaN
-        unknown), by parcel and time; equal rows of several files once.
-
-    Raises
-    ------
-    ProductError
-        If a file cannot be read, is not of this kind, or none holds a position.
-    """
-    parts = [_read_one(path) for path in paths]
-    if not parts:
-        raise ProductError("no model file is given; name at least one RGPS_Drifters_*.nc")
-    table = pd.concat(parts, ignore_index=True)
-    if table.empty:
-        raise ProductError(f"{', '.join(map(str, paths))}: holds no drifter's position")
-    table = table.drop_duplicates(["parcel_id", "time"])
-    ordered: pd.DataFrame = table.sort_values(["parcel_id", "time"], ignore_index=True)
-    return ordered
-
-
-def _read_one(path: Path) -> pd.DataFrame:
-    try:
-        with netCDF4.Dataset(path) as dataset:
-            missing = [name for name in NEEDED if name not in dataset.variables]
-            if missing:
-                raise ProductError(
-                    f"{path}: not an RGPS_Drifters file of neXtSIM (it lacks {missing[0]})"
-                )
-            seconds = _times(path, dataset["time"])
-            columns = {name: _plain(dataset[name], len(seconds)) for name in NEEDED[1:]}
-            known = "sic" in dataset.variables
-            columns["sic"] = (
-                _plain(dataset["sic"], len(seconds))
-                if known
-                else np.full_like(columns["index"], np.nan)
-            )
-    except OSError as error:
-        raise ProductError(f"{path}: cannot be read ({error.strerror or error})") from None
-    lon, lat, index = (columns[name] for name in NEEDED[1:])
-    good = np.isfinite(lon) & np.isfinite(lat) & np.isfinite(index)
-    good &= (lat > 0) & (lat <= 90) & (np.abs(lon) <= 360)
-    record = np.broadcast_to(np.arange(len(seconds))[:, None], good.shape)[good]
-    xy = lonlat_to_xy(np.stack([lon[good], lat[good]], axis=1))
-    return pd.DataFrame(
-        {
-            "parcel_id": np.rint(index[good]).astype(np.int64),
-            "time": seconds[record],
-            "x": xy[:, 0],
-            "y": xy[:, 1],
-            "sic": columns["sic"][good],
-        }
-    )
-
-
-def _plain(variable: Any, records: int) -> Float:
-    """Values (time, drifters), NaN where missing."""
-    values = np.ma.asarray(variable[:], dtype=np.float64).filled(np.nan)
-    return np.asarray(values.reshape(records, -1) if records else values.reshape(0, 0))
-
-
-def _times(path: Path, variable: Any) -> Float:
-    units = str(getattr(variable, "units", ""))
-    values = np.ma.asarray(variable[:], dtype=np.float64).filled(np.nan)
-    try:
-        moments = netCDF4.num2date(np.array([0.0, 1.0]), units, "standard")
-    except ValueError:
-        raise ProductError(f"{path}: time has the units {units!r}, not a time since") from None
-    start, later = (
-        np.datetime64(str(moment), "s").astype(np.int64) for moment in np.asarray(moments)
-    )
-    seconds = start + values * (later - start)
-    coarse = variable.dtype == np.float32
-    return np.asarray(np.rint(seconds / QUARTER) * QUARTER if coarse else seconds)
-
-
-class ModelTracks:
-    """The model's drifters, asked for many parcels and times at once.
-
-    Parameters
-    ----------
-    drifters : DataFrame
-        As :func:`read_drifters` gives them.
-    """
-
-    def __init__(self, drifters: pd.DataFrame) -> None:
-        self._ids = np.unique(drifters["parcel_id"].to_numpy(np.int64))
-        self._time = drifters["time"].to_numpy(np.float64)
-        self._xy = drifters[["x", "y"]].to_numpy(np.float64)
-        self.start, self.end = float(self._time.min()), float(self._time.max())
-        # one ascending key of parcel and time; the span keeps parcels apart
-        self._span = 4.0 * (self.end - self.start) + 4.0
-        code = np.searchsorted(self._ids, drifters["parcel_id"].to_numpy(np.int64))
-        self._code = code
-        self._key = code * self._span + (self._time - self.start)
-
-    def at(self, parcel_id: NDArray[np.int64], time: Float) -> Float:
-        """Positions (N, 2) of parcels at times (N,); NaN where the model has none."""
-        code = np.minimum(np.searchsorted(self._ids, parcel_id), len(self._ids) - 1)
-        inside = (time >= self.start) & (time <= self.end) & (self._ids[code] == parcel_id)
-        key = code * self._span + np.where(inside, time - self.start, 0.0)
-        after = np.minimum(np.searchsorted(self._key, key, side="left"), len(self._key) - 1)
-        exact = (self._time[after] == time) & (self._code[after] == code)
-        before = np.where(exact, after, np.maximum(after - 1, 0))
-        inside &= (self._code[before] == code) & (self._code[after] == code)
-        inside &= (self._time[before] <= time) & (time <= self._time[after])
-        step = self._time[after] - self._time[before]
-        inside &= step <= LONGEST_GAP
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(step > 0, (time - self._time[before]) / step, 0.0)
-        moved = self._xy[after] - self._xy[before]
-        found = self._xy[before] + share[:, None] * moved
-        return np.where(inside[:, None], found, np.nan)
+WEATHER = 1.5 * SECONDS_PER_DAY
+"""Least length, for the confidence of scores, of what shares its weather."""
+SCALE_OF = {
+    **dict.fromkeys(("rmse", "rmse_x", "rmse_y"), LOGARITHM),
+    **dict.fromkeys(("vector_correlation", "correlation"), FISHER),
+}
+"""Of the scores whose errors are not symmetric."""
 
 
 def compare_drift(observations: pd.DataFrame, model: ModelTracks) -> pd.DataFrame:
@@ -190,10 +66,11 @@ def compare_drift(observations: pd.DataFrame, model: ModelTracks) -> pd.DataFram
     return pairs.iloc[np.flatnonzero(np.isfinite(moved).all(axis=1))].reset_index(drop=True)
 
 
-def drift_scores(compared: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+def drift_scores(compared: pd.DataFrame) -> dict[str, Any]:
     """Bias, RMSE and vector correlation of modelled drift (model less observation).
 
-    Velocities in km per day. ``intervals``: 95 % of a bootstrap over the pairs of passes.
+    Velocities in km per day. ``intervals``: 95 %
+    (:mod:`lagrangian_ice.validation.confidence`).
     ``explained_by_observation_error``: share of the mean square
     difference that the stated errors of the observed displacements account for (None
     unknown).
@@ -220,13 +97,13 @@ def drift_scores(compared: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
         "rmse_y": float(np.sqrt(np.mean(difference[:, 1] ** 2))),
         **vector_correlation(observed, modelled),
         "pairs_of_passes": len(compared[["image0", "image1"]].drop_duplicates()),
-        "intervals": _drift_intervals(compared, observed, modelled, seed),
+        "intervals": _drift_intervals(compared, observed, modelled),
         "explained_by_observation_error": float(stated[known].mean() / power) if power else None,
     }
 
 
 def _drift_intervals(
-    compared: pd.DataFrame, observed: Float, modelled: Float, seed: int
+    compared: pd.DataFrame, observed: Float, modelled: Float
 ) -> dict[str, list[float] | None]:
     images = compared[["image0", "image1"]].to_numpy(np.int64)
     one, two = observed @ np.array([1, 1j]), modelled @ np.array([1, 1j])
@@ -236,7 +113,10 @@ def _drift_intervals(
         product.real, product.imag, np.abs(two - one) ** 2, *(modelled - observed).T ** 2,
     )  # fmt: skip
     groups = images[:, 0] * (images.max(initial=0) + 1) + images[:, 1]
-    return intervals(groups, np.stack(parts, axis=1), _drift_of_sums, seed)
+    ends = compared["time1"].to_numpy(np.float64)
+    _, sums = group_sums(groups, np.stack([*parts, ends], axis=1))
+    length = max(float(np.median(compared["hours"])) * HOUR, WEATHER)
+    return intervals(sums[:, :-1], sums[:, -1] / sums[:, 0], length, _drift_of_sums, SCALE_OF)
 
 
 def _drift_of_sums(sums: Float) -> dict[str, Float]:
@@ -358,15 +238,14 @@ def model_gradients(patch: Patch, model: ModelTracks) -> Float:
     return strain_rates(begin[patch.vertices], end[patch.vertices], dt)
 
 
-def deformation_scores(observed: Triangles, modelled: Triangles, seed: int = 0) -> dict[str, Any]:
-    """Statistics of both, and of their differences; rates per day."""
+def deformation_scores(observed: Triangles, modelled: Triangles) -> dict[str, Any]:
+    """Describe both, and their differences; rates per day."""
     result: dict[str, Any] = {"triangles": len(observed)}
-    pairs, block = block_of_pair(observed)
-    groups = block[np.searchsorted(pairs, observed.pair)]
+    _, ends, length = pair_times(observed)
     for name, triangles in (("observed", observed), ("modelled", modelled)):
         result[name] = {
             "distributions_per_day": distributions(triangles),
-            "spatial_scaling": spatial_scaling(triangles, seed),
+            "spatial_scaling": spatial_scaling(triangles),
             "localisation": localisation(triangles),
         }
     one, two = invariants(observed.gradients), invariants(modelled.gradients)
@@ -374,7 +253,8 @@ def deformation_scores(observed: Triangles, modelled: Triangles, seed: int = 0) 
         pair = (np.asarray(getattr(one, name)), np.asarray(getattr(two, name)))
         scores = _rate_scores(pair[0], pair[1], observed.variance[:, place])
         values = np.stack([np.ones(len(observed)), *pair, *np.square(pair), pair[0] * pair[1]], 1)
-        scores["intervals"] = intervals(groups, values, _rates_of_sums, seed)
+        _, sums = group_sums(observed.pair, values)
+        scores["intervals"] = intervals(sums, ends, length, _rates_of_sums, SCALE_OF)
         result[name] = scores
     return result
 
@@ -461,8 +341,8 @@ def validate_nextsim(
         "model_start": iso(model.start),
         "model_end": iso(model.end),
         "options": options.table,
-        "drift_km_per_day": drift_scores(compared, options.seed),
+        "drift_km_per_day": drift_scores(compared),
         "error_growth": error_growth(observations, model),
-        "deformation": deformation_scores(observed, modelled, options.seed),
+        "deformation": deformation_scores(observed, modelled),
     }
     return scores, compared, (observed, modelled)

@@ -12,18 +12,15 @@ from product_frames import HEADER, make_frames
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output.products import deform_file
 from lagrangian_ice.output.trajectories import write_trajectories
-from lagrangian_ice.validation import statistics
+from lagrangian_ice.validation import triangles as triangles_module
+from lagrangian_ice.validation.scaling import box_means, spatial_scaling
 from lagrangian_ice.validation.statistics import (
-    StatisticsOptions,
-    Triangles,
-    block_of_pair,
-    box_means,
     distributions,
     localisation,
     noise_share,
-    spatial_scaling,
     validate_statistics,
 )
+from lagrangian_ice.validation.triangles import StatisticsOptions, Triangles
 
 CELL = 10e3
 SIDE = 64
@@ -51,15 +48,22 @@ def white(rng, pairs=12):
     )
 
 
-def cascade(rng, sigma, pairs=40):
-    """Lognormal cascade with mean one, all of it divergence: beta(q) = s2 (q2 - q) / (2 ln 2)."""
+def cascade(rng, sigma, pairs=40, finer=4):
+    """Lognormal cascade of mean one, all of it divergence: beta(q) = s2 (q2 - q) / (2 ln 2).
+
+    Its own cells are finer than the triangles and lie anywhere, and it is wider than the field:
+    else the smallest and the largest scale would be of another kind than those between.
+    """
     parts = []
     for pair in range(pairs):
         values = np.ones((1, 1))
-        while len(values) < SIDE:
+        while len(values) < 2 * finer * SIDE:
             values = np.kron(values, np.ones((2, 2)))
             values = values * np.exp(rng.normal(-(sigma**2) / 2, sigma, values.shape))
-        parts.append(field(0.02 * values[..., None, None] * np.eye(2) / 2, pair))
+        row, col = rng.integers(0, finer * SIDE, 2)
+        seen = values[row : row + finer * SIDE, col : col + finer * SIDE]
+        seen = seen.reshape(SIDE, finer, SIDE, finer).mean(axis=(1, 3))
+        parts.append(field(0.02 * seen[..., None, None] * np.eye(2) / 2, pair))
     return Triangles.join(parts)
 
 
@@ -72,22 +76,25 @@ def test_noise_without_correlation_scales_as_the_square_root_of_the_number():
     assert found["curvature"]["value"] == pytest.approx(0, abs=0.02)
 
 
-def test_a_cascade_of_known_exponents_is_diagnosed_within_its_own_confidence():
-    sigma = 0.35
+def test_a_cascade_of_known_exponents_is_diagnosed_and_its_confidence_is_that_of_its_spread():
+    """Twelve records, not a chosen one: the mean is right, the stated spread is the real one."""
+    sigma = 0.25
     known = sigma**2 / (2 * np.log(2))
-    found = spatial_scaling(cascade(np.random.default_rng(2), sigma))
-    curvature = found["curvature"]
-    assert curvature["low"] <= known <= curvature["high"]
-    assert curvature["value"] == pytest.approx(known, rel=0.2)
-    assert found["slope"]["low"] <= -known <= found["slope"]["high"]
-    assert curvature["high"] - curvature["low"] < known
-    assert found["beta_1"]["value"] == pytest.approx(0, abs=0.01)
+    runs = [spatial_scaling(cascade(np.random.default_rng(seed), sigma, 16)) for seed in range(12)]
+    for name, truth in (("curvature", known), ("slope", -known), ("beta_3", 6 * known)):
+        values = np.array([run[name]["value"] for run in runs])
+        half = np.array([(run[name]["high"] - run[name]["low"]) / 2 for run in runs])
+        assert values.mean() == pytest.approx(truth, rel=0.12), name
+        assert 0.7 < half.mean() / (2.3 * values.std(ddof=1)) < 1.7, name
+        # a few cells make such moments: three of four hold the truth (decision 0041), not 95 %
+        assert np.mean(np.abs(values - truth) <= half) >= 0.6, name
+    assert runs[0]["beta_1"]["value"] == pytest.approx(0, abs=0.01)
 
 
-def test_pairs_that_overlap_in_time_are_drawn_together():
+def test_pairs_that_overlap_in_time_are_no_news():
     """Daily pairs of three days, each the same as its neighbours: a third of them is news."""
     rng = np.random.default_rng(9)
-    blocks = [cascade(rng, 0.5, pairs=1) for _ in range(9)]
+    blocks = [cascade(rng, 0.2, pairs=1) for _ in range(12)]
     apart = Triangles.join(
         [
             replace(one, pair=one.pair + i, time=one.time + 3 * DAY * i)
@@ -101,12 +108,10 @@ def test_pairs_that_overlap_in_time_are_drawn_together():
             for k in range(3)
         ]
     )
-    pairs, block = block_of_pair(daily)
-    assert len(pairs) == 27
-    assert block.tolist() == sorted([*range(9)] * 3)
     one, two = spatial_scaling(apart)["curvature"], spatial_scaling(daily)["curvature"]
     assert two["value"] == pytest.approx(one["value"])
-    assert two["high"] - two["low"] == pytest.approx(one["high"] - one["low"])
+    # three times as many pairs, and no more certain
+    assert two["high"] - two["low"] == pytest.approx(one["high"] - one["low"], rel=0.15)
     few = Triangles.join([daily[daily.pair == pair] for pair in range(6)])
     assert spatial_scaling(few)["curvature"]["low"] is None
 
@@ -225,18 +230,18 @@ def test_steady_ice_has_no_temporal_scaling(products):
     assert len(found["rows"]) >= 3
     assert found["rows"][0]["low"] <= found["rows"][0]["mean"] <= found["rows"][0]["high"]
     assert found["rows"][-1]["low"] is None  # one block of time
-    assert found["alpha"] == pytest.approx(0, abs=0.05)
+    assert found["alpha"] is None  # two times apart have an interval; an exponent takes three
 
 
 def test_ice_near_land_is_left_out_on_request(monkeypatch):
-    monkeypatch.setattr(statistics, "distance_to_coast", lambda xy: xy[:, 0])
+    monkeypatch.setattr(triangles_module, "distance_to_coast", lambda xy: xy[:, 0])
     triangles = white(np.random.default_rng(5), pairs=1)
     far = triangles.chosen(StatisticsOptions(min_coast=100e3))
     assert far.xy[:, 0].min() == 105e3
     assert len(far) == len(triangles) * 54 // 64
-    monkeypatch.setattr(statistics, "distance_to_coast", lambda xy: np.full(len(xy), np.nan))
+    monkeypatch.setattr(triangles_module, "distance_to_coast", lambda xy: np.full(len(xy), np.nan))
     assert len(triangles.chosen(StatisticsOptions(min_coast=100e3))) == len(triangles)
-    monkeypatch.setattr(statistics, "distance_to_coast", None)
+    monkeypatch.setattr(triangles_module, "distance_to_coast", None)
     assert len(triangles.chosen(StatisticsOptions())) == len(triangles)
     with pytest.raises(ValueError, match="min_coast -1"):
         StatisticsOptions(min_coast=-1)

@@ -1,0 +1,270 @@
+"""Triangles of many pairs of passes, which of them count, and where they are read from.
+
+Rates are per day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+from numpy.typing import NDArray
+
+from lagrangian_ice.deformation.pairs import Patch, Sightings, deform
+from lagrangian_ice.deformation.triangles import QualityFlag
+from lagrangian_ice.errors import ProductError
+from lagrangian_ice.grid import Float
+from lagrangian_ice.output.coast import distance_to_coast
+from lagrangian_ice.output.products import header_of
+from lagrangian_ice.output.reading import (
+    open_product,
+    read_deformation,
+    read_passes,
+    read_sightings,
+)
+from lagrangian_ice.output.variables import TRAJECTORIES
+from lagrangian_ice.settings import DeformationSettings
+from lagrangian_ice.times import SECONDS_PER_DAY
+from lagrangian_ice.validation.confidence import group_sums
+
+UNFIT = QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED
+
+
+@dataclass(frozen=True)
+class StatisticsOptions:
+    """Which triangles count.
+
+    Attributes
+    ----------
+    min_days, max_days : float
+        Between the two passes.
+    min_area, max_area : float
+        Of a triangle, m2.
+    min_coast : float
+        Least distance of the centre to land, m; 0 asks for none.
+    """
+
+    min_days: float = 0.0
+    max_days: float = 4.5
+    min_area: float = 5e6
+    max_area: float = 400e6
+    min_coast: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.min_coast >= 0:
+            raise ValueError(f"min_coast {self.min_coast} m: allowed is 0 or more")
+        for name in ("days", "area"):
+            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if not 0 <= low < high:
+                raise ValueError(f"{name} {low} to {high}: allowed is 0 <= min < max")
+
+    @property
+    def table(self) -> dict[str, float | None]:
+        """For JSON; None is no limit."""
+        return {key: value if np.isfinite(value) else None for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Triangles:
+    """F triangles of many pairs of passes.
+
+    Attributes
+    ----------
+    pair : (F,) int64
+        Pair of passes.
+    xy : (F, 2) float64
+        Centres, metres.
+    gradients : (F, 2, 2) float64
+        Velocity gradients, per day.
+    area : (F,) float64
+        m2.
+    days : (F,) float64
+        Between the two passes.
+    variance : (F, 3) float64
+        Of the errors of divergence, shear and total deformation, per day squared; NaN unknown.
+    time : (F,) float64
+        At which the pair ends, seconds since 1970.
+    """
+
+    pair: NDArray[np.int64]
+    xy: Float
+    gradients: Float
+    area: Float
+    days: Float
+    variance: Float
+    time: Float
+
+    def __len__(self) -> int:
+        """Count the triangles."""
+        return len(self.pair)
+
+    def __getitem__(self, rows: Any) -> Triangles:
+        """Choose some."""
+        return Triangles(
+            self.pair[rows],
+            self.xy[rows],
+            self.gradients[rows],
+            self.area[rows],
+            self.days[rows],
+            self.variance[rows],
+            self.time[rows],
+        )
+
+    def chosen(self, options: StatisticsOptions) -> Triangles:
+        """Keep those that count."""
+        good = (self.days >= options.min_days) & (self.days <= options.max_days)
+        good &= (self.area >= options.min_area) & (self.area <= options.max_area)
+        good &= np.isfinite(self.gradients).all(axis=(1, 2))
+        if options.min_coast > 0:
+            near = np.zeros(len(self), bool)
+            near[good] = distance_to_coast(self.xy[good]) < options.min_coast
+            good &= ~near
+        return self[good]
+
+    @classmethod
+    def join(cls, parts: Sequence[Triangles]) -> Triangles:
+        """Put patches together."""
+        empty = np.zeros(0)
+        nothing = cls(
+            np.zeros(0, np.int64),
+            np.zeros((0, 2)),
+            np.zeros((0, 2, 2)),
+            empty,
+            empty,
+            np.zeros((0, 3)),
+            empty,
+        )
+        whole = [nothing, *parts]
+        names = ("pair", "xy", "gradients", "area", "days", "variance", "time")
+        return cls(*(np.concatenate([getattr(part, name) for part in whole]) for name in names))
+
+    @classmethod
+    def of_patch(cls, patch: Patch, pair: int, gradients: Float | None = None) -> Triangles:
+        """Triangles of a patch that are fit to be judged.
+
+        Parameters
+        ----------
+        patch : Patch
+            Between two passes.
+        pair : int
+            Its number.
+        gradients : (F, 2, 2) float64, optional
+            Instead of the patch's own, s-1, for example of a model.
+        """
+        fit = (patch.quality_flag & int(UNFIT)) == 0
+        found = patch.gradients if gradients is None else gradients
+        fit &= np.isfinite(found).all(axis=(1, 2))
+        errors = patch.errors
+        names = (errors.divergence, errors.shear, errors.total_deformation)
+        variance = np.stack(names, axis=1) ** 2 * SECONDS_PER_DAY**2
+        days = (patch.time1 - patch.time0)[patch.vertices].mean(axis=1) / SECONDS_PER_DAY
+        return cls(
+            np.full(int(fit.sum()), pair, np.int64),
+            patch.xy0[patch.vertices].mean(axis=1)[fit],
+            found[fit] * SECONDS_PER_DAY,
+            patch.area[fit],
+            days[fit],
+            variance[fit],
+            patch.time1[patch.vertices].mean(axis=1)[fit],
+        )
+
+
+def read_triangles(path: Path) -> Triangles:
+    """Triangles of a deformation product, or of a trajectory file (deformed here).
+
+    Raises
+    ------
+    ProductError
+        If the file is neither.
+    """
+    return _of_product(path) if is_deformation(path) else triangles_of_trajectories(path)
+
+
+def is_deformation(path: Path) -> bool:
+    """Whether a NetCDF file holds triangles.
+
+    Raises
+    ------
+    ProductError
+        If it is not a readable NetCDF file.
+    """
+    try:
+        with netCDF4.Dataset(path) as dataset:
+            return "face_nodes" in dataset.variables
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ProductError(f"{path}: not a readable NetCDF file ({reason})") from None
+
+
+def _of_product(path: Path) -> Triangles:
+    nodes, faces = read_deformation(path)
+    corners = faces[["node_1", "node_2", "node_3"]].to_numpy(np.int64)
+    spans = (nodes["time_end"] - nodes["time_start"]).to_numpy(np.float64)
+    gradients = faces[["dudx", "dudy", "dvdx", "dvdy"]].to_numpy(np.float64).reshape(-1, 2, 2)
+    names = [f"{key}_standard_error" for key in ("divergence", "shear", "total_deformation")]
+    fit = (faces["quality_flag"].to_numpy().astype(np.int64) & int(UNFIT)) == 0
+    found = Triangles(
+        faces["pair_index"].to_numpy().astype(np.int64),
+        nodes[["x", "y"]].to_numpy(np.float64)[corners].mean(axis=1),
+        gradients * SECONDS_PER_DAY,
+        faces["area"].to_numpy(np.float64),
+        spans[corners].mean(axis=1) / SECONDS_PER_DAY,
+        faces[names].to_numpy(np.float64) ** 2 * SECONDS_PER_DAY**2,
+        nodes["time_end"].to_numpy(np.float64)[corners].mean(axis=1),
+    )
+    return found[fit]
+
+
+def triangles_of_trajectories(path: Path, nominal_days: float | None = None) -> Triangles:
+    """Triangles of a trajectory file, of pairs of passes some days apart (None: as it was made).
+
+    Raises
+    ------
+    ProductError
+        If it is not a trajectory product.
+    """
+    sightings, times = read_all_sightings(path)
+    settings = deformation_settings(path).model_copy(update={"smoothing_steps": 0})
+    if nominal_days is not None:
+        settings = settings.model_copy(update={"nominal_days": nominal_days})
+    patches = [patch for part in sightings for patch in deform(part, times, settings)]
+    return Triangles.join([Triangles.of_patch(patch, i) for i, patch in enumerate(patches)])
+
+
+def deformation_settings(path: Path) -> DeformationSettings:
+    """Those that a trajectory file was made with.
+
+    Raises
+    ------
+    ProductError
+        If it is not a trajectory product or its settings are damaged.
+    """
+    with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
+        return header_of(dict(dataset.attrs), path).settings.deformation
+
+
+def read_all_sightings(path: Path) -> tuple[list[Sightings], Float]:
+    """Sightings of every stream of a trajectory file, and the times of its passes.
+
+    Raises
+    ------
+    ProductError
+        If it is not a trajectory product.
+    """
+    with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
+        times = read_passes(dataset)["time"].to_numpy(np.float64)
+        streams = np.unique(dataset["stream"].to_numpy())
+        return [read_sightings(dataset, int(stream)) for stream in streams], times
+
+
+def pair_times(triangles: Triangles) -> tuple[NDArray[np.int64], Float, float]:
+    """Pairs (P,) in ascending order, when each ends (P,), and their median length, seconds."""
+    pairs, ends = group_sums(
+        triangles.pair, np.stack([np.ones(len(triangles)), triangles.time], axis=1)
+    )
+    length = float(np.median(triangles.days)) * SECONDS_PER_DAY if len(triangles) else 1.0
+    return pairs, ends[:, 1] / ends[:, 0], max(length, 1.0)
