@@ -1,12 +1,14 @@
 """The tools that modellers use open the files and find what we find.
 
-They are heavy and not in the test extra: each test is skipped where its tool is not installed
-(``pip install trajan xugrid uxarray clouddrift``).
+uxarray and clouddrift are heavy (700 MB) and not in the test extra: their tests are skipped
+unless the extra ``interop`` is installed.
 """
 
 from __future__ import annotations
 
+import importlib
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -37,11 +39,17 @@ def paths(tmp_path_factory):
     return {path.name[-5:-3]: path for path in written}
 
 
+def heavy_tool(name):
+    if find_spec(name.partition(".")[0]) is None:
+        pytest.skip(f"{name} is not installed; it is in the extra interop")
+    return tool(name)
+
+
 def tool(name):
     with warnings.catch_warnings():
         # what they warn of while they are imported is theirs
         warnings.simplefilter("ignore")
-        return pytest.importorskip(name, reason=f"{name} is not installed", exc_type=ImportError)
+        return importlib.import_module(name)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -67,7 +75,7 @@ def test_xugrid_opens_the_mesh(paths):
 
 @pytest.mark.filterwarnings("ignore")
 def test_uxarray_opens_the_mesh(paths):
-    uxarray = tool("uxarray")
+    uxarray = heavy_tool("uxarray")
     opened = uxarray.open_dataset(paths["DP"], paths["DP"])
     assert opened.uxgrid.n_face == opened["shear"].size > 100
     assert set(opened["shear"].dims) == {"n_face"}
@@ -75,7 +83,7 @@ def test_uxarray_opens_the_mesh(paths):
 
 @pytest.mark.filterwarnings("ignore")
 def test_clouddrift_takes_our_ragged_rows(paths):
-    ragged_tools = tool("clouddrift.ragged")
+    ragged_tools = heavy_tool("clouddrift.ragged")
     with li.open_trajectories(paths["LP"]) as dataset:
         ragged = li.to_ragged(dataset)
         mean = np.nanmean(dataset["x"].to_numpy(), axis=1)
