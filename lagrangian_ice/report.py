@@ -58,6 +58,10 @@ class PassReport:
     waited: float = 0.0
     ice: str = ""
 
+    def spent(self, stage: str, seconds: float) -> None:
+        """Add to the seconds of a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
     def count(self, fold: Fold) -> None:
         """Take the numbers of a fold."""
         seen = fold.observations

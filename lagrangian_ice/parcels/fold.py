@@ -68,6 +68,8 @@ LARGEST_MARGIN = 50_000.0
 """Metres outside the pass at which parcels are still looked for: they may have drifted in."""
 SLOWEST = 0.05
 """Added to the speed at which a parcel has gone when it is matched from long before, m s-1."""
+LEAST_SEARCH = 0.1
+"""Least speed that is searched then, m s-1."""
 _NOT_COVERED = (Status.OUT_OF_IMAGE, Status.TOO_LITTLE_DATA)
 """Statuses that say nothing about the parcel: the pass did not show the place."""
 
@@ -420,8 +422,7 @@ def _closures(
         chosen = np.flatnonzero(due & (parcels.reference_pass[rows] == source))
         start = parcels.reference_xy[rows[chosen]]
         gone = np.linalg.norm(seen.xy[chosen] - start, axis=1) / age[chosen]
-        # Where they have gone is known: not all that ice could do must be searched.
-        speed = min(view.max_speed, 1.5 * float(gone.max()) + SLOWEST)
+        speed = speed_to_search(float(gone.max()), view.max_speed)
         requests.append(Wanted(source, start, speed))
         asked.append(chosen)
     pairs = []
@@ -432,6 +433,23 @@ def _closures(
     parcels = transitions.corrected(parcels, seen.parcel_id, seen.xy, seen.time)
     parcels = transitions.referred(parcels, seen.parcel_id[seen.reference_pass >= 0])
     return parcels, seen, pairs
+
+
+def speed_to_search(gone: float, max_speed: float) -> float:
+    """Speed at which a parcel is matched from long before, m s-1.
+
+    Where it has gone is known: not all that ice could do must be searched. In steps of a factor
+    of two, so that it can be told before the fold comes to it.
+
+    Parameters
+    ----------
+    gone : float
+        Speed at which the fastest of the parcels has gone.
+    max_speed : float
+        Fastest ice.
+    """
+    steps = np.ceil(np.log2(max((1.5 * gone + SLOWEST) / LEAST_SEARCH, 1.0)))
+    return float(min(max_speed, LEAST_SEARCH * 2.0**steps))
 
 
 def _compared(

@@ -125,12 +125,17 @@ def load(task: Task) -> Ready:
     SceneError
         If they are not kept and a frame cannot be read.
     """
-    if task.key.endswith(_settings_digest(task.settings)):
+    if is_current(task):
         for folder in (task.templates, task.cache):
             kept = _loaded(folder / f"{task.key}.npz")
             if kept is not None:
                 return kept
     return _loaded(_path(task)) or _make(task)
+
+
+def is_current(task: Task) -> bool:
+    """Whether the image that a task's key names was made as the settings say."""
+    return bool(task.key) and task.key.endswith(_settings_digest(task.settings))
 
 
 class Recent:

@@ -13,6 +13,7 @@ from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.pair import select_bands
+from lagrangian_ice.parcels.fields import FieldTask, ensure_field, keep_field
 from lagrangian_ice.parcels.prepare import (
     Recent,
     Task,
@@ -45,10 +46,11 @@ class PairTask:
 
 @dataclass(frozen=True)
 class Matched:
-    """Vectors, and the seconds that they took."""
+    """Vectors, and the seconds that they and their motion field took."""
 
     vectors: Vectors
     seconds: float
+    field_seconds: float = 0.0
 
 
 _HERE = threading.local()
@@ -63,13 +65,14 @@ def match_pair(task: PairTask) -> Matched:
         If an image cannot be had, or the two have no polarisation in common.
     """
     begun = time.perf_counter()
-    if not hasattr(_HERE, "recent"):
-        _HERE.recent = Recent()
-    second, second_features = _HERE.recent.get(task.target)
-    first, first_features = _HERE.recent.get(task.source)
+    recent = _recent()
+    second, second_features = recent.get(task.target)
+    first, first_features = recent.get(task.source)
     bands = [name for name in first.polarisations if name in second.polarisations]
     if not bands:
         raise SceneError(f"{first.pass_id} and {second.pass_id}: no polarisation in common")
+    pair = FieldTask(task.source, task.target, task.settings.first_guess)
+    field, seconds = ensure_field(pair, recent)
     vectors = task.matcher(
         select_bands(first, bands),
         first_features,
@@ -78,8 +81,22 @@ def match_pair(task: PairTask) -> Matched:
         task.xy,
         task.settings.first_guess,
         task.settings.mcc,
+        field,
     )
-    return Matched(vectors, time.perf_counter() - begun)
+    return Matched(vectors, time.perf_counter() - begun - seconds, seconds)
+
+
+def match_ahead(task: FieldTask) -> float:
+    """Find the motion field of a pair and keep it; return the seconds that it took."""
+    return keep_field(task, _recent())
+
+
+def _recent() -> Recent:
+    """Images that this thread used last."""
+    if not hasattr(_HERE, "recent"):
+        _HERE.recent = Recent()
+    kept: Recent = _HERE.recent
+    return kept
 
 
 def nothing_seen(xy: Float) -> Vectors:

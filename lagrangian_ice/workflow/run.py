@@ -9,13 +9,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import shapely
 
-from lagrangian_ice.engine import Rank, Stopwatch, Tasks, Workers, in_order, tasks
+from lagrangian_ice.engine import Rank, Stopwatch, Workers, tasks
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.matching.match import match_images
 from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.parcels.concentration import Concentration, IceField
-from lagrangian_ice.parcels.fold import DAY, Fold, View, Wanted, fold_pass, lost_until
+from lagrangian_ice.parcels.fold import (
+    DAY,
+    Fold,
+    View,
+    Wanted,
+    fold_pass,
+    lost_until,
+    speed_to_search,
+)
+from lagrangian_ice.parcels.plan import Outline, plan
 from lagrangian_ice.parcels.prepare import (
     CACHE_BYTES,
     Prepared,
@@ -24,7 +34,6 @@ from lagrangian_ice.parcels.prepare import (
     clean,
     drop_templates,
     keep_template,
-    prepare,
 )
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import PassRecord, Store
@@ -34,6 +43,7 @@ from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings, Settings
 from lagrangian_ice.times import iso, to_seconds
+from lagrangian_ice.workflow.ahead import Ahead, Pair
 from lagrangian_ice.workflow.pairs import Matched, PairTask, match_pair, nothing_seen
 from lagrangian_ice.workflow.products import write_all
 from lagrangian_ice.workspace import queue_of
@@ -112,6 +122,7 @@ class Run:
         self.scenes: dict[str, Scene] = {}
         self.tasks: dict[int, Task] = {}
         self.names: dict[int, str] = {}
+        self.outlines: dict[int, Outline] = {}
         source = settings.parcels.ice_concentration
         self.concentration = concentration_of(settings)
         self.report = Report(iso(store.clock or 0.0), options.workers, source)
@@ -187,17 +198,60 @@ class Run:
         drop_templates(self._templates, needed)
 
     def _process(self, todo: Sequence[Pass]) -> None:
-        waiting = [self._task(one.scenes) for one in todo]
+        waiting = [(one.id, self._task(_in_time(one.scenes))) for one in todo]
         with tasks(self.options.workers) as pool:
-            # One worker computes a pass when it is needed; more run ahead of the fold.
-            ahead = 0 if pool.slots == 1 else 2 * pool.slots
-            ready = in_order(pool, prepare, waiting, ahead)
-            for one in self.options.progress(todo):
+            ahead = Ahead(pool, waiting, self.settings.first_guess)
+            for index, task in self.tasks.items():
+                ahead.add(self.names[index], task)
+            for number, one in enumerate(self.options.progress(todo)):
+                if ahead.depth:
+                    with self.watch.stage("plan"):
+                        ahead.expect(self._foreseen(todo[number : number + 1 + ahead.depth]))
                 with self.watch.stage("wait for images"):
-                    prepared = next(ready)
-                self._fold(one, prepared, pool)
+                    prepared = ahead.image(number)
+                self._fold(one, prepared, ahead)
 
-    def _fold(self, one: Pass, prepared: Prepared, pool: Tasks) -> None:
+    def _foreseen(self, passes: Sequence[Pass]) -> list[Pair]:
+        """Pairs that the next passes will be in, as far as one can tell now."""
+        rules = self.settings.parcels
+        margin = rules.birth_margin * self.settings.images.pixel
+        seen = np.unique([self.parcels.pass_index, self.parcels.reference_pass])
+        done = {index: self._outline(index) for index in seen[seen >= 0].tolist()}
+        planned = plan(self.parcels, passes, done, self.streams, rules, margin, self.concentration)
+        speeds = self._speeds_to_check()
+        fastest = self.settings.first_guess.max_speed
+        pairs: list[Pair] = []
+        for pair in (pair for one in planned for pair in one.pairs):
+            speed = fastest if pair.purpose == "follow" else speeds.get(pair.source)
+            if speed is not None:
+                pairs.append((pair.source, pair.target, speed))
+        return pairs
+
+    def _speeds_to_check(self) -> dict[str, float]:
+        """Speed to search from each pass that parcels are compared with, by its id."""
+        one = self.parcels
+        moved = living(one) & (one.reference_pass >= 0) & (one.pass_index > one.reference_pass)
+        way = np.linalg.norm(one.xy[moved] - one.reference_xy[moved], axis=1)
+        gone = way / (one.time[moved] - one.reference_time[moved])
+        fastest = self.settings.first_guess.max_speed
+        references = one.reference_pass[moved]
+        return {
+            self.names[index]: speed_to_search(float(gone[references == index].max()), fastest)
+            for index in np.unique(references).tolist()
+        }
+
+    def _outline(self, index: int) -> Outline:
+        """Tell the plan of a processed pass."""
+        if index not in self.outlines:
+            scenes = self.tasks[index].scenes
+            start = min(to_seconds(scene.start) for scene in scenes)
+            stop = max(to_seconds(scene.stop) for scene in scenes)
+            area = shapely.union_all([scene.footprint for scene in scenes])
+            outline = Outline(self.names[index], start, 0.5 * (start + stop), area)
+            self.outlines[index] = outline
+        return self.outlines[index]
+
+    def _fold(self, one: Pass, prepared: Prepared, ahead: Ahead) -> None:
         index = self.store.next_pass_index()
         self.report.failed |= prepared.failed
         for name, reason in prepared.failed.items():
@@ -209,6 +263,7 @@ class Run:
             self.report.passes.append(PassReport(one.id, iso(to_seconds(one.start)), reason))
             return
         self._remember(index, one.id, prepared.scenes, prepared.key)
+        ahead.add(one.id, self.tasks[index])
         told = PassReport(one.id, iso(to_seconds(one.start)))
         told.seconds["image"] = prepared.seconds
         watch = Stopwatch()
@@ -230,7 +285,7 @@ class Run:
             fold = fold_pass(
                 self.parcels,
                 view,
-                lambda wanted: self._match(index, wanted, pool, told),
+                lambda wanted: self._match(index, wanted, ahead, told),
                 self.store.next_parcel_id(),
             )
         with watch.stage("write"):
@@ -256,12 +311,16 @@ class Run:
         return ice
 
     def _match(
-        self, target: int, wanted: Sequence[Wanted], pool: Tasks, told: PassReport
+        self, target: int, wanted: Sequence[Wanted], ahead: Ahead, told: PassReport
     ) -> list[Vectors]:
         """Track points from earlier passes; one that cannot be read any more shows nothing."""
         begun = time.perf_counter()
-        jobs = [pool.submit(match_pair, self._pair(one, target), rank=Rank.NOW) for one in wanted]
-        found = []
+        jobs, found = [], []
+        pairs = [(self.names[w.source_pass], self.names[target], w.max_speed) for w in wanted]
+        for one, seconds in zip(wanted, ahead.fields(pairs), strict=True):
+            told.spent("field", seconds)
+            task = self._pair(one, target)
+            jobs.append(ahead.pool.submit(match_pair, task, rank=Rank.NOW))
         for one, job in zip(wanted, jobs, strict=True):
             try:
                 matched = job.result()
@@ -270,7 +329,8 @@ class Run:
                 log.warning("source pass %s cannot be used: %s", name, error)
                 self.report.failed_pairs[f"{name} {self.names[target]}"] = str(error)
                 matched = Matched(nothing_seen(one.xy), 0.0)
-            told.seconds["match"] = told.seconds.get("match", 0.0) + matched.seconds
+            told.spent("field", matched.field_seconds)
+            told.spent("match", matched.seconds)
             found.append(matched.vectors)
         told.waited += time.perf_counter() - begun
         return found

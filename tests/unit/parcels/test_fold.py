@@ -7,7 +7,7 @@ from drifting_ice import DAY, T0, Ice, See, stream
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.concentration import IceField, RegularCells
-from lagrangian_ice.parcels.fold import lost_until
+from lagrangian_ice.parcels.fold import lost_until, speed_to_search
 from lagrangian_ice.parcels.population import EndReason, State
 from lagrangian_ice.settings import ParcelSettings
 
@@ -395,3 +395,11 @@ def test_the_least_concentration_is_a_setting():
     assert reasons(ice.fold(parcels, 1, see, STREAMS, less, 1000)) == {}
     more = ParcelSettings(birth_margin=0, reseed=False, min_concentration=0.95)
     assert len(reasons(ice.fold(parcels, 1, see, STREAMS, more, 1000))) == 8
+
+
+@pytest.mark.parametrize(
+    ("gone", "expected"), [(0.0, 0.1), (0.03, 0.1), (0.04, 0.2), (0.1, 0.2), (0.2, 0.4), (0.3, 0.6)]
+)
+def test_not_all_that_ice_could_do_is_searched_from_long_before(gone, expected):
+    assert speed_to_search(gone, 0.6) == pytest.approx(expected)
+    assert speed_to_search(gone, 0.6) >= min(0.6, 1.5 * gone + 0.05) - 1e-12

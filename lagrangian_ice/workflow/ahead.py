@@ -1,0 +1,103 @@
+"""What runs ahead of the fold in time, so that no worker waits for it.
+
+The images of the passes that wait, and the motion fields of the pairs that are to be expected:
+those that :func:`lagrangian_ice.parcels.plan.plan` foresees after each fold. A field that was not
+foreseen is found when its pair is matched, one that is not needed was found in vain; the records
+depend on neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+
+from lagrangian_ice.engine import Job, Rank, Tasks
+from lagrangian_ice.parcels.fields import FieldTask
+from lagrangian_ice.parcels.prepare import Prepared, Task, prepare
+from lagrangian_ice.settings import FirstGuessSettings
+from lagrangian_ice.workflow.pairs import match_ahead
+
+Pair = tuple[str, str, float]
+"""Ids of the source pass and the target pass, and the speed that is searched, m s-1."""
+
+
+class Ahead:
+    """Images and motion fields, begun before their turn.
+
+    Parameters
+    ----------
+    pool : Tasks
+        Where they are made. One worker alone makes everything when it is needed.
+    waiting : sequence of (str, Task)
+        Passes in the order of the fold, by id.
+    settings : FirstGuessSettings
+        Of the fields.
+
+    Attributes
+    ----------
+    pool : Tasks
+        As given.
+    depth : int
+        How many passes ahead are begun.
+    """
+
+    def __init__(
+        self, pool: Tasks, waiting: Sequence[tuple[str, Task]], settings: FirstGuessSettings
+    ) -> None:
+        self.depth = 0 if pool.slots == 1 else 2 * pool.slots
+        self.pool = pool
+        self._waiting = waiting
+        self._settings = settings
+        self._images: list[Job[Task, Prepared]] = []
+        self._ready: dict[str, Task] = {}
+        self._expected: list[Pair] = []
+        self._fields: dict[Pair, Job[FieldTask, float]] = {}
+
+    def image(self, number: int) -> Prepared:
+        """Wait for the image of a pass; those after it are begun."""
+        for name, task in self._waiting[len(self._images) : number + self.depth + 1]:
+            job = self.pool.submit(prepare, task)
+            self._images.append(job)
+            job.future.add_done_callback(partial(self._image_is_there, name, task))
+        return self._images[number].result()
+
+    def add(self, name: str, task: Task) -> None:
+        """Take a processed pass, which may be the source of a pair."""
+        with self.pool.lock:
+            self._ready[name] = task
+
+    def expect(self, pairs: Iterable[Pair]) -> None:
+        """Begin the fields of these pairs as soon as both images are there."""
+        with self.pool.lock:
+            self._expected = list(pairs) if self.depth else []
+            self._begin_fields()
+
+    def fields(self, pairs: Sequence[Pair]) -> Iterator[float]:
+        """Seconds that the field of each pair took, when it is there; 0 where none was begun."""
+        with self.pool.lock:
+            jobs = [self._fields.pop(pair, None) for pair in pairs]
+            self._expected = [pair for pair in self._expected if pair not in pairs]
+            for job in jobs:
+                if job is not None:
+                    self.pool.hurry(job)
+        return (0.0 if job is None else job.result() for job in jobs)
+
+    def _image_is_there(self, name: str, task: Task, done: Future[Prepared]) -> None:
+        # The task's own error comes when its turn has come.
+        if done.cancelled() or done.exception() is not None:
+            return
+        prepared = done.result()
+        if prepared.scenes:
+            with self.pool.lock:
+                self._ready[name] = replace(task, scenes=prepared.scenes, key=prepared.key)
+                self._begin_fields()
+
+    def _begin_fields(self) -> None:
+        for pair in self._expected:
+            source, target = (self._ready.get(name) for name in pair[:2])
+            if source is not None and target is not None and pair not in self._fields:
+                settings = self._settings.model_copy(update={"max_speed": pair[2]})
+                task = FieldTask(source, target, settings)
+                self._fields[pair] = self.pool.submit(match_ahead, task, rank=Rank.SOON)

@@ -1,0 +1,128 @@
+"""What runs ahead of the fold, and in which order."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lagrangian_ice.engine import SerialExecutor, Tasks, Workers, tasks
+from lagrangian_ice.errors import SceneError
+from lagrangian_ice.parcels.prepare import Prepared, Task
+from lagrangian_ice.settings import FirstGuessSettings, Settings
+from lagrangian_ice.workflow import ahead as home
+from lagrangian_ice.workflow.ahead import Ahead
+
+FOLDER = Path("nowhere")
+NAMES = ("a", "b", "c", "d", "e", "f")
+
+
+class Recorder:
+    """Stands in for the two kinds of work; notes what is begun."""
+
+    def __init__(self, monkeypatch):
+        self.begun = []
+        self.hold = {}
+        monkeypatch.setattr(home, "prepare", self.image)
+        monkeypatch.setattr(home, "match_ahead", self.field)
+
+    def image(self, task):
+        (name,) = task.scenes
+        self.begun.append(name)
+        self.hold.get(name, threading.Event()).wait(5 if name in self.hold else 0)
+        if name == "broken":
+            return Prepared((), {"broken": "cannot be read"})
+        if name == "full":
+            raise SceneError("no room")
+        return Prepared(task.scenes, {}, f"key_{name}", 1.0)
+
+    def field(self, task):
+        assert task.source.key
+        assert task.target.key
+        name = task.source.key[-1] + task.target.key[-1]
+        self.begun.append(name)
+        self.hold.get(name, threading.Event()).wait(5 if name in self.hold else 0)
+        return float(len(self.begun))
+
+
+@pytest.fixture
+def work(monkeypatch):
+    return Recorder(monkeypatch)
+
+
+def waiting(names=NAMES):
+    return [(name, Task((name,), Settings(), FOLDER, FOLDER, 0)) for name in names]
+
+
+def made(pool, names=NAMES):
+    return Ahead(pool, waiting(names), FirstGuessSettings())
+
+
+def test_one_worker_makes_each_image_when_it_is_needed(work):
+    ahead = made(Tasks(SerialExecutor, 1))
+    ahead.expect([("a", "b", 0.6)])
+    assert ahead.image(0).key == "key_a"
+    assert work.begun == ["a"]
+    ahead.image(1)
+    assert work.begun == ["a", "b"]
+    assert list(ahead.fields([("a", "b", 0.6)])) == [0.0]
+
+
+def test_more_workers_run_ahead_so_far(work):
+    with tasks(Workers(2, "threads")) as pool:
+        ahead = made(pool, [f"p{i}" for i in range(9)])
+        assert ahead.depth == 4
+        assert ahead.image(0).key == "key_p0"
+        for number in range(1, 5):
+            ahead.image(number)
+        assert len(work.begun) <= 9
+        assert sorted(work.begun)[:5] == ["p0", "p1", "p2", "p3", "p4"]
+
+
+def test_a_field_begins_when_both_images_are_there(work):
+    with tasks(Workers(2, "threads")) as pool:
+        ahead = made(pool)
+        ahead.add("z", Task(("z",), Settings(), FOLDER, FOLDER, 0, "key_z"))
+        work.hold["b"] = threading.Event()
+        ahead.expect([("z", "a", 0.6), ("a", "b", 0.6)])
+        ahead.image(0)
+        (seconds,) = ahead.fields([("z", "a", 0.6)])
+        assert seconds > 0
+        assert "ab" not in work.begun
+        work.hold["b"].set()
+        ahead.image(1)
+        assert next(iter(ahead.fields([("a", "b", 0.6)]))) > 0
+        assert work.begun.index("ab") > work.begun.index("b")
+        # What has been asked for is not begun again.
+        ahead.image(5)
+        assert work.begun.count("ab") == work.begun.count("za") == 1
+
+
+def test_the_fields_that_the_fold_waits_for_come_first(work):
+    with ThreadPoolExecutor(1) as threads:
+        pool = Tasks(lambda: threads, 1)
+        ahead = made(pool)
+        # One worker, but told to run ahead.
+        ahead.depth = 3
+        work.hold["d"] = threading.Event()
+        for number in range(3):
+            ahead.image(number)
+        ahead.image(0)
+        ahead.expect([("a", "b", 0.6), ("a", "c", 0.6), ("b", "c", 0.6)])
+        found = ahead.fields([("b", "c", 0.6), ("a", "z", 0.6)])
+        work.hold["d"].set()
+        assert [one > 0 for one in found] == [True, False]
+        order = [name for name in work.begun if len(name) == 2]
+        assert order[0] == "bc"
+
+
+def test_what_cannot_be_read_is_no_source_and_tells_in_its_turn(work):
+    with tasks(Workers(2, "threads")) as pool:
+        ahead = made(pool, ("broken", "full", "c"))
+        ahead.expect([("broken", "c", 0.6), ("full", "c", 0.6)])
+        assert ahead.image(0).failed == {"broken": "cannot be read"}
+        with pytest.raises(SceneError, match="no room"):
+            ahead.image(1)
+        assert ahead.image(2).key == "key_c"
+        assert list(ahead.fields([("broken", "c", 0.6), ("full", "c", 0.6)])) == [0.0, 0.0]
+        assert not [name for name in work.begun if len(name) == 2]
