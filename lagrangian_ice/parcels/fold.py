@@ -240,9 +240,11 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
     pairs = [_unfolded(pair, view) for pair in _matched(parcels, view, wanted, match)]
+    before = parcels
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
     parcels, melted = _out_of_ice(parcels, pairs, view)
-    parcels, sightings, checks = _closures(parcels, sightings, view, match)
+    known = before.covariance[transitions.rows_of(before, sightings.parcel_id)]
+    parcels, sightings, checks = _closures(parcels, _Seen(sightings, known), view, match)
     sightings = _together(births, sightings)
     parcels, merged = _merged(parcels, sightings, view)
     seeded = _seeded(parcels, view, next_id)
@@ -408,10 +410,19 @@ def _out_of_ice(parcels: Parcels, pairs: list[Pair], view: View) -> tuple[Parcel
     return parcels, _all_ends(gone)
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """Sightings (N,), and the covariance (N, 2, 2) that had accumulated before them, m2."""
+
+    rows: Observations
+    before: Float
+
+
 def _closures(
-    parcels: Parcels, seen: Observations, view: View, match: Match
+    parcels: Parcels, sighted: _Seen, view: View, match: Match
 ) -> tuple[Parcels, Observations, list[Pair]]:
     """Match sightings from an earlier one too where that is due, and note the difference."""
+    seen = sighted.rows
     due_after = view.settings.closure_days * DAY
     rows = transitions.rows_of(parcels, seen.parcel_id)
     age = view.start - parcels.reference_time[rows]
@@ -429,8 +440,9 @@ def _closures(
     for request, chosen, vectors in zip(requests, asked, match(requests), strict=True):
         pairs.append(Pair(request.source_pass, seen.parcel_id[chosen], vectors))
         over = age[chosen] >= 2 * due_after
-        seen = _compared(seen, chosen, vectors, request.source_pass, over, view)
-    parcels = transitions.corrected(parcels, seen.parcel_id, seen.xy, seen.time)
+        found = _Found(request.source_pass, vectors, sighted.before[chosen], over)
+        seen = _compared(seen, chosen, found, view)
+    parcels = transitions.corrected(parcels, seen.parcel_id, seen.xy, seen.time, seen.covariance)
     parcels = transitions.referred(parcels, seen.parcel_id[seen.reference_pass >= 0])
     return parcels, seen, pairs
 
@@ -452,36 +464,48 @@ def speed_to_search(gone: float, max_speed: float) -> float:
     return float(min(max_speed, LEAST_SEARCH * 2.0**steps))
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Vectors (M,) from an earlier pass.
+
+    ``before`` (M, 2, 2) is the covariance that had accumulated before this pass, m2; ``over``
+    (M,) tells whose earlier sighting is given up if it is not found from there.
+    """
+
+    reference: int
+    vectors: Vectors
+    before: Float
+    over: Bool
+
+
 def _compared(
-    seen: Observations,
-    rows: NDArray[np.int64],
-    vectors: Vectors,
-    reference: int,
-    over: Bool,
-    view: View,
+    seen: Observations, rows: NDArray[np.int64], found: _Found, view: View
 ) -> Observations:
     """Sightings of which some rows were found from an earlier pass too, or are given up there."""
+    vectors = found.vectors
     pixel, limit = view.image.grid.pixel, view.settings.closure_limit
     changed: dict[str, NDArray[Any]] = {
         name: getattr(seen, name).copy()
         for name in (
             *("reference_pass", "closure", "q_flag", "xy"),
-            *("time", "mcc", "peak_ratio", "rotation"),
+            *("time", "covariance", "mcc", "peak_ratio", "rotation"),
         )
     }
     apart = np.linalg.norm(vectors.xy1 - seen.xy[rows], axis=1)
     changed["closure"][rows] = apart
-    changed["reference_pass"][rows[vectors.tracked | over]] = reference
+    changed["reference_pass"][rows[vectors.tracked | found.over]] = found.reference
     good = apart <= limit * pixel
-    found: dict[str, NDArray[Any]] = {
+    better: dict[str, NDArray[Any]] = {
         "xy": vectors.xy1,
         "time": vectors.time1,
+        # In place of the last step's: so differences are right on average (decision 0031).
+        "covariance": found.before + vectors.covariance,
         "mcc": vectors.mcc,
         "peak_ratio": vectors.peak_ratio,
         "rotation": vectors.rotation,
         "q_flag": quality_flags(vectors.mcc, vectors.peak_ratio, vectors.covariance, pixel),
     }
-    for name, values in found.items():
+    for name, values in better.items():
         changed[name][rows[good]] = values[good]
     # Half the limit is one more weak thing to be counted.
     weak = rows[good & (apart > 0.5 * limit * pixel)]

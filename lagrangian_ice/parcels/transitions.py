@@ -179,8 +179,19 @@ def observed(
     )
 
 
-def corrected(parcels: Parcels, parcel_id: ArrayLike, xy: Float, time: Float) -> Parcels:
+def corrected(
+    parcels: Parcels, parcel_id: ArrayLike, xy: Float, time: Float, covariance: Float
+) -> Parcels:
     """Parcels just seen are where an earlier template says.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population.
+    parcel_id : (N,) array_like of int
+        Who.
+    xy, time, covariance : (N, 2), (N,), (N, 2, 2) float64
+        Where, when, and the error accumulated since birth, m2.
 
     Raises
     ------
@@ -188,7 +199,12 @@ def corrected(parcels: Parcels, parcel_id: ArrayLike, xy: Float, time: Float) ->
         If one has not been seen or has ended.
     """
     rows = _rows_in(parcels, parcel_id, (State.ALIVE,), "corrected")
-    return replace(parcels, xy=_put(parcels.xy, rows, xy), time=_put(parcels.time, rows, time))
+    return replace(
+        parcels,
+        xy=_put(parcels.xy, rows, xy),
+        time=_put(parcels.time, rows, time),
+        covariance=_put(parcels.covariance, rows, covariance),
+    )
 
 
 def referred(parcels: Parcels, parcel_id: ArrayLike) -> Parcels:
