@@ -107,8 +107,8 @@ class Ends:
 class Observations:
     """Sightings (N,) in one pass; a birth has no correlation and no source.
 
-    ``covariance`` (N, 2, 2) is what has accumulated since birth, m2; ``source_pass`` is -1
-    at a birth. ``reference_pass`` is the earlier pass that the sighting was compared with, or
+    ``covariance`` (N, 2, 2) is what has accumulated since birth, m2; ``source_pass`` is that of
+    the match that holds, -1 at a birth. ``reference_pass`` is the earlier pass that the sighting was compared with, or
     -1; ``closure`` how far apart the two ends are, metres, NaN where none was found.
     """
 
@@ -488,7 +488,7 @@ def _compared(
         name: getattr(seen, name).copy()
         for name in (
             *("reference_pass", "closure", "q_flag", "xy"),
-            *("time", "covariance", "mcc", "peak_ratio", "rotation"),
+            *("time", "covariance", "mcc", "peak_ratio", "rotation", "source_pass"),
         )
     }
     apart = np.linalg.norm(vectors.xy1 - seen.xy[rows], axis=1)
@@ -503,6 +503,7 @@ def _compared(
         "mcc": vectors.mcc,
         "peak_ratio": vectors.peak_ratio,
         "rotation": vectors.rotation,
+        "source_pass": np.full(len(rows), found.reference, dtype=np.int32),
         "q_flag": quality_flags(vectors.mcc, vectors.peak_ratio, vectors.covariance, pixel),
     }
     for name, values in better.items():

@@ -207,6 +207,11 @@ def test_an_earlier_sighting_is_matched_too_when_it_is_due():
     closure = folds[2].observations.closure
     assert np.isfinite(closure).all()
     assert closure.max() < 1e-6
+    # It is the match from there that holds, and its error that is added.
+    assert [np.unique(fold.observations.source_pass).tolist() for fold in folds[1:]] == [
+        *([0], [0], [2], [2])
+    ]
+    assert np.unique(folds[4].observations.covariance[:, 0, 0]).tolist() == [4 * 30.0**2]
     assert np.isnan(folds[3].observations.closure).all()
     assert (folds[2].parcels.reference_pass == 2).all()
     assert (folds[2].observations.q_flag == 0).all()
