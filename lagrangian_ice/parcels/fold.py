@@ -108,8 +108,9 @@ class Observations:
     """Sightings (N,) in one pass; a birth has no correlation and no source.
 
     ``covariance`` (N, 2, 2) is what has accumulated since birth, m2; ``source_pass`` is that of
-    the match that holds, -1 at a birth. ``reference_pass`` is the earlier pass that the sighting was compared with, or
-    -1; ``closure`` how far apart the two ends are, metres, NaN where none was found.
+    the match that holds, -1 at a birth. ``reference_pass`` is the earlier pass that the sighting
+    was compared with, or -1; ``closure`` how far apart the two ends are, metres, NaN where none
+    was found.
     """
 
     parcel_id: Ids
