@@ -28,7 +28,7 @@ ROTATION_STEP = 6.0
 FARTHEST_ROTATION = 48.0
 """Degrees, unless more is asked for."""
 SPACING = 32
-"""Pixels between the places that are looked at, 3 x 3 of them around each parcel."""
+"""Pixels between the places that are looked at, the four around each parcel."""
 MOST_PLACES = 768
 CHUNK = 16
 EXPECTED_FROM = 10
@@ -94,8 +94,8 @@ def look_again(
 
 def _places(grid: Grid, xy: Float) -> Float:
     """Positions of a net around the parcels, evenly thinned to ``MOST_PLACES``."""
-    steps = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), -1).reshape(-1, 2)
-    nodes = np.rint(grid.rowcol(xy) / SPACING)[:, None] + steps
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    nodes = np.floor(grid.rowcol(xy) / SPACING)[:, None] + corners
     unique = np.unique(nodes.reshape(-1, 2), axis=0) * SPACING
     limit = np.array(grid.shape) - 1
     inside = unique[((unique >= 0) & (unique <= limit)).all(axis=1)]
