@@ -155,12 +155,13 @@ def deform(env: Env, file: Path, out: Path, start: str | None, end: str | None) 
     """Compute the deformation of a trajectory FILE of ours."""
     check_writable(out)
     from lagrangian_ice.output.products import deform_file
-    from lagrangian_ice.output.reading import Window
+    from lagrangian_ice.output.reading import Window, triangles_in
 
     settings = None if env.config is None else env.settings().deformation
     window = Window(seconds_of(start, -math.inf), seconds_of(end, math.inf))
     deform_file(file, out, settings, window=window)
-    click.echo(f"wrote {out}")
+    count = triangles_in(out)
+    click.echo(f"{count or 'no'} triangles; wrote {out}")
 
 
 @click.command()

@@ -133,7 +133,8 @@ def _read(
     """Observations, parcels and passes of a file; ``image`` is a row of its own passes."""
     with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
         time = dataset["time"].to_numpy()
-        known = np.isfinite(time)
+        x = dataset["x"].to_numpy()
+        known = np.isfinite(time) & np.isfinite(x)
         if stream is not None:
             known &= (dataset["stream"].to_numpy() == stream)[:, None]
         with np.errstate(invalid="ignore"):
@@ -148,7 +149,7 @@ def _read(
                 "stream": np.repeat(streams, count),
                 "image": dataset["image_index"].to_numpy()[known].astype(np.int64),
                 "time": time[known],
-                "x": dataset["x"].to_numpy()[known],
+                "x": x[known],
                 "y": dataset["y"].to_numpy()[known],
                 "q_flag": dataset["q_flag"].to_numpy()[known].astype(np.int64),
             },

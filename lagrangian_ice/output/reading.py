@@ -141,7 +141,7 @@ def read_trajectories(path: str | Path) -> pd.DataFrame:
     """
     with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
         time = dataset["time"].to_numpy()
-        row, col = np.nonzero(np.isfinite(time))
+        row, col = np.nonzero(np.isfinite(time) & np.isfinite(dataset["x"].to_numpy()))
         found = {name: dataset[name].to_numpy()[row] for name in _KEYS_OF_TRAJECTORIES}
         for variable in TRAJECTORIES.variables:
             if variable.dimensions == ("trajectory", "obs"):
@@ -178,13 +178,15 @@ def _blocks(rows: NDArray[np.int64]) -> list[slice]:
 def _sightings_of(dataset: xr.Dataset, rows: slice, wanted: NDArray[np.bool_]) -> Sightings:
     """Sightings of the trajectories of some rows, of one block at a time."""
     part = dataset.isel(trajectory=rows)
-    image = part["image_index"].to_numpy()
-    known = np.isfinite(image)
+    values = {name: part[name].to_numpy() for name in ("image_index", "time", "x", "y")}
+    image = values["image_index"]
+    known = np.isfinite(image) & np.isfinite(values["time"]) & np.isfinite(values["x"])
     known[known] = wanted[image[known].astype(np.int64)]
     row, col = np.nonzero(known)
 
     def chosen(name: str) -> np.ndarray:
-        return np.asarray(part[name].to_numpy()[row, col], np.float64)
+        whole = values[name] if name in values else part[name].to_numpy()
+        return np.asarray(whole[row, col], np.float64)
 
     covariance = np.empty((len(row), 2, 2))
     covariance[:, 0, 0] = chosen("x_standard_error") ** 2
@@ -301,10 +303,38 @@ def read_deformation(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             for dimension in ("node", "face")
         }
         corners = dataset["face_nodes"].to_numpy().astype(np.int64).reshape(-1, 3)
+    check_corners(corners, len(frames["node"]), path)
     faces = frames["face"].assign(
         **{f"node_{corner + 1}": corners[:, corner] for corner in range(3)}
     )
     return frames["node"], faces
+
+
+def check_corners(corners: NDArray[np.int64], nodes: int, path: str | Path) -> None:
+    """Refuse triangles (F, 3) of nodes that a file does not have.
+
+    Raises
+    ------
+    ProductError
+        Naming the file.
+    """
+    if len(corners) and not 0 <= corners.min() <= corners.max() < nodes:
+        raise ProductError(
+            f"{path}: face_nodes has {corners.min()} to {corners.max()}, the file has {nodes} "
+            "nodes; it is damaged"
+        )
+
+
+def triangles_in(path: str | Path) -> int:
+    """Count the triangles of a deformation product.
+
+    Raises
+    ------
+    ProductError
+        If the file is not a readable deformation product.
+    """
+    with open_product(path, DEFORMATION, decode_times=False) as dataset:
+        return int(dataset.sizes["face"])
 
 
 def read_pairs(path: str | Path) -> pd.DataFrame:

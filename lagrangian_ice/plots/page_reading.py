@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.reading import Window, open_product, read_passes
+from lagrangian_ice.output.reading import Window, check_corners, open_product, read_passes
 from lagrangian_ice.output.variables import DEFORMATION, TRAJECTORIES
 
 _PARCELS = (
@@ -168,12 +168,18 @@ def read_lines(paths: Sequence[Path], window: Window, most: int) -> Lines | None
 
 def _count(path: Path, window: Window) -> int:
     with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
-        return int(np.count_nonzero(window.holds(dataset["time"].to_numpy())))
+        return int(np.count_nonzero(_known(dataset, window)))
+
+
+def _known(dataset: xr.Dataset, window: Window) -> NDArray[np.bool_]:
+    """Observations (trajectory, obs) that have a time in the window and a place."""
+    known = window.holds(dataset["time"].to_numpy())
+    return np.asarray(known & np.isfinite(dataset["x"].to_numpy()))
 
 
 def _lines_of(path: Path, window: Window, step: int) -> Lines:
     with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
-        known = window.holds(dataset["time"].to_numpy()[::step])
+        known = _known(dataset, window)[::step]
         kept = known.any(axis=1)
         row, col = np.nonzero(known[kept])
         columns: dict[str, np.ndarray] = {"row": row}
@@ -222,7 +228,7 @@ def read_mesh(paths: Sequence[Path], window: Window, most: int) -> Mesh | None:
     for path, count in zip(paths, counts, strict=True):
         pairs = np.flatnonzero(count)[::step]
         with open_product(path, DEFORMATION, decode_times=False) as dataset:
-            own_nodes, own_faces = _mesh_of(dataset, pairs)
+            own_nodes, own_faces = _mesh_of(dataset, pairs, path)
             attributes = attributes or {key: str(value) for key, value in dataset.attrs.items()}
         before = sum(len(part) for part in nodes)
         own_faces[["a", "b", "c"]] += before
@@ -256,12 +262,15 @@ def _faces_of_pairs(path: Path, window: Window) -> NDArray[np.int64]:
     return np.where((end >= window.start) & (begin < window.end), count, 0)
 
 
-def _mesh_of(dataset: xr.Dataset, pairs: NDArray[np.int64]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _mesh_of(
+    dataset: xr.Dataset, pairs: NDArray[np.int64], path: Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     node_kept = np.isin(dataset["node_pair_index"].to_numpy().astype(np.int64), pairs)
     owner = dataset["pair_index"].to_numpy().astype(np.int64)
     runs_of_nodes, runs = _runs(node_kept), _runs(np.isin(owner, pairs))
     nodes = pd.DataFrame({name: _read(dataset, name, runs_of_nodes) for name in _NODES})
     corners = _read(dataset, "face_nodes", runs).astype(np.int64)
+    check_corners(corners, len(node_kept), path)
     place = np.cumsum(node_kept) - 1
     columns = {
         "a": place[corners[:, 0]],

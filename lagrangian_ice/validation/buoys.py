@@ -21,6 +21,7 @@ from lagrangian_ice.deformation.pairs import displacement_covariance
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.reading import read_trajectories
+from lagrangian_ice.times import iso
 from lagrangian_ice.validation.positions import Tracks, read_positions, season_of
 
 HOUR = 3600.0
@@ -278,6 +279,13 @@ def _stated(compared: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def _span(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "are not seen at all"
+    first, last = (float(value) for value in table["time"].agg(["min", "max"]))
+    return f"from {iso(first)} to {iso(last)}"
+
+
 def validate_buoys(
     trajectories: Path, buoys: Path, options: BuoyOptions | None = None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -305,13 +313,13 @@ def validate_buoys(
         If a file cannot be read or no buoy is near any parcel.
     """
     options = options or BuoyOptions()
-    compared = compare_buoys(
-        read_trajectories(trajectories), Tracks(read_positions(buoys)), options
-    )
+    observations, positions = read_trajectories(trajectories), read_positions(buoys)
+    compared = compare_buoys(observations, Tracks(positions), options)
     if compared.empty:
         raise ProductError(
             f"{buoys}: no buoy within {options.max_distance:g} m of a parcel of {trajectories} "
-            f"that is seen again {options.min_hours:g} to {options.max_hours:g} h later"
+            f"that is seen again {options.min_hours:g} to {options.max_hours:g} h later; buoys "
+            f"{_span(positions)}, parcels {_span(observations)}"
         )
     scores = {
         "trajectories": trajectories.name,

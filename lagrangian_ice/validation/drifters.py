@@ -132,6 +132,10 @@ class ModelTracks:
         self._code = code
         self._key = code * self._span + (self._time - self.start)
 
+    def has(self, parcel_id: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether parcels (N,) are among the drifters."""
+        return np.isin(parcel_id, self._ids)
+
     def at(self, parcel_id: NDArray[np.int64], time: Float) -> Float:
         """Positions (N, 2) of parcels at times (N,); NaN where the model has none."""
         code = np.minimum(np.searchsorted(self._ids, parcel_id), len(self._ids) - 1)

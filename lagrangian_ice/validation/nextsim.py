@@ -36,7 +36,7 @@ from lagrangian_ice.validation.triangles import (
     read_all_sightings,
 )
 
-LEAD_EDGES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 240.0)
+LEAD_EDGES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, np.inf)
 """Days since the model's start."""
 WEATHER = 1.5 * SECONDS_PER_DAY
 """Least length, for the confidence of scores, of what shares its weather."""
@@ -293,6 +293,19 @@ def _ratio(one: float, two: float) -> float | None:
     return float(one / two) if two > 0 else None
 
 
+def _why_none(observations: pd.DataFrame, model: ModelTracks) -> str:
+    """Why no displacement of a parcel can be compared."""
+    span = f"the model has {iso(model.start)} to {iso(model.end)}"
+    if observations.empty:
+        return "holds no observation"
+    first, last = (float(value) for value in observations["time"].agg(["min", "max"]))
+    if last < model.start or first > model.end:
+        return f"observations go from {iso(first)} to {iso(last)}, {span}"
+    if not model.has(observations["parcel_id"].to_numpy(np.int64)).any():
+        return "no parcel is among the model's drifters; are the ids of one export?"
+    return f"no parcel is seen twice while the model has it; {span}"
+
+
 def validate_nextsim(
     trajectories: Path,
     drifters: Sequence[Path],
@@ -328,10 +341,7 @@ def validate_nextsim(
     observations = read_trajectories(trajectories)
     compared = compare_drift(observations, model)
     if compared.empty:
-        raise ProductError(
-            f"{trajectories}: no parcel is seen twice while the model has it "
-            f"({iso(model.start)} to {iso(model.end)}); are the ids of one export?"
-        )
+        raise ProductError(f"{trajectories}: {_why_none(observations, model)}")
     observed, modelled = compare_deformation(trajectories, model)
     # the same triangles of both: the options look at times and areas, which are the observed
     observed, modelled = observed.chosen(options), modelled.chosen(options)

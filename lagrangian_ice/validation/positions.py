@@ -114,6 +114,11 @@ def _tabulate(path: Path, dataset: xr.Dataset) -> pd.DataFrame:
     found = {what: _variable(path, dataset, what) for what in ("time", "lon", "lat")}
     shape = found["lat"].shape
     time = found["time"].to_numpy()
+    if found["lon"].shape != shape or time.shape not in (shape, shape[-1:]):
+        described = ", ".join(f"{value.name} {value.dims}" for value in found.values())
+        raise ProductError(
+            f"{path}: {described}; buoys must be (trajectory, obs) or contiguous rows"
+        )
     if not np.issubdtype(time.dtype, np.datetime64):
         raise ProductError(f"{path}: {found['time'].name} has no units of time")
     time = np.broadcast_to(time, shape) if time.ndim < len(shape) else time

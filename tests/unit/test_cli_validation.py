@@ -114,13 +114,7 @@ def test_statistics(product, tmp_path, capsys):
 
 
 def test_nextsim(product, tmp_path, capsys):
-    sys.path.append(str(Path(__file__).parent / "validation"))
-    from product_frames import DAY, START
-    from test_nextsim import true_motion, write_model
-
-    time = START + DAY + np.arange(0, 6.01, 0.5) * DAY
-    ids, xy = true_motion(product, time)
-    write_model(tmp_path / "m.nc", ids, time, xy)
+    write_drifters(tmp_path / "m.nc", product)
     out = tmp_path / "out"
     words = ["validate", "nextsim", str(product), str(tmp_path / "m.nc"), "--out", str(out)]
     assert run(words) == 0
@@ -142,3 +136,159 @@ def test_a_missing_file_is_one_line(product, tmp_path, capsys, what):
     words = ["validate", what, str(product), str(tmp_path / "none.csv"), "--out", str(tmp_path)]
     assert run(words) == 1
     assert "none.csv" in told(capsys)
+
+
+@pytest.fixture(scope="module")
+def damaged(product, tmp_path_factory):
+    """Files as they arrive: cut, of another kind, without what is needed, without values."""
+    import xarray as xr
+
+    from lagrangian_ice.output.products import deform_file
+
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "text.nc").write_text("hello")
+    (folder / "empty.nc").touch()
+    (folder / "cut.nc").write_bytes(product.read_bytes()[:30_000])
+    deform_file(product, folder / "a_DP.nc")
+    with xr.open_dataset(product, decode_times=False) as whole:
+        whole.drop_vars("correlation").to_netcdf(folder / "lacks.nc")
+        whole.isel(trajectory=slice(0, 1)).to_netcdf(folder / "one_parcel.nc")
+        whole.isel(trajectory=slice(0, 0)).to_netcdf(folder / "no_parcel.nc")
+        for name in ("x", "time"):
+            nothing = whole.assign({name: whole[name] * np.nan})
+            nothing.to_netcdf(folder / f"no_{name}.nc")
+    with xr.open_dataset(folder / "a_DP.nc", decode_times=False) as whole:
+        whole.isel(face=slice(0, 0)).to_netcdf(folder / "no_face.nc")
+        whole.assign(face_nodes=whole["face_nodes"] + 10_000).to_netcdf(folder / "bad_nodes.nc")
+    return folder
+
+
+UNREADABLE = ("text.nc", "empty.nc", "cut.nc", "lacks.nc", "none.nc", "a_DP.nc")
+EMPTY = ("no_parcel.nc", "no_x.nc", "no_time.nc")
+
+
+@pytest.mark.parametrize("name", [*UNREADABLE, *EMPTY])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "validate buoys {} buoys.csv --out out",
+        "validate nextsim {} model.nc --out out",
+        "plot trajectories {} --out p.png",
+        "plot coverage {} --out p.png",
+        "export --format rgps-csv --out out --trajectories {}",
+        "export --format nextsim-iabp --out out --trajectories {}",
+    ],
+)
+def test_a_trajectory_file_of_no_use_is_one_line(
+    damaged, product, capsys, monkeypatch, name, words
+):
+    monkeypatch.chdir(damaged)
+    write_buoys(damaged / "buoys.csv")
+    write_drifters(damaged / "model.nc", product)
+    assert run(words.format(name).split()) == 1
+    assert name in told(capsys)
+    assert not (damaged / "out").exists() or not list((damaged / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        *((name, name) for name in UNREADABLE[:3]),
+        ("no_face.nc", "no triangle"),
+        ("bad_nodes.nc", "damaged"),
+        ("no_x.nc", "no triangle"),
+        ("no_time.nc", "no triangle"),
+        ("one_parcel.nc", "no triangle"),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", ["validate statistics {} --out out", "plot deformation {} --out p.png"]
+)
+def test_a_deformation_file_of_no_use_is_one_line(
+    damaged, capsys, monkeypatch, name, message, words
+):
+    if words.startswith("plot") and name in {"no_x.nc", "no_time.nc", "one_parcel.nc"}:
+        message = "not a _DP.nc"
+    monkeypatch.chdir(damaged)
+    assert run(words.format(name).split()) == 1
+    told_of = told(capsys)
+    assert name in told_of
+    assert message in told_of
+
+
+@pytest.mark.parametrize("name", ["text.nc", "cut.nc", "bad_nodes.nc", "no_x.nc", "no_time.nc"])
+def test_the_page_of_a_damaged_file_is_one_line(damaged, capsys, monkeypatch, name):
+    monkeypatch.chdir(damaged)
+    assert run(["view", name, "--out", "p.html"]) == 1
+    assert name in told(capsys)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "cannot be read as CSV"),
+        ("buoy,time,x,y\n", "holds no position"),
+        ("a,b\n1,2\n", "there is none for buoy"),
+        ("buoy,time,x,y\nB,yesterday,0,-9e5\n", "row 2: time 'yesterday'"),
+        ("buoy,time,x,y\nB,2021-01-01,,\n", "holds no position"),
+        ("buoy,time,x,y\nB,2019-01-01,0,-9e5\nB,2019-01-02,9,-9e5\n", "buoys from 2019-01-01"),
+    ],
+)
+def test_buoys_of_no_use_are_one_line(product, tmp_path, capsys, text, message):
+    (tmp_path / "b.csv").write_text(text)
+    words = [
+        "validate",
+        "buoys",
+        str(product),
+        str(tmp_path / "b.csv"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert run(words) == 1
+    told_of = told(capsys)
+    assert "b.csv" in told_of
+    assert message in told_of
+
+
+def write_drifters(path, product, days=0.0, ids=0):
+    sys.path.append(str(Path(__file__).parent / "validation"))
+    from product_frames import DAY, START
+    from test_nextsim import true_motion, write_model
+
+    time = START + DAY + np.arange(0, 6.01, 0.5) * DAY
+    known, xy = true_motion(product, time)
+    write_model(path, known + ids, time + days * DAY, xy)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"days": 400.0}, "observations go from 2021-01-01"),
+        ({"ids": 5000}, "no parcel is among the model's drifters"),
+        ({"days": 4.5}, "no parcel is seen twice"),
+    ],
+)
+def test_a_model_that_shares_nothing_says_what(product, tmp_path, capsys, change, message):
+    model = write_drifters(tmp_path / "m.nc", product, **change)
+    assert run(["validate", "nextsim", str(product), str(model), "--out", str(tmp_path / "o")]) == 1
+    assert message in told(capsys)
+
+
+def test_a_model_that_starts_years_before_the_parcels_is_compared(product, tmp_path, capsys):
+    models = [write_drifters(tmp_path / "1.nc", product, days=-900.0)]
+    models.append(write_drifters(tmp_path / "2.nc", product))
+    words = ["validate", "nextsim", str(product), *map(str, models), "--out", str(tmp_path / "o")]
+    assert run(words) == 0
+    growth = json.loads((tmp_path / "o" / "nextsim.json").read_text())["error_growth"]
+    assert growth[-1]["days"] > 900
+
+
+def test_deform_says_how_many_triangles(product, damaged, tmp_path, capsys):
+    out = str(tmp_path / "a_DP.nc")
+    assert run(["deform", str(product), "--out", out]) == 0
+    assert int(capsys.readouterr().out.split()[0]) > 100
+    assert run(["deform", str(product), "--out", out, "--start", "2030-01-01"]) == 0
+    assert capsys.readouterr().out.startswith("no triangles; wrote")
+    assert run(["deform", str(damaged / "no_time.nc"), "--out", out]) == 0
+    assert capsys.readouterr().out.startswith("no triangles; wrote")
