@@ -55,12 +55,16 @@ class Ahead:
         self._expected: list[Pair] = []
         self._fields: dict[Pair, Job[FieldTask, float]] = {}
 
-    def image(self, number: int) -> Prepared:
-        """Wait for the image of a pass; those after it are begun."""
+    def begin(self, number: int) -> None:
+        """Begin the images of a pass and those after it."""
         for name, task in self._waiting[len(self._images) : number + self.depth + 1]:
             job = self.pool.submit(prepare, task)
             self._images.append(job)
             job.future.add_done_callback(partial(self._image_is_there, name, task))
+
+    def image(self, number: int) -> Prepared:
+        """Wait for the image of a pass; those after it are begun."""
+        self.begin(number)
         return self._images[number].result()
 
     def add(self, name: str, task: Task) -> None:

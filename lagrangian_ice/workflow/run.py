@@ -205,6 +205,8 @@ class Run:
                 ahead.add(self.names[index], task)
             for number, one in enumerate(self.options.progress(todo)):
                 if ahead.depth:
+                    # Workers have something to do while the main process plans.
+                    ahead.begin(number)
                     with self.watch.stage("plan"):
                         ahead.expect(self._foreseen(todo[number : number + 1 + ahead.depth]))
                 with self.watch.stage("wait for images"):

@@ -78,6 +78,7 @@ def test_until_is_days_from_the_clock(straight, fresh):
 
 STORE = "lagrangian_ice.parcels.store.Store"
 PREPARE = "lagrangian_ice.parcels.prepare"
+FIELDS = "lagrangian_ice.parcels.fields"
 PLACES = [
     (f"{STORE}._insert", 2, True),
     (f"{STORE}._insert", 7, False),
@@ -90,6 +91,8 @@ PLACES = [
     ("lagrangian_ice.output.products.write_pairs", 1, True),
     (f"{PREPARE}._save", 1, False),
     (f"{PREPARE}.np.savez", 2, False),
+    (f"{FIELDS}._save", 2, True),
+    (f"{FIELDS}.np.savez", 1, False),
 ]
 
 
@@ -97,7 +100,7 @@ PLACES = [
 def test_killed_anywhere_and_started_again_it_ends_the_same(
     straight, archive, tmp_path, place, count, before
 ):
-    cache = None if place.startswith(PREPARE) else straight / "cache"
+    cache = None if place.startswith((PREPARE, FIELDS)) else straight / "cache"
     workspace = small.seeded(tmp_path / "ws", archive, cache)
     small.killed(place, count, before, workspace, "advance", "--days", DAYS)
     assert small.command(workspace, "advance", "--days", DAYS) == 0
