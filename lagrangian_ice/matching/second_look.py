@@ -121,6 +121,8 @@ def _coarse_matches(
     seen = _seen(bands[0], start, HALF_WIDTH) >= LEAST_PRESENT
     seen &= _seen(bands[1], guess, HALF_WIDTH + RADIUS) >= CORNER
     places, start, guess = places[seen], start[seen], guess[seen]
+    if len(places) == 0:
+        return places, places
     # What is missing of a template is left flat: a mask for each rotation would cost twice as much.
     bands[0] = replace(bands[0], complete=True)
     steps = int(min(farthest, 180.0) // ROTATION_STEP)

@@ -76,3 +76,12 @@ def test_any_rotation_is_found_when_it_is_asked_for():
     found = look_again(source, target, wanted, guess, 180.0).predict(wanted, 12)
     error = np.hypot(*(wanted + found.displacement - target[0].xy(pair.truth[near])).T)
     assert np.median(error) < 4 * PIXEL
+
+
+def test_where_no_place_has_data_nothing_is_known():
+    pair = moved_pair([3.0, 1.0], size=320)
+    source, target = images(pair)
+    target = (target[0], Band.of(np.full_like(pair.source, np.nan)))
+    at = source[0].xy(pair.start)
+    guess = tracked_at(source[0], pair.start[:1], pair.start[:1])
+    assert len(look_again(source, target, at, guess)) == 0
