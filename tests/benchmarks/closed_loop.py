@@ -99,6 +99,9 @@ def score(workspace: Path, truth: Truth, left: Truth, end: float) -> None:
     tell("their median distance, m", np.median(long["distance"]), "<= 60")
     tell("90th, 99th percentile, m", np.quantile(long["distance"], [0.9, 0.99]), "")
     tell("living within 500 m", within, ">= 0.99")
+    far = living.index[living["distance"] > 500]
+    if len(far):
+        print(worst_steps(seen, truth, far).round(2).to_string(index=False))
     tell("ids swapped", swapped(seen, truth, last.index), "0")
     xy, time = birth[["x", "y"]].to_numpy(float), birth["time"].to_numpy(float)
     on_ice = np.isfinite(truth.position(xy, time, time)[:, 0])
@@ -126,6 +129,32 @@ def score(workspace: Path, truth: Truth, left: Truth, end: float) -> None:
             "",
         )
         tell("checked and more than 500 m off", (wrong & off["closure"].notna()).sum(), "")
+
+
+def worst_steps(seen: pd.DataFrame, truth: Truth, parcels: pd.Index) -> pd.DataFrame:
+    """The step of each parcel that went furthest wrong, and what was known of it.
+
+    A step is judged from where the parcel was seen before, so that each is by itself. ``spread``
+    is how far the ice half a template around it truly came apart in the step.
+    """
+    own = seen[seen["parcel_id"].isin(parcels)].sort_values(["parcel_id", "time"])
+    found = own[own["source_pass_index"] >= 0].copy()
+    key = ["parcel_id", "pass_index"]
+    start = own.set_index(key)[["x", "y", "time"]]
+    source = pd.MultiIndex.from_arrays([found["parcel_id"], found["source_pass_index"]])
+    begun = start.reindex(source).to_numpy(float)
+    xy, time, later = begun[:, :2], begun[:, 2], found["time"].to_numpy(float)
+    true = truth.position(xy, time, later)
+    found["wrong"] = np.hypot(*(found[["x", "y"]].to_numpy(float) - true).T)
+    found["hours"] = (later - time) / 3600
+    angles = np.radians(np.arange(0, 360, 45))
+    around = [xy + 1600 * np.array([np.cos(a), np.sin(a)]) for a in angles]
+    moved = np.stack([truth.position(one, time, later) - one for one in around])
+    apart = moved - np.nanmedian(moved, axis=0)
+    found["spread"] = np.nanmax(np.hypot(apart[..., 0], apart[..., 1]), axis=0)
+    worst = found.loc[found.groupby("parcel_id")["wrong"].idxmax().dropna()]
+    columns = ["parcel_id", "hours", "wrong", "spread", "mcc", "peak_ratio", "rotation"]
+    return worst[[*columns, "closure", "q_flag", "pass_index", "source_pass_index"]]
 
 
 def swapped(seen: pd.DataFrame, truth: Truth, ids: pd.Index) -> int:
