@@ -146,7 +146,7 @@ def deform(
     sightings: Sightings,
     pass_time: Float,
     settings: DeformationSettings,
-    since: float = -np.inf,
+    ends: NDArray[np.bool_] | None = None,
 ) -> Iterator[Patch]:
     """Patches of deformation, in the time order of their target passes.
 
@@ -158,9 +158,9 @@ def deform(
         Mean times of the passes, seconds since 1970; indexed by ``pass_index``.
     settings : DeformationSettings
         Interval, sides, angles, smoothing.
-    since : float
-        Target passes from this time on, seconds since 1970; their sources, up to 1.5 times the
-        nominal interval before, must be among the sightings.
+    ends : (P,) bool, optional
+        Passes at which patches may end (None: any); their sources, up to 1.5 times the nominal
+        interval before, must be among the sightings.
 
     Yields
     ------
@@ -168,14 +168,17 @@ def deform(
         Pairs of passes whose parcels form no triangle are left out.
     """
     nominal = settings.nominal_days * SECONDS_PER_DAY
-    for source, target in choose_pairs(sightings, pass_time, nominal, since):
+    for source, target in choose_pairs(sightings, pass_time, nominal, ends):
         patch = make_patch(sightings[source], sightings[target], settings)
         if len(patch.vertices):
             yield patch
 
 
 def choose_pairs(
-    sightings: Sightings, pass_time: Float, nominal: float, since: float = -np.inf
+    sightings: Sightings,
+    pass_time: Float,
+    nominal: float,
+    ends: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[Index, Index]]:
     """Choose pairs of passes by the rule of this module.
 
@@ -187,8 +190,8 @@ def choose_pairs(
         Seconds since 1970.
     nominal : float
         Seconds between source and target aimed at.
-    since : float
-        Target passes from this time on, seconds since 1970.
+    ends : (P,) bool, optional
+        Passes that may be targets; None: any.
 
     Yields
     ------
@@ -198,14 +201,17 @@ def choose_pairs(
     if len(sightings) == 0:
         return
     parcels, code = np.unique(sightings.parcel_id, return_inverse=True)
-    rank_of = np.argsort(np.argsort(pass_time, kind="stable"), kind="stable")
+    by_time = np.argsort(pass_time, kind="stable")
+    rank_of = np.argsort(by_time, kind="stable")
     rank = rank_of[sightings.pass_index]
     order = np.lexsort((code, rank))
     code, rank = code[order], rank[order]
     times = np.sort(pass_time, kind="stable")
     first = np.searchsorted(rank, np.arange(len(times) + 1))
     targets = np.unique(rank)
-    for target in targets[times[targets] >= since]:
+    if ends is not None:
+        targets = targets[ends[by_time][targets]]
+    for target in targets:
         own = slice(first[target], first[target + 1])
         waiting = np.zeros(len(parcels), bool)
         waiting[code[own]] = True

@@ -162,7 +162,7 @@ def _patches(dataset: xr.Dataset, settings: DeformationSettings, window: Window)
         for begin, end in pairwise(spans.tolist()):
             inside = Window(begin - lead, min(end, window.end))
             part = read_sightings(dataset, int(stream), inside)
-            yield from deform(part, times, settings, begin)
+            yield from deform(part, times, settings, times >= begin)
 
 
 def header_of(attributes: dict[str, object], path: Path) -> Header:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class Window:
 
 
 ALWAYS = Window()
+Wanted = Callable[[Float, Float], NDArray[np.bool_]]
 
 
 def open_trajectories(path: str | Path) -> xr.Dataset:
@@ -125,8 +127,16 @@ def read_passes(dataset: xr.Dataset) -> pd.DataFrame:
     return frame.assign(**columns)
 
 
-def read_trajectories(path: str | Path) -> pd.DataFrame:
+def read_trajectories(path: str | Path, wanted: Wanted | None = None) -> pd.DataFrame:
     """Observations of a trajectory product, one row each, by parcel and time.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``_LP.nc``.
+    wanted : callable, optional
+        From x, y (R, obs; NaN where nothing is) of some trajectories to those (R,) that are
+        wanted; a season's file is read block by block. None: all.
 
     Returns
     -------
@@ -140,14 +150,28 @@ def read_trajectories(path: str | Path) -> pd.DataFrame:
         As :func:`open_trajectories`.
     """
     with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
-        time = dataset["time"].to_numpy()
-        row, col = np.nonzero(np.isfinite(time) & np.isfinite(dataset["x"].to_numpy()))
-        found = {name: dataset[name].to_numpy()[row] for name in _KEYS_OF_TRAJECTORIES}
-        for variable in TRAJECTORIES.variables:
-            if variable.dimensions == ("trajectory", "obs"):
-                found[variable.name] = dataset[variable.name].to_numpy()[row, col]
-    frame = pd.DataFrame(found).rename(columns={"trajectory": "parcel_id"})
+        count = max(dataset.sizes["trajectory"], 1)
+        blocks = [slice(row, row + BLOCK) for row in range(0, count, BLOCK)]
+        parts = [_observations_of(dataset.isel(trajectory=rows), wanted) for rows in blocks]
+    # a frame without rows would change the types of the others
+    frame = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     return frame.astype({"image_index": np.int64, "q_flag": np.int8})
+
+
+def _observations_of(block: xr.Dataset, wanted: Wanted | None) -> pd.DataFrame:
+    x, y = block["x"].to_numpy(), block["y"].to_numpy()
+    known = np.isfinite(block["time"].to_numpy()) & np.isfinite(x)
+    if wanted is not None:
+        known &= wanted(x, y)[:, None]
+    row, col = np.nonzero(known)
+    found = {name: block[name].to_numpy()[row] for name in _KEYS_OF_TRAJECTORIES}
+    for variable in TRAJECTORIES.variables:
+        if variable.dimensions == ("trajectory", "obs"):
+            # where nothing is wanted nothing need be read
+            found[variable.name] = (
+                block[variable.name].to_numpy()[row, col] if len(row) else np.zeros(0)
+            )
+    return pd.DataFrame(found).rename(columns={"trajectory": "parcel_id"})
 
 
 def read_sightings(dataset: xr.Dataset, stream: int, window: Window = ALWAYS) -> Sightings:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lagrangian_ice.deformation.pairs import displacement_covariance
 from lagrangian_ice.errors import ProductError
@@ -25,6 +26,8 @@ from lagrangian_ice.times import iso
 from lagrangian_ice.validation.positions import Tracks, read_positions, season_of
 
 HOUR = 3600.0
+CELL = 20_000.0
+"""Metres, of the cells in which buoys are looked for; further than ice drifts in a gap."""
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99)
 TIME_APART_EDGES = (0.0, 12.0, 24.0, 48.0, 72.0, 96.0, math.inf)
 """Hours."""
@@ -279,9 +282,32 @@ def _stated(compared: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+class _NearBuoys:
+    """Which parcels come near any place where a buoy ever was: the others need not be read."""
+
+    def __init__(self, xy: Float, limit: float) -> None:
+        # a buoy that drifts from fix to fix stays within a cell or its neighbours
+        self._side = max(limit, CELL)
+        cells = np.unique(np.floor(xy / self._side).astype(np.int64), axis=0)
+        around = np.stack(np.meshgrid([-2, -1, 0, 1, 2], [-2, -1, 0, 1, 2]), axis=-1).reshape(-1, 2)
+        self._keys = np.unique(_key((cells[:, None] + around).reshape(-1, 2)))
+
+    def __call__(self, x: Float, y: Float) -> NDArray[np.bool_]:
+        """Of the trajectories (R, obs), those (R,) that come near."""
+        known = np.isfinite(x) & np.isfinite(y)
+        near = np.zeros(x.shape, bool)
+        cells = np.floor(np.stack([x[known], y[known]], axis=1) / self._side).astype(np.int64)
+        near[known] = np.isin(_key(cells), self._keys)
+        return np.asarray(near.any(axis=1))
+
+
+def _key(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray(cells[:, 0] * (1 << 32) + cells[:, 1])
+
+
 def _span(table: pd.DataFrame) -> str:
     if table.empty:
-        return "are not seen at all"
+        return "none"
     first, last = (float(value) for value in table["time"].agg(["min", "max"]))
     return f"from {iso(first)} to {iso(last)}"
 
@@ -313,13 +339,15 @@ def validate_buoys(
         If a file cannot be read or no buoy is near any parcel.
     """
     options = options or BuoyOptions()
-    observations, positions = read_trajectories(trajectories), read_positions(buoys)
+    positions = read_positions(buoys)
+    near = _NearBuoys(positions[["x", "y"]].to_numpy(np.float64), options.max_distance)
+    observations = read_trajectories(trajectories, near)
     compared = compare_buoys(observations, Tracks(positions), options)
     if compared.empty:
         raise ProductError(
             f"{buoys}: no buoy within {options.max_distance:g} m of a parcel of {trajectories} "
             f"that is seen again {options.min_hours:g} to {options.max_hours:g} h later; buoys "
-            f"{_span(positions)}, parcels {_span(observations)}"
+            f"{_span(positions)}, parcels that come near them {_span(observations)}"
         )
     scores = {
         "trajectories": trajectories.name,

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lagrangian_ice.deformation.pairs import Patch, deform
+from lagrangian_ice.deformation.pairs import Patch
 from lagrangian_ice.deformation.strain import invariants, strain_rates
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.reading import read_trajectories
+from lagrangian_ice.output.reading import Window, read_trajectories
 from lagrangian_ice.times import SECONDS_PER_DAY, iso
 from lagrangian_ice.validation.buoys import HOUR, displacements
 from lagrangian_ice.validation.confidence import FISHER, LOGARITHM, group_sums, intervals
@@ -29,11 +29,10 @@ from lagrangian_ice.validation.drifters import ModelTracks, read_drifters
 from lagrangian_ice.validation.scaling import spatial_scaling
 from lagrangian_ice.validation.statistics import distributions, localisation
 from lagrangian_ice.validation.triangles import (
+    Record,
     StatisticsOptions,
     Triangles,
-    deformation_settings,
     pair_times,
-    read_all_sightings,
 )
 
 LEAD_EDGES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, np.inf)
@@ -218,16 +217,14 @@ def compare_deformation(path: Path, model: ModelTracks) -> tuple[Triangles, Tria
     observed, modelled : Triangles
         Row for row of the same parcels and times; centres and areas are the observed ones.
     """
-    sightings, times = read_all_sightings(path)
-    settings = deformation_settings(path).model_copy(update={"smoothing_steps": 0})
     pairs: tuple[list[Triangles], list[Triangles]] = ([], [])
-    for part in sightings:
-        inside = (part.time >= model.start) & (part.time <= model.end)
-        for patch in deform(part[inside], times, settings):
-            gradients = model_gradients(patch, model)
-            observed = np.where(np.isfinite(gradients), patch.gradients, np.nan)
-            for found, values in zip(pairs, (observed, gradients), strict=True):
-                found.append(Triangles.of_patch(patch, len(found), values))
+    for patch in Record.of(path).patches(
+        inside=Window(model.start, np.nextafter(model.end, np.inf))
+    ):
+        gradients = model_gradients(patch, model)
+        observed = np.where(np.isfinite(gradients), patch.gradients, np.nan)
+        for found, values in zip(pairs, (observed, gradients), strict=True):
+            found.append(Triangles.of_patch(patch, len(found), values))
     return Triangles.join(pairs[0]), Triangles.join(pairs[1])
 
 

@@ -16,11 +16,11 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.validation.scaling import spatial_scaling, temporal_scaling
 from lagrangian_ice.validation.triangles import (
+    Record,
     StatisticsOptions,
     Triangles,
     is_deformation,
-    read_triangles,
-    triangles_of_trajectories,
+    read_deformation_triangles,
 )
 
 PDF_EDGES = np.logspace(-4, 1, 51)
@@ -105,7 +105,10 @@ def validate_statistics(path: Path, options: StatisticsOptions | None = None) ->
         If the file is neither or no triangle counts.
     """
     options = options or StatisticsOptions()
-    triangles = read_triangles(path).chosen(options)
+    record = None if is_deformation(path) else Record.of(path)
+    whole = read_deformation_triangles(path) if record is None else record.triangles()
+    triangles = whole.chosen(options)
+    del whole
     if not len(triangles):
         raise ProductError(
             f"{path}: no triangle of {options.min_days:g} to {options.max_days:g} days and "
@@ -114,20 +117,20 @@ def validate_statistics(path: Path, options: StatisticsOptions | None = None) ->
     return {
         "file": path.name,
         "options": options.table,
+        "every_nth_day": 1 if record is None else record.every,
         "triangles": len(triangles),
         "pairs": len(np.unique(triangles.pair)),
         "median_days": float(np.median(triangles.days)),
         "distributions_per_day": distributions(triangles),
         "spatial_scaling": spatial_scaling(triangles),
-        "temporal_scaling": None if is_deformation(path) else _over_times(path, options),
+        "temporal_scaling": None if record is None else _over_times(record, options),
         "localisation": localisation(triangles),
         "share_of_stated_error": noise_share(triangles),
         "lkf": None,
     }
 
 
-def _over_times(path: Path, options: StatisticsOptions) -> dict[str, Any]:
+def _over_times(record: Record, options: StatisticsOptions) -> dict[str, Any]:
     """Temporal scaling of a trajectory file, of triangles whose areas count."""
     free = replace(options, min_days=0.0, max_days=np.inf)
-    levels = (triangles_of_trajectories(path, days).chosen(free) for days in INTERVALS)
-    return temporal_scaling(levels)
+    return temporal_scaling(record.triangles(days).chosen(free) for days in INTERVALS)

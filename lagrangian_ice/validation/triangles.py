@@ -5,7 +5,7 @@ Rates are per day.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.output.coast import distance_to_coast
 from lagrangian_ice.output.products import header_of
 from lagrangian_ice.output.reading import (
+    ALWAYS,
+    Window,
     open_product,
     read_deformation,
     read_passes,
@@ -31,6 +33,9 @@ from lagrangian_ice.settings import DeformationSettings
 from lagrangian_ice.times import SECONDS_PER_DAY
 from lagrangian_ice.validation.confidence import group_sums
 
+MOST = 5_000_000
+"""Triangles of a trajectory file that are made, about; 100 bytes each."""
+TRIANGLES_OF_OBSERVATION = 2
 UNFIT = QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED
 
 
@@ -173,17 +178,6 @@ class Triangles:
         )
 
 
-def read_triangles(path: Path) -> Triangles:
-    """Triangles of a deformation product, or of a trajectory file (deformed here).
-
-    Raises
-    ------
-    ProductError
-        If the file is neither.
-    """
-    return _of_product(path) if is_deformation(path) else triangles_of_trajectories(path)
-
-
 def is_deformation(path: Path) -> bool:
     """Whether a NetCDF file holds triangles.
 
@@ -200,7 +194,14 @@ def is_deformation(path: Path) -> bool:
         raise ProductError(f"{path}: not a readable NetCDF file ({reason})") from None
 
 
-def _of_product(path: Path) -> Triangles:
+def read_deformation_triangles(path: Path) -> Triangles:
+    """Triangles of a deformation product.
+
+    Raises
+    ------
+    ProductError
+        If it is not one.
+    """
     nodes, faces = read_deformation(path)
     corners = faces[["node_1", "node_2", "node_3"]].to_numpy(np.int64)
     spans = (nodes["time_end"] - nodes["time_start"]).to_numpy(np.float64)
@@ -219,46 +220,66 @@ def _of_product(path: Path) -> Triangles:
     return found[fit]
 
 
-def triangles_of_trajectories(path: Path, nominal_days: float | None = None) -> Triangles:
-    """Triangles of a trajectory file, of pairs of passes some days apart (None: as it was made).
+@dataclass(frozen=True)
+class Record:
+    """What a trajectory file holds for triangles of any time apart.
 
-    Raises
-    ------
-    ProductError
-        If it is not a trajectory product.
+    Attributes
+    ----------
+    sightings : list of Sightings
+        Of every stream.
+    times : (P,) float64
+        Of the passes, seconds since 1970.
+    settings : DeformationSettings
+        Those that the file was made with, without smoothing.
+    every : int
+        Of so many days one is looked at: patches of successive days overlap and say little new,
+        and those of a season do not fit into memory.
     """
-    sightings, times = read_all_sightings(path)
-    settings = deformation_settings(path).model_copy(update={"smoothing_steps": 0})
-    if nominal_days is not None:
-        settings = settings.model_copy(update={"nominal_days": nominal_days})
-    patches = [patch for part in sightings for patch in deform(part, times, settings)]
-    return Triangles.join([Triangles.of_patch(patch, i) for i, patch in enumerate(patches)])
 
+    sightings: list[Sightings]
+    times: Float
+    settings: DeformationSettings
+    every: int
 
-def deformation_settings(path: Path) -> DeformationSettings:
-    """Those that a trajectory file was made with.
+    @classmethod
+    def of(cls, path: Path) -> Record:
+        """Read it.
 
-    Raises
-    ------
-    ProductError
-        If it is not a trajectory product or its settings are damaged.
-    """
-    with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
-        return header_of(dict(dataset.attrs), path).settings.deformation
+        Raises
+        ------
+        ProductError
+            If the file is not a trajectory product or its settings are damaged.
+        """
+        with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
+            times = read_passes(dataset)["time"].to_numpy(np.float64)
+            streams = np.unique(dataset["stream"].to_numpy())
+            sightings = [read_sightings(dataset, int(stream)) for stream in streams]
+            settings = header_of(dict(dataset.attrs), path).settings.deformation
+        count = sum(len(part) for part in sightings)
+        every = max(1, -(-TRIANGLES_OF_OBSERVATION * count // MOST))
+        return cls(sightings, times, settings.model_copy(update={"smoothing_steps": 0}), every)
 
+    def patches(self, days: float | None = None, inside: Window = ALWAYS) -> Iterator[Patch]:
+        """Patches between passes some days apart (None: as the file was made) inside a window."""
+        settings = self.settings
+        if days is not None:
+            settings = settings.model_copy(update={"nominal_days": days})
+        for part in self.sightings:
+            yield from deform(part[inside.holds(part.time)], self.times, settings, self.ends)
 
-def read_all_sightings(path: Path) -> tuple[list[Sightings], Float]:
-    """Sightings of every stream of a trajectory file, and the times of its passes.
+    def triangles(self, days: float | None = None) -> Triangles:
+        """Triangles of all patches between passes some days apart."""
+        parts = [Triangles.of_patch(patch, i) for i, patch in enumerate(self.patches(days))]
+        return Triangles.join(parts)
 
-    Raises
-    ------
-    ProductError
-        If it is not a trajectory product.
-    """
-    with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
-        times = read_passes(dataset)["time"].to_numpy(np.float64)
-        streams = np.unique(dataset["stream"].to_numpy())
-        return [read_sightings(dataset, int(stream)) for stream in streams], times
+    @property
+    def ends(self) -> NDArray[np.bool_]:
+        """Passes (P,) at which patches may end."""
+        if not len(self.times):
+            return np.zeros(0, bool)
+        day = np.floor((self.times - self.times.min()) / SECONDS_PER_DAY)
+        return np.asarray(day % self.every == 0)
 
 
 def pair_times(triangles: Triangles) -> tuple[NDArray[np.int64], Float, float]:

@@ -11,6 +11,7 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import xy_to_lonlat
 from lagrangian_ice.validation.buoys import (
     BuoyOptions,
+    _NearBuoys,
     compare_buoys,
     displacements,
     score_buoys,
@@ -263,3 +264,21 @@ class TestReadPositions:
             read_positions(path)
         with pytest.raises(ProductError, match="no such file"):
             read_positions(tmp_path / "none.nc")
+
+
+def test_parcels_that_are_never_near_a_buoy_are_not_read_and_nothing_is_missed():
+    """Whatever is within the limit of the drifting buoy, between its fixes too, is kept."""
+    rng = np.random.default_rng(8)
+    origin = np.array([3e5, -8e5])
+    fixes = origin + np.cumsum(rng.normal(0, 4e3, (60, 2)), axis=0)
+    for limit in (500.0, 4000.0, 45_000.0):
+        near = _NearBuoys(fixes, limit)
+        share = rng.uniform(0, 1, (59, 1))
+        between = fixes[:-1] + share * np.diff(fixes, axis=0)
+        angle = rng.uniform(0, 2 * np.pi, 59)
+        at = between + limit * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        unseen = np.full(59, np.nan)
+        assert near(np.stack([unseen, at[:, 0]], 1), np.stack([unseen, at[:, 1]], 1)).all()
+        away = at + 60 * max(limit, 2e4)
+        assert not near(away[:, :1], away[:, 1:]).any()
+    assert not near(unseen[:, None], unseen[:, None]).any()

@@ -256,3 +256,19 @@ def test_files_and_options_that_cannot_be_used(products, tmp_path):
     text.write_text("no")
     with pytest.raises(ProductError, match="not a readable NetCDF"):
         validate_statistics(text)
+
+
+def test_of_a_long_record_every_nth_day_is_looked_at(products, monkeypatch):
+    path = products / "a_LP.nc"
+    whole = validate_statistics(path)
+    assert whole["every_nth_day"] == 1
+    monkeypatch.setattr(triangles_module, "MOST", 500)
+    record = triangles_module.Record.of(path)
+    assert record.every == 3
+    assert record.ends.tolist() == [True, False, False, True, False, False, True]
+    thinned = validate_statistics(path)
+    assert thinned["every_nth_day"] == 3
+    assert whole["pairs"] > thinned["pairs"] == 2  # three days after the first, and again
+    assert thinned["distributions_per_day"]["shear"]["mean"] == pytest.approx(
+        whole["distributions_per_day"]["shear"]["mean"], rel=0.1
+    )
