@@ -13,6 +13,12 @@ from lagrangian_ice.matching.sampling import Band, Patches
 
 LEAST_OVERLAP = 0.5
 """Share of a template's known pixels that must meet known pixels for a correlation."""
+TAILS = 3.0
+"""Degrees of freedom of the guess's error: one in a hundred is off by five times its standard."""
+LEAST_GUESS_ERROR = 1.0
+"""Pixels."""
+PIXELS_PER_SAMPLE = 4.0
+"""Pixels of a template that count as one independent: neighbours share resolution and texture."""
 PEAK_SEPARATION = 5.0
 """Pixels; a peak nearer than this belongs to the first one."""
 
@@ -67,6 +73,7 @@ def correlate(
     rotations: Tensor,
     half_width: int,
     radius: int,
+    guess_error: Tensor | None = None,
 ) -> Peak:
     """Find each template in the target.
 
@@ -83,12 +90,34 @@ def correlate(
         Rotations of the ice from source to target to try, radians.
     half_width, radius : int
         Of the template and of the search, pixels.
+    guess_error : (N,) float64 Tensor, optional
+        Standard error of the guess, pixels. With it a peak far from a sure guess must be so much
+        the higher (see :func:`_odds`); without, the highest is taken.
     """
     corner = torch.floor(guess + 0.5).long() - radius
     templates, template_known = turned_templates(source, start, rotations, half_width)
     window, window_known = target.cut(corner - half_width, 2 * (half_width + radius) + 1)
     surfaces = masked_ncc(templates, window, template_known, window_known)
-    return _find_peak(surfaces, corner, rotations)
+    if guess_error is None:
+        return _find_peak(surfaces, corner, rotations, None)
+    odds = _odds(guess - corner, guess_error, surfaces.shape[-1], (2 * half_width + 1) ** 2)
+    return _find_peak(surfaces, corner, rotations, odds)
+
+
+def _odds(guess: Tensor, error: Tensor, lags: int, pixels: int) -> Tensor:
+    """Factor (N, L, L) by which what a correlation leaves unexplained grows away from the guess.
+
+    The likelihood of a lag at which ``n`` independent pixels correlate by r goes with
+    ``(1 - r^2)^(-n / 2)``; a guess with long tails, Student's t, has the prior
+    ``(1 + d^2 / (f s^2))^(-(f + 1) / 2)`` at the distance d. Their product is highest where
+    ``(1 - r^2) (1 + d^2 / (f s^2))^((f + 1) / n)`` is lowest.
+    """
+    steps = torch.arange(lags, dtype=torch.float64, device=guess.device)
+    rows, cols = steps - guess[:, :1], steps - guess[:, 1:]
+    square = rows[:, :, None] ** 2 + cols[:, None, :] ** 2
+    scale = TAILS * error.clamp_min(LEAST_GUESS_ERROR)[:, None, None] ** 2
+    power = (TAILS + 1) * PIXELS_PER_SAMPLE / pixels
+    return torch.pow(1 + square / scale, power).float()
 
 
 def turned_templates(
@@ -276,15 +305,17 @@ def _box_matrix(size: int, width: int) -> Tensor:
     return ((first >= 0) & (first < width)).float()
 
 
-def _find_peak(surfaces: Tensor, corner: Tensor, rotations: Tensor) -> Peak:
-    """Highest correlation over rotations (N, R, L, L) and lags, with a quadratic sub-pixel fit."""
+def _find_peak(surfaces: Tensor, corner: Tensor, rotations: Tensor, odds: Tensor | None) -> Peak:
+    """Best of the correlations over rotations (N, R, L, L) and lags, with a sub-pixel fit."""
     count, _, lags, _ = surfaces.shape
     filled = torch.nan_to_num(surfaces, nan=-2.0)
-    value, flat = filled.reshape(count, -1).max(dim=1)
+    scores = filled if odds is None else _discounted(filled, odds)
+    score, flat = scores.reshape(count, -1).max(dim=1)
     which, at = flat // lags**2, flat % lags**2
     row, col = at // lags, at % lags
     rows = torch.arange(count, device=surfaces.device)
     best = filled[rows, which]
+    value = best[rows, row, col]
     edge = (row == 0) | (row == lags - 1) | (col == 0) | (col == lags - 1)
     shift = _quadratic_shift(best, row, col)
     position = torch.stack([row, col], dim=1) + torch.where(edge[:, None], 0.0, shift)
@@ -293,9 +324,16 @@ def _find_peak(surfaces: Tensor, corner: Tensor, rotations: Tensor) -> Peak:
         corner.double() + position,
         rotations[rows, which],
         correlation,
-        _second_peak(best, row, col) / value.clamp_min(1e-3),
+        _second_peak(scores[rows, which], row, col) / score.clamp_min(1e-3),
         edge,
     )
+
+
+def _discounted(correlation: Tensor, odds: Tensor) -> Tensor:
+    """Correlation (N, R, L, L) that at the guess would be as likely; -2 where there is none."""
+    positive = correlation.clamp_min(0.0)
+    explained = 1 - (1 - positive**2) * odds[:, None]
+    return torch.where(correlation > 0, explained.clamp_min(0.0).sqrt(), correlation.clamp_max(0.0))
 
 
 def _quadratic_shift(surface: Tensor, row: Tensor, col: Tensor) -> Tensor:

@@ -280,7 +280,8 @@ class _Pair:
             backwards,
             self.target.grid.rowcol(look.end),
             self.source.grid.rowcol(xy),
-            np.zeros(len(xy)),
+            # A start that is known would draw the match to it: it is to come back by itself.
+            np.full(len(xy), (settings.search_radius - 1) / 3),
             -look.rotation,
             settings,
         )

@@ -146,6 +146,7 @@ def refine(
             angles,
             settings.half_width,
             int(radius[index[0]]),
+            torch.from_numpy(guess_error[index]),
         )
         fit = fit_affine(
             bands.source_filtered,
