@@ -134,31 +134,15 @@ def test_repeated_texture_has_a_high_second_peak():
 
 @pytest.mark.parametrize(("error", "expected"), [(None, 12.0), (1.0, 0.0), (30.0, 12.0)])
 def test_a_sure_guess_outweighs_a_slightly_higher_correlation_far_away(error, expected):
-    """The same texture lies at the guess, with noise, and 12 px away with a little less."""
+    """The texture lies at the guess, and a little stronger 12 px away."""
     rng = np.random.default_rng(11)
     source = rng.normal(size=(120, 120)).astype(np.float32)
     noise = rng.normal(size=source.shape).astype(np.float32)
     target = 0.55 * source + 0.6 * np.roll(source, 12, axis=1) + noise
-    at = torch.tensor([[60.0, 60.0]]).double()
-    peak = correlate(image, image, at, at, NO_TURN[None], 12, 14)
-    assert float(peak.ratio) > 0.98
-
-
-@pytest.mark.parametrize(("error", "expected"), [(None, 12.0), (1.0, 0.0), (30.0, 12.0)])
-def test_a_sure_guess_outweighs_a_slightly_higher_correlation_far_away(error, expected):
-    """The same texture lies at the guess, with noise, and 12 px away with a little less."""
-    rng = np.random.default_rng(11)
-    ice = rng.normal(size=(33, 33)).astype(np.float32)
-    source = np.zeros((120, 120), np.float32)
-    target = rng.normal(size=(120, 160)).astype(np.float32)
-    source[44:77, 44:77] = ice
-    target[44:77, 44:77] = 0.55 * ice + rng.normal(size=(33, 33))
-    target[44:77, 77:89] = 0.0
-    target[44:77, 56:89] += 0.75 * ice
     at = torch.tensor([[60.0, 60.0]], dtype=torch.float64)
     peak = correlate(
         *(Band.of(source), Band.of(target), at, at, NO_TURN.reshape(1, 1), 16, 16),
         None if error is None else torch.tensor([error], dtype=torch.float64),
     )
-    assert abs(float(peak.position[0, 1]) - 60 - expected) < 1
-    assert 0 < float(peak.correlation[0]) < 0.9
+    assert abs(float(peak.position[0, 1]) - 60 - expected) < 0.2
+    assert 0.4 < float(peak.correlation[0]) < 0.5
