@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,10 +104,8 @@ class Patch:
         Rows of the nodes, counter-clockwise at the start.
     gradients, smoothed : (F, 2, 2) float64
         Velocity gradients, s-1, raw and smoothed.
-    errors : StrainErrors
-        Of the raw ones.
-    area, area_true : (F,) float64
-        At the start, on the map and on the ellipsoid, m2.
+    area : (F,) float64
+        At the start, on the map, m2.
     smallest_angle : (F,) float64
         Degrees.
     quality_flag : (F,) uint8
@@ -124,11 +123,21 @@ class Patch:
     vertices: Index
     gradients: Float
     smoothed: Float
-    errors: StrainErrors
     area: Float
-    area_true: Float
     smallest_angle: Float
     quality_flag: NDArray[np.uint8]
+
+    @cached_property
+    def errors(self) -> StrainErrors:
+        """Of the raw gradients; the dearest part, and not always asked for."""
+        corners, ends = self.xy0[self.vertices], self.xy1[self.vertices]
+        dt = (self.time1 - self.time0)[self.vertices]
+        return strain_rate_errors(corners, ends, dt, self.covariance[self.vertices])
+
+    @cached_property
+    def area_true(self) -> Float:
+        """Area (F,) at the start, on the ellipsoid, m2."""
+        return true_area(self.xy0[self.vertices])
 
     @property
     def invariants(self) -> Invariants:
@@ -285,9 +294,7 @@ def make_patch(source: Sightings, target: Sightings, settings: DeformationSettin
         vertices=vertices,
         gradients=gradients,
         smoothed=smoothed,
-        errors=strain_rate_errors(corners, ends, dt, covariance[vertices]),
         area=area,
-        area_true=true_area(corners),
         smallest_angle=smallest_angle(corners),
         quality_flag=flags,
     )

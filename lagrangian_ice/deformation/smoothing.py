@@ -47,6 +47,8 @@ def smooth_gradients(
         s-1; NaN where not usable.
     """
     usable = usable & np.isfinite(gradients).all(axis=(1, 2))
+    if steps == 0:
+        return np.where(usable[:, None, None], gradients, np.nan)
     reach = _reach(gradients, vertices, usable, steps, threshold)
     weight = np.where(usable, area, 0.0)
     values = np.where(usable[:, None], gradients.reshape(-1, 4), 0.0)

@@ -133,4 +133,6 @@ def validate_statistics(path: Path, options: StatisticsOptions | None = None) ->
 def _over_times(record: Record, options: StatisticsOptions) -> dict[str, Any]:
     """Temporal scaling of a trajectory file, of triangles whose areas count."""
     free = replace(options, min_days=0.0, max_days=np.inf)
-    return temporal_scaling(record.triangles(days).chosen(free) for days in INTERVALS)
+    return temporal_scaling(
+        record.triangles(days, with_errors=False).chosen(free) for days in INTERVALS
+    )

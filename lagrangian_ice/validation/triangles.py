@@ -148,7 +148,9 @@ class Triangles:
         return cls(*(np.concatenate([getattr(part, name) for part in whole]) for name in names))
 
     @classmethod
-    def of_patch(cls, patch: Patch, pair: int, gradients: Float | None = None) -> Triangles:
+    def of_patch(
+        cls, patch: Patch, pair: int, gradients: Float | None = None, with_errors: bool = True
+    ) -> Triangles:
         """Triangles of a patch that are fit to be judged.
 
         Parameters
@@ -159,13 +161,17 @@ class Triangles:
             Its number.
         gradients : (F, 2, 2) float64, optional
             Instead of the patch's own, s-1, for example of a model.
+        with_errors : bool
+            False leaves the variance unknown, at a third of the time.
         """
         fit = (patch.quality_flag & int(UNFIT)) == 0
         found = patch.gradients if gradients is None else gradients
         fit &= np.isfinite(found).all(axis=(1, 2))
-        errors = patch.errors
-        names = (errors.divergence, errors.shear, errors.total_deformation)
-        variance = np.stack(names, axis=1) ** 2 * SECONDS_PER_DAY**2
+        variance = np.full((len(fit), 3), np.nan)
+        if with_errors:
+            stated = patch.errors
+            names = (stated.divergence, stated.shear, stated.total_deformation)
+            variance = np.stack(names, axis=1) ** 2 * SECONDS_PER_DAY**2
         days = (patch.time1 - patch.time0)[patch.vertices].mean(axis=1) / SECONDS_PER_DAY
         return cls(
             np.full(int(fit.sum()), pair, np.int64),
@@ -268,9 +274,12 @@ class Record:
         for part in self.sightings:
             yield from deform(part[inside.holds(part.time)], self.times, settings, self.ends)
 
-    def triangles(self, days: float | None = None) -> Triangles:
+    def triangles(self, days: float | None = None, with_errors: bool = True) -> Triangles:
         """Triangles of all patches between passes some days apart."""
-        parts = [Triangles.of_patch(patch, i) for i, patch in enumerate(self.patches(days))]
+        parts = [
+            Triangles.of_patch(patch, number, with_errors=with_errors)
+            for number, patch in enumerate(self.patches(days))
+        ]
         return Triangles.join(parts)
 
     @property
