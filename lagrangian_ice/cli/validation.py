@@ -100,7 +100,9 @@ def validate_statistics_command(
     from lagrangian_ice.plots.scores import report_statistics
 
     scores, paths = report_statistics(file, out, options)
-    click.echo(f"{scores['triangles']} triangles of {scores['pairs']} pairs of passes")
+    every = scores["every_nth_day"]
+    thinned = f", those that end on one day in {every}" if every > 1 else ""
+    click.echo(f"{scores['triangles']} triangles of {scores['pairs']} pairs of passes{thinned}")
     for path in paths:
         click.echo(f"wrote {path}")
 

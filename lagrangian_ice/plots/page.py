@@ -178,7 +178,7 @@ def _notes(parts: Sequence[Lines | Mesh]) -> list[str]:
     notes += [f"Drawn from {', '.join(part.names)}." for part in parts]
     if any(isinstance(part, Mesh) for part in parts):
         notes.append(
-            "Triangles are drawn between their start and end on straight ways, and for a day "
+            "Triangles move on straight lines from their start to their end, and stay for a day "
             "after, the newest on top; their rates are means from start to end."
         )
     if any(isinstance(part, Lines) for part in parts):

@@ -33,7 +33,7 @@ from lagrangian_ice.settings import DeformationSettings
 from lagrangian_ice.times import SECONDS_PER_DAY
 from lagrangian_ice.validation.confidence import group_sums
 
-MOST = 5_000_000
+MOST = 3_000_000
 """Triangles of a trajectory file that are made, about; 100 bytes each."""
 TRIANGLES_OF_OBSERVATION = 2
 UNFIT = QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED

@@ -4,8 +4,8 @@
 
 Makes one trajectory file in FOLDER with the package's own writer (kept, and used again), then
 runs every step in a process of its own: open, all observations of two dates through plain xarray
-and through ``li.pair_of_dates``, deformation of one day, exports, the page. Prints wall and
-process seconds and the peak of memory beside a baseline of the same run: reading the file's
+and through ``li.pair_of_dates``, deformation of one day, exports, the page, scores. Prints wall
+and process seconds and the peak of memory beside a baseline of the same run: reading the file's
 time, x and y once with netCDF4.
 """
 
@@ -153,6 +153,28 @@ def exports(path: Path, folder: Path) -> object:
     return out[0].stat().st_size
 
 
+def buoys(path: Path, folder: Path) -> object:
+    """Compare with fifty buoys that drift for the whole time, a fix an hour."""
+    from lagrangian_ice.validation.buoys import validate_buoys
+
+    rng, rows = np.random.default_rng(0), []
+    hours = np.arange(0, 24 * 60, 1.0)
+    for number in range(50):
+        walk = np.cumsum(rng.normal(0, 100, (len(hours), 2)), axis=0)
+        x, y = (rng.uniform(-1e6, 1e6, 2) + walk).T
+        when = pd.to_datetime(START + hours * 3600, unit="s")
+        rows.append(pd.DataFrame({"buoy": f"B{number}", "time": when, "x": x, "y": y}))
+    pd.concat(rows).to_csv(folder / "buoys.csv", index=False)
+    return len(validate_buoys(path, folder / "buoys.csv")[1])
+
+
+def statistics(path: Path, folder: Path) -> object:
+    from lagrangian_ice.validation.statistics import validate_statistics
+
+    scores = validate_statistics(path)
+    return f"{scores['triangles']} triangles, one day in {scores['every_nth_day']}"
+
+
 def page(path: Path, folder: Path) -> object:
     from lagrangian_ice.plots.page import write_page
 
@@ -160,7 +182,17 @@ def page(path: Path, folder: Path) -> object:
 
 
 STEPS = {
-    step.__name__: step for step in (baseline, two_dates_xarray, two_dates, one_day, exports, page)
+    step.__name__: step
+    for step in (
+        baseline,
+        two_dates_xarray,
+        two_dates,
+        one_day,
+        exports,
+        page,
+        buoys,
+        statistics,
+    )
 }
 
 
