@@ -189,8 +189,12 @@ def read_sightings(dataset: xr.Dataset, stream: int, window: Window = ALWAYS) ->
     wanted = window.holds(dataset["image_time"].to_numpy())
     own = np.flatnonzero(dataset["stream"].to_numpy() == stream)
     parts = [_sightings_of(dataset, rows, wanted) for rows in _blocks(own)]
-    names = Sightings.__dataclass_fields__
-    return Sightings(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    columns = {
+        name: [getattr(part, name) for part in parts] for name in Sightings.__dataclass_fields__
+    }
+    # a season is long: the blocks of a column go as soon as it is whole
+    del parts
+    return Sightings(**{name: np.concatenate(columns.pop(name)) for name in list(columns)})
 
 
 def _blocks(rows: NDArray[np.int64]) -> list[slice]:

@@ -272,7 +272,8 @@ class Record:
         if days is not None:
             settings = settings.model_copy(update={"nominal_days": days})
         for part in self.sightings:
-            yield from deform(part[inside.holds(part.time)], self.times, settings, self.ends)
+            chosen = part if inside == ALWAYS else part[inside.holds(part.time)]
+            yield from deform(chosen, self.times, settings, self.ends)
 
     def triangles(self, days: float | None = None, with_errors: bool = True) -> Triangles:
         """Triangles of all patches between passes some days apart."""
