@@ -78,11 +78,6 @@ def trend_at(coefficients: Float, position: Float) -> Float:
     return np.asarray(legendre.legval(position, coefficients))
 
 
-def unit_column(column: Float, columns: int) -> Float:
-    """Columns mapped to -1 (first) to 1 (last)."""
-    return np.asarray(2.0 * column / max(columns - 1, 1) - 1.0)
-
-
 def _robust_fit(position: Float, medians: Float, weight: Float, order: int) -> Float:
     """Least squares with Tukey's biweight: columns full of open water or land lose their say."""
     robust = np.ones_like(weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -207,11 +207,6 @@ class Tracks:
         known = inside & (fixes[last, 0] - fixes[first, 0] <= self._gap)
         found = np.stack([np.interp(time, fixes[:, 0], fixes[:, axis]) for axis in (1, 2)], axis=1)
         return np.where(known[:, None], found, np.nan)
-
-    def all_at(self, time: Float, names: Iterable[str] | None = None) -> Float:
-        """Positions (B, N, 2) of all buoys at times (N,)."""
-        chosen = self.names if names is None else list(names)
-        return np.stack([self.at(name, time) for name in chosen])
 
 
 def season_of(time: Float) -> list[str]:
