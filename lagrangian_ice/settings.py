@@ -108,7 +108,10 @@ class MccSettings(Stage):
         0.6, gt=0, le=1, description="least share of template pixels with data at both ends"
     )
     min_correlation: float = Field(
-        0.25, ge=0, le=1, description="least correlation of a tracked vector"
+        0.25,
+        ge=0,
+        le=1,
+        description="least correlation of a tracked vector; far from a sure first guess more",
     )
     max_peak_ratio: float = Field(
         0.95, gt=0, le=1, description="second peak over first; above it the match is ambiguous"

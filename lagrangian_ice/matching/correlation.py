@@ -34,7 +34,10 @@ class Peak:
     rotation : (N,) float64 Tensor
         Of the best template, radians, counter-clockwise on the map.
     correlation : (N,) float32 Tensor
-        Highest of all; NaN where nothing could be correlated.
+        Of the best template; NaN where nothing could be correlated.
+    discounted : (N,) float32 Tensor
+        Correlation that at the guess would be as likely; the same where nothing is known of the
+        guess.
     ratio : (N,) float32 Tensor
         Second peak over the first, 0 to 1.
     at_edge : (N,) bool Tensor
@@ -44,6 +47,7 @@ class Peak:
     position: Tensor
     rotation: Tensor
     correlation: Tensor
+    discounted: Tensor
     ratio: Tensor
     at_edge: Tensor
 
@@ -324,6 +328,7 @@ def _find_peak(surfaces: Tensor, corner: Tensor, rotations: Tensor, odds: Tensor
         corner.double() + position,
         rotations[rows, which],
         correlation,
+        torch.where(value > -2.0, score, torch.nan),
         _second_peak(scores[rows, which], row, col) / score.clamp_min(1e-3),
         edge,
     )

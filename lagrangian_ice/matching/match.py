@@ -392,10 +392,10 @@ def _places(
 
 def _verdict(found: Refined, settings: MccSettings) -> NDArray[np.int8]:
     """First reason that speaks against each point, in the order in which they are found."""
-    correlation = np.nan_to_num(found.correlation, nan=-1.0)
+    discounted = np.nan_to_num(found.discounted, nan=-1.0)
     reasons = [
         (np.isnan(found.correlation), Status.NO_TEXTURE),
-        (correlation < settings.min_correlation, Status.LOW_CORRELATION),
+        (discounted < settings.min_correlation, Status.LOW_CORRELATION),
         (found.at_edge, Status.EDGE_OF_SEARCH),
         (found.ratio > settings.max_peak_ratio, Status.TWO_PEAKS),
         (found.overlap < settings.min_valid, Status.TOO_LITTLE_DATA),

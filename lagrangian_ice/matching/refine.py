@@ -41,8 +41,8 @@ class Refined:
         Template offsets (row, col) to target offsets.
     covariance : (N, 2, 2) float64
         Of row, col, px2.
-    correlation, ratio : (N,) float64
-        Highest correlation and second peak over it.
+    correlation, discounted, ratio : (N,) float64
+        Correlation, what of it is left so far from the guess, and second peak over that.
     overlap : (N,) float64
         Share of the template's pixels with data in both.
     at_edge, converged : (N,) bool
@@ -53,6 +53,7 @@ class Refined:
     matrix: Float
     covariance: Float
     correlation: Float
+    discounted: Float
     ratio: Float
     overlap: Float
     at_edge: NDArray[np.bool_]
@@ -179,6 +180,7 @@ def _collected(peak: Peak, fit: AffineFit, variance_scale: float) -> Refined:
         fit.matrix.numpy(),
         variance_scale * fit.covariance.numpy(),
         peak.correlation.double().numpy(),
+        peak.discounted.double().numpy(),
         peak.ratio.double().numpy(),
         fit.overlap.numpy(),
         peak.at_edge.numpy(),

@@ -146,3 +146,20 @@ def test_a_sure_guess_outweighs_a_slightly_higher_correlation_far_away(error, ex
     )
     assert abs(float(peak.position[0, 1]) - 60 - expected) < 0.2
     assert 0.4 < float(peak.correlation[0]) < 0.5
+    discounted = float(peak.discounted[0])
+    if error == 1.0:
+        assert discounted == pytest.approx(float(peak.correlation[0]), abs=1e-3)
+
+
+def test_a_peak_far_from_a_sure_guess_counts_for_less():
+    pair = moved_pair(shift=[9.0, 7.0], noise=0.8, seed=12)
+    start, guess = torch.from_numpy(pair.start), torch.from_numpy(pair.start)
+    arguments = (Band.of(pair.source), Band.of(pair.target), start, guess)
+    angles = NO_TURN.expand(len(start), 1)
+    peaks = [
+        correlate(*arguments, angles, 12, 12, torch.full((len(start),), error).double())
+        for error in (1.0, 3.0, 1000.0)
+    ]
+    sure, less, none = (peak.discounted.median() for peak in peaks)
+    assert sure < less < none
+    assert none == pytest.approx(float(peaks[2].correlation.median()), abs=1e-3)
