@@ -29,7 +29,9 @@ from lagrangian_ice.errors import LagrangianIceError
 @click.version_option(__version__, prog_name="lagrangian-ice")
 @click.option("--workspace", type=click.Path(path_type=Path), help="Folder of the state.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (TOML).")
-def cli(workspace: Path | None, config: Path | None) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@click.option("-q", "--quiet", is_flag=True, help="Log errors only, no progress bar.")
+def cli(workspace: Path | None, config: Path | None, verbose: bool, quiet: bool) -> None:
     """Lagrangian sea-ice motion and deformation from pairs of Sentinel-1 scenes."""
 
 

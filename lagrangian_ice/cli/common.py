@@ -93,7 +93,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         env = Env(
             workspace or Path(default),
             config or given.get("config"),
-            int(verbose) - int(quiet),
+            int(verbose or given.get("verbose", False)) - int(quiet or given.get("quiet", False)),
         )
         configure_logging(env.verbosity)
         return command(env, *args, **kwargs)

@@ -45,6 +45,11 @@ def which_triangles(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def _thinned(scores: dict[str, Any]) -> str:
+    every = scores["every_nth_day"]
+    return f", those that end on one day in {every}" if every > 1 else ""
+
+
 @click.group()
 def validate() -> None:
     """Compare products with buoys, with neXtSIM, and with what ice deformation is known for."""
@@ -100,9 +105,9 @@ def validate_statistics_command(
     from lagrangian_ice.plots.scores import report_statistics
 
     scores, paths = report_statistics(file, out, options)
-    every = scores["every_nth_day"]
-    thinned = f", those that end on one day in {every}" if every > 1 else ""
-    click.echo(f"{scores['triangles']} triangles of {scores['pairs']} pairs of passes{thinned}")
+    click.echo(
+        f"{scores['triangles']} triangles of {scores['pairs']} pairs of passes{_thinned(scores)}"
+    )
     for path in paths:
         click.echo(f"wrote {path}")
 
@@ -125,5 +130,6 @@ def validate_nextsim_command(
         f"{drift['count']} displacements of {drift['parcels']} parcels: RMSE "
         f"{drift['rmse']:.3f} km per day, bias {drift['bias_x']:.3f}, {drift['bias_y']:.3f}"
     )
+    click.echo(f"{scores['deformation']['triangles']} triangles of both{_thinned(scores)}")
     for path in paths:
         click.echo(f"wrote {path}")

@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -126,6 +127,13 @@ def test_the_workspace_comes_from_the_environment_unless_given(tmp_path, monkeyp
     assert str(tmp_path / "given") in told(capsys)
     assert run(["--workspace", str(tmp_path / "before"), "status"]) == 1
     assert str(tmp_path / "before") in told(capsys)
+
+
+@pytest.mark.parametrize(("words", "level"), [(["-q"], "ERROR"), (["-v"], "DEBUG"), ([], "INFO")])
+def test_verbosity_may_stand_before_the_command(words, level, tmp_path):
+    place = ["--workspace", str(tmp_path)]
+    assert run([*words, *place, "status"]) == run([*place, "status", *words])
+    assert logging.getLogger("lagrangian_ice").level == logging.getLevelName(level)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
