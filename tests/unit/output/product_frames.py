@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lagrangian_ice.output.attributes import Header
+from lagrangian_ice.output.products import write_products
 from lagrangian_ice.settings import ProductSettings, Settings
 
 DAY = 86400.0
@@ -142,3 +143,17 @@ def _vectors_of(source, target, index):
             "time1": both["time1"],
         }
     )
+
+
+def write_frames(directory, frames, header=HEADER):
+    """All three products of one stream; their paths by LP, DP and PD."""
+    paths = write_products(
+        directory,
+        header,
+        frames.passes,
+        frames.parcels,
+        lambda stream: frames.chunks(),
+        frames.pairs,
+        lambda stream: [frames.vectors],
+    )
+    return {path.name[-5:-3]: path for path in paths}

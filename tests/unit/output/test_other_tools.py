@@ -13,11 +13,10 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import xarray as xr
-from product_frames import HEADER, make_frames
+from product_frames import make_frames, write_frames
 from pyproj import Geod
 
 import lagrangian_ice as li
-from lagrangian_ice.output.products import write_products
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +26,7 @@ def paths(tmp_path_factory):
         patch.setattr(
             "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] + 500e3
         )
-        written = write_products(
-            tmp_path_factory.mktemp("products"),
-            HEADER,
-            frames.passes,
-            frames.parcels,
-            lambda stream: frames.chunks(),
-            frames.pairs,
-            lambda stream: [frames.vectors],
-        )
-    return {path.name[-5:-3]: path for path in written}
+        return write_frames(tmp_path_factory.mktemp("products"), frames)
 
 
 def heavy_tool(name):

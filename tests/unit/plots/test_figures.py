@@ -10,26 +10,12 @@ import pytest
 from matplotlib import image as images
 from matplotlib.colors import LogNorm, SymLogNorm
 from matplotlib.figure import Figure
-from product_frames import HEADER, make_frames
+from product_frames import make_frames, write_frames
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import lonlat_to_xy, xy_to_lonlat
-from lagrangian_ice.output.products import write_products
 from lagrangian_ice.plots import figures, polar
 from lagrangian_ice.plots.draw import FIGURES, PRODUCT_OF, plot
-
-
-def write(directory, frames):
-    paths = write_products(
-        directory,
-        HEADER,
-        frames.passes,
-        frames.parcels,
-        lambda stream: [frames.observations],
-        frames.pairs,
-        lambda stream: [frames.vectors],
-    )
-    return {path.name[-5:-3]: path for path in paths}
 
 
 def half_land(grid):
@@ -39,18 +25,15 @@ def half_land(grid):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def offline():
+def half_of_the_map_is_land():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(polar, "land_mask", half_land)
-        patch.setattr(
-            "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] * 0
-        )
         yield
 
 
 @pytest.fixture(scope="module")
-def products(tmp_path_factory, offline):
-    return write(tmp_path_factory.mktemp("products"), make_frames(side=7))
+def products(tmp_path_factory):
+    return write_frames(tmp_path_factory.mktemp("products"), make_frames(side=7))
 
 
 @pytest.fixture
@@ -143,32 +126,36 @@ def test_crowds_are_thinned_and_it_is_said(products, tmp_path, drawn, monkeypatc
     assert any("drawn" in text for text in texts(drawn[1]))
 
 
-def test_single_parcel_and_ice_at_rest(tmp_path):
+def resting():
     frames = make_frames(side=7)
     first = frames.observations.groupby("parcel_id")[["x", "y"]].transform("first")
     still = frames.observations.assign(x=first["x"], y=first["y"])
     vectors = frames.vectors.assign(x1=frames.vectors["x0"], y1=frames.vectors["y0"])
     vectors.loc[vectors["status"] != 0, ["x1", "y1"]] = np.nan
-    paths = write(tmp_path / "still", replace(frames, observations=still, vectors=vectors))
+    return replace(frames, observations=still, vectors=vectors)
+
+
+def test_ice_at_rest(tmp_path):
+    paths = write_frames(tmp_path, resting())
     for what in FIGURES:
         plot(what, paths[PRODUCT_OF[what]], tmp_path / f"{what}.png")
-    one = still[still["parcel_id"] == 2]
-    alone = replace(
-        frames,
-        observations=one,
-        parcels=frames.parcels[frames.parcels["parcel_id"] == 2],
-        vectors=vectors[vectors["parcel_id"] == 2],
-    )
-    paths = write(tmp_path / "one", alone)
+
+
+def test_single_parcel(tmp_path):
+    frames = resting()
+    names = ("observations", "parcels", "vectors")
+    tables = {name: getattr(frames, name) for name in names}
+    alone = {name: table[table["parcel_id"] == 2] for name, table in tables.items()}
+    paths = write_frames(tmp_path, replace(frames, **alone))
     for what in ("trajectories", "drift", "coverage"):
-        plot(what, paths[PRODUCT_OF[what]], tmp_path / f"one_{what}.png")
+        plot(what, paths[PRODUCT_OF[what]], tmp_path / f"{what}.png")
 
 
 def test_nothing_to_draw_is_said(tmp_path):
     frames = make_frames(side=7)
     names = ("parcels", "observations", "pairs", "vectors")
     nothing = replace(frames, **{name: getattr(frames, name).iloc[:0] for name in names})
-    paths = write(tmp_path, nothing)
+    paths = write_frames(tmp_path, nothing)
     for what in FIGURES:
         with pytest.raises(ProductError, match="nothing to draw"):
             plot(what, paths[PRODUCT_OF[what]], tmp_path / "figure.png")

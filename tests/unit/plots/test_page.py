@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 from browser import BROWSER, Browser
 from matplotlib import image as images
-from product_frames import DAY, HEADER, START, make_frames
+from product_frames import DAY, START, make_frames, write_frames
 
 from lagrangian_ice.cli import run
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import lonlat_to_xy, xy_to_lonlat
-from lagrangian_ice.output.products import write_products
 from lagrangian_ice.output.reading import Window, read_deformation, read_trajectories
 from lagrangian_ice.plots import coastline, page, page_data
 from lagrangian_ice.plots.page import write_page
@@ -39,29 +38,16 @@ def eastern_land(grid):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def offline():
+def land_in_the_east():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(coastline, "land_mask", eastern_land)
-        patch.setattr(
-            "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] * 0
-        )
         yield
 
 
 @pytest.fixture(scope="module")
-def products(tmp_path_factory, offline):
-    frames = make_frames(side=8, count=5)
+def products(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workspace") / "products"
-    paths = write_products(
-        folder,
-        HEADER,
-        frames.passes,
-        frames.parcels,
-        lambda stream: [frames.observations],
-        frames.pairs,
-        lambda stream: [frames.vectors],
-    )
-    return {path.name[-5:-3]: path for path in paths}
+    return write_frames(folder, make_frames(side=8, count=5))
 
 
 @pytest.fixture(scope="module")
