@@ -202,13 +202,13 @@ def _root_mean(variance: Float) -> float | None:
     return float(np.sqrt(known.mean())) if len(known) else None
 
 
-def compare_deformation(path: Path, model: ModelTracks) -> tuple[Triangles, Triangles]:
+def compare_deformation(record: Record, model: ModelTracks) -> tuple[Triangles, Triangles]:
     """Deformation of the same triangles over the same times, observed and modelled.
 
     Parameters
     ----------
-    path : Path
-        ``_LP.nc``.
+    record : Record
+        Of a ``_LP.nc``; of long ones every ``record.every``-th day is looked at.
     model : ModelTracks
         The model's drifters.
 
@@ -218,9 +218,8 @@ def compare_deformation(path: Path, model: ModelTracks) -> tuple[Triangles, Tria
         Row for row of the same parcels and times; centres and areas are the observed ones.
     """
     pairs: tuple[list[Triangles], list[Triangles]] = ([], [])
-    for patch in Record.of(path).patches(
-        inside=Window(model.start, np.nextafter(model.end, np.inf))
-    ):
+    inside = Window(model.start, np.nextafter(model.end, np.inf))
+    for patch in record.patches(inside=inside):
         gradients = model_gradients(patch, model)
         observed = np.where(np.isfinite(gradients), patch.gradients, np.nan)
         for found, values in zip(pairs, (observed, gradients), strict=True):
@@ -322,7 +321,9 @@ def validate_nextsim(
     Returns
     -------
     scores : dict
-        ``drift``, ``error_growth``, ``deformation``; ready for JSON.
+        ``drift_km_per_day``, ``error_growth``, ``deformation``; ready for JSON. Of long records
+        ``deformation`` is of triangles that end on one day in ``every_nth_day``; drift and
+        error growth are of all observations.
     compared : DataFrame
         Of :func:`compare_drift`.
     triangles : (Triangles, Triangles)
@@ -339,7 +340,8 @@ def validate_nextsim(
     compared = compare_drift(observations, model)
     if compared.empty:
         raise ProductError(f"{trajectories}: {_why_none(observations, model)}")
-    observed, modelled = compare_deformation(trajectories, model)
+    record = Record.of(trajectories)
+    observed, modelled = compare_deformation(record, model)
     # the same triangles of both: the options look at times and areas, which are the observed
     observed, modelled = observed.chosen(options), modelled.chosen(options)
     scores = {
@@ -348,6 +350,7 @@ def validate_nextsim(
         "model_start": iso(model.start),
         "model_end": iso(model.end),
         "options": options.table,
+        "every_nth_day": record.every,
         "drift_km_per_day": drift_scores(compared),
         "error_growth": error_growth(observations, model),
         "deformation": deformation_scores(observed, modelled),

@@ -118,8 +118,19 @@ def test_nextsim(product, tmp_path, capsys):
     out = tmp_path / "out"
     words = ["validate", "nextsim", str(product), str(tmp_path / "m.nc"), "--out", str(out)]
     assert run(words) == 0
-    assert "RMSE 0.000 km per day" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "RMSE 0.000 km per day" in text
+    assert "triangles of both\n" in text
     assert len(list(out.glob("*.png"))) == 4
+
+
+def test_thinned_records_are_said(product, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("lagrangian_ice.validation.triangles.MOST", 500)
+    write_drifters(tmp_path / "m.nc", product)
+    out = ["--out", str(tmp_path / "out")]
+    assert run(["validate", "nextsim", str(product), str(tmp_path / "m.nc"), *out]) == 0
+    assert "triangles of both, those that end on one day in 3\n" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "nextsim.json").read_text())["every_nth_day"] == 3
 
 
 def test_import_vectors(tmp_path, capsys):

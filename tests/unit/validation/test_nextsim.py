@@ -18,6 +18,7 @@ from lagrangian_ice.output.exports import export_trajectories
 from lagrangian_ice.output.reading import read_trajectories
 from lagrangian_ice.output.trajectories import write_trajectories
 from lagrangian_ice.validation import nextsim
+from lagrangian_ice.validation import triangles as triangles_module
 from lagrangian_ice.validation.drifters import ModelTracks, read_drifters
 from lagrangian_ice.validation.nextsim import (
     compare_deformation,
@@ -26,6 +27,7 @@ from lagrangian_ice.validation.nextsim import (
     validate_nextsim,
     vector_correlation,
 )
+from lagrangian_ice.validation.triangles import Record
 
 EPOCH = datetime(1900, 1, 1, tzinfo=UTC).timestamp()
 BIAS = np.array([1200.0, -500.0])  # m per day
@@ -282,7 +284,7 @@ def test_triangles_that_the_model_lacks_are_left_out_of_both(product, tmp_path):
     xy[6:, ::7] = np.nan
     write_model(tmp_path / "m.nc", ids, time, xy)
     observed, modelled = compare_deformation(
-        product, ModelTracks(read_drifters([tmp_path / "m.nc"]))
+        Record.of(product), ModelTracks(read_drifters([tmp_path / "m.nc"]))
     )
     np.testing.assert_array_equal(observed.xy, modelled.xy)
     assert np.isfinite(observed.gradients).all()
@@ -302,6 +304,17 @@ def test_ids_go_through_the_export_into_the_model_and_back(product, tmp_path):
     scores, _, _ = validate_nextsim(product, [tmp_path / "m.nc"])
     assert scores["drift_km_per_day"]["parcels"] == len(ids)
     assert scores["drift_km_per_day"]["rmse"] < 1e-3
+
+
+def test_of_a_long_record_every_nth_day_is_looked_at_and_it_is_said(product, model, monkeypatch):
+    whole, _, _ = validate_nextsim(product, [model()])
+    assert whole["every_nth_day"] == 1
+    monkeypatch.setattr(triangles_module, "MOST", 500)
+    thinned, _, _ = validate_nextsim(product, [model()])
+    assert thinned["every_nth_day"] == Record.of(product).every > 1
+    assert thinned["deformation"]["triangles"] < whole["deformation"]["triangles"]
+    for name in ("drift_km_per_day", "error_growth"):
+        assert thinned[name] == whole[name]
 
 
 def test_vector_correlation_finds_turning_and_length():
