@@ -223,7 +223,9 @@ class ProductSettings(Stage):
     )
     product_license: str = Field("", description="licence of the data, left out while empty")
     acknowledgement: str = Field(
-        "", description="for example of the scenes' source and year; left out while empty"
+        "",
+        description="{years} in it becomes the years of the data; for products of real scenes "
+        '"Contains modified Copernicus Sentinel data {years}"; left out while empty',
     )
     compression: int = Field(4, ge=0, le=9, description="zlib level of the NetCDF variables")
 

@@ -128,7 +128,7 @@ def global_attributes(
         "project": who.project,
         "naming_authority": who.naming_authority,
         "license": who.product_license,
-        "acknowledgement": who.acknowledgement,
+        "acknowledgement": who.acknowledgement.replace("{years}", _years(extent)),
         **_extent_attributes(extent),
         "input_scenes": _scenes_text(scene_ids),
         "number_of_input_scenes": len(scene_ids),
@@ -156,10 +156,24 @@ def _extent_attributes(extent: Extent) -> dict[str, str | float | int]:
             "geospatial_lon_min": extent.lon[0],
             "geospatial_lon_max": extent.lon[1],
             "geospatial_lon_units": "degrees_east",
+            # ice floats: EPSG:5829 is height above the water level of the moment
+            "geospatial_vertical_min": 0.0,
+            "geospatial_vertical_max": 0.0,
+            "geospatial_vertical_positive": "up",
+            "geospatial_vertical_units": "m",
+            "geospatial_bounds_vertical_crs": "EPSG:5829",
             "geospatial_bounds": _box_text(extent),
             "geospatial_bounds_crs": MAP_CRS,
         }
     return found
+
+
+def _years(extent: Extent) -> str:
+    """Years of the data, for example 2020-2021; empty where there is none."""
+    if extent.time[0] > extent.time[1]:
+        return ""
+    first, last = (iso(time)[:4] for time in extent.time)
+    return first if first == last else f"{first}-{last}"
 
 
 def _box_text(extent: Extent) -> str:

@@ -212,13 +212,27 @@ _IMAGES = (
     ),
 )
 
+_INTO_IMAGES = "Into the dimension image, from 0."
+_PAIR_IMAGES = tuple(
+    Variable(
+        f"pair_{name}_image",
+        "i4",
+        ("pair",),
+        f"index of the image at the {end}",
+        "1",
+        comment=_INTO_IMAGES,
+    )
+    for name, end in (("source", "start"), ("target", "end"))
+)
+
 _LP = ("trajectory", "obs")
 _LP_COORDINATES: dict[str, Value] = {"coordinates": "time lat lon"}
 _LP_DATA: dict[str, Value] = {**_LP_COORDINATES, "grid_mapping": "crs"}
 _TRACKING = (
-    "Tracking error accumulated since the parcel's birth: the errors of its vectors are summed. "
-    "The error of a displacement between two observations comes from the difference of their "
-    "variances. The geolocation error of the images is not in it."
+    "Tracking error accumulated since the parcel's birth, where it is zero: the error covariances "
+    "of its vectors are summed. The error covariance of a displacement between two observations is "
+    "the difference of theirs. The geolocation error of the images is not in it. Missing from the "
+    "first vector on whose error is not known."
 )
 
 TRAJECTORIES = Product(
@@ -262,7 +276,8 @@ TRAJECTORIES = Product(
             ("trajectory",),
             "row on the seed grid",
             "1",
-            comment="Row times the spacing is y of the seed point.",
+            comment="Row times the spacing is y of the seed point. Where an emptied cell was "
+            "seeded again, two parcels of a stream have the same row and column.",
         ),
         Variable(
             "seed_col",
@@ -286,7 +301,9 @@ TRAJECTORIES = Product(
             "trajectory",
             "time at which the parcel ended",
             "Missing while the parcel has not ended. The last position is that of the last "
-            "observation, not of the end.",
+            "observation, not of the end. For lost it is the moment from which it had been unseen "
+            "for longer than allowed (max_gap_days in the settings), for all others that of the "
+            "pass that showed the reason.",
         ),
         Variable(
             "death_reason",
@@ -295,6 +312,9 @@ TRAJECTORIES = Product(
             "why the parcel ended",
             standard_name="status_flag",
             flags=EndReason,
+            comment="lost: unseen for longer than max_gap_days; land: came onto the land mask; "
+            "out_of_ice: no ice in the concentration given; merged: came closer to an older "
+            "parcel than merge_distance.",
         ),
         Variable(
             "time",
@@ -304,11 +324,13 @@ TRAJECTORIES = Product(
             TIME_UNITS,
             "time",
             NAN,
-            "Acquisition time of the image at the parcel, not of the whole image.",
+            "Acquisition time (UTC) of the image line at the parcel, not of the whole image.",
             extra={**_TIME, "axis": "T"},
         ),
-        Variable("lat", "f8", _LP, "latitude", "degrees_north", "latitude", NAN),
-        Variable("lon", "f8", _LP, "longitude", "degrees_east", "longitude", NAN),
+        Variable("lat", "f8", _LP, "latitude", "degrees_north", "latitude", NAN, "WGS 84."),
+        Variable(
+            "lon", "f8", _LP, "longitude", "degrees_east", "longitude", NAN, "WGS 84, -180 to 180."
+        ),
         Variable(
             "x",
             "f8",
@@ -383,7 +405,7 @@ TRAJECTORIES = Product(
             "maximum cross-correlation with the source image",
             "1",
             fill=NAN,
-            comment="Missing at birth.",
+            comment="Normalised, -1 to 1, at the best place and rotation. Missing at birth.",
             extra=_LP_DATA,
         ),
         Variable(
@@ -413,8 +435,10 @@ TRAJECTORIES = Product(
             "quality of the observation",
             standard_name="quality_flag",
             fill=_MISSING_FLAG,
-            comment="Lower is better: how many of correlation, peak ratio and standard error are "
-            "weak.",
+            comment="Lower is better: how many are weak of correlation (below 0.5), peak ratio "
+            "(above 0.8) and the standard error of the last vector (above one pixel, or unknown), "
+            "and one more where a match from an earlier image ends more than half closure_limit "
+            "(of the settings) away; 3 where it ends beyond that limit. 0 at birth.",
             flags=ObservationQuality,
             extra=_LP_DATA,
         ),
@@ -435,7 +459,8 @@ TRAJECTORIES = Product(
             "index of the image that the parcel was tracked from",
             "1",
             fill=_MISSING_INDEX,
-            comment="Into the dimension image, from 0. Missing at birth.",
+            comment="Into the dimension image, from 0. Mostly that of the observation before; an "
+            "earlier one where the match from there was taken. Missing at birth.",
             extra=_LP_COORDINATES,
         ),
         Variable(
@@ -461,12 +486,16 @@ _FACE_DATA: dict[str, Value] = {
 }
 _NODE_DATA: dict[str, Value] = {"mesh": "mesh", "location": "node"}
 _RATE = "s-1"
+_GRADIENT = (
+    "Axes of the map, not east and north. A rate: RGPS gives displacement gradients, this times "
+    "the time apart."
+)
 _RATES: tuple[tuple[str, str, str, str], ...] = (
     (
         "divergence",
         "divergence of the ice velocity",
         "divergence_of_sea_ice_velocity",
-        "dudx + dvdy",
+        "dudx + dvdy, opening positive",
     ),
     (
         "shear",
@@ -481,10 +510,10 @@ _RATES: tuple[tuple[str, str, str, str], ...] = (
         "",
         "hypot(divergence, shear)",
     ),
-    ("dudx", "derivative along x of the velocity along x", "", ""),
-    ("dudy", "derivative along y of the velocity along x", "", ""),
-    ("dvdx", "derivative along x of the velocity along y", "", ""),
-    ("dvdy", "derivative along y of the velocity along y", "", ""),
+    ("dudx", "derivative along x of the velocity along x", "", _GRADIENT),
+    ("dudy", "derivative along y of the velocity along x", "", _GRADIENT),
+    ("dvdx", "derivative along x of the velocity along y", "", _GRADIENT),
+    ("dvdy", "derivative along y of the velocity along y", "", _GRADIENT),
 )
 
 
@@ -510,8 +539,9 @@ def _rate(name: str, long_name: str, standard_name: str, comment: str) -> tuple[
             _RATE,
             f"{standard_name} standard_error" if standard_name else "",
             NAN,
-            "Tracking errors of the three vertices through the full Jacobian; the geolocation "
-            "error that they share cancels and is not in it.",
+            "One standard deviation: tracking errors of the three vertices through the full "
+            "Jacobian; the geolocation error that they share cancels and is not in it. Missing "
+            "where the error of a vertex is.",
             extra=_FACE_DATA,
         ),
     )
@@ -605,6 +635,7 @@ DEFORMATION = Product(
             "displacement along x from start to end",
             "m",
             "sea_ice_x_displacement",
+            comment="Along x of the map, not east. The end is at x + dx.",
             extra={**_NODE_DATA, "ancillary_variables": "dx_standard_error"},
         ),
         Variable(
@@ -614,6 +645,7 @@ DEFORMATION = Product(
             "displacement along y from start to end",
             "m",
             "sea_ice_y_displacement",
+            comment="Along y of the map, not north. The end is at y + dy.",
             extra={**_NODE_DATA, "ancillary_variables": "dy_standard_error"},
         ),
         Variable(
@@ -645,6 +677,7 @@ DEFORMATION = Product(
             "covariance of the errors of dx and dy from tracking",
             "m2",
             fill=NAN,
+            comment="Without the geolocation error that the parcels of an image share.",
             extra=_NODE_DATA,
         ),
         _time(
@@ -689,7 +722,8 @@ DEFORMATION = Product(
             _RATE,
             fill=NAN,
             comment="Averaged over neighbours of the same kind, deforming or not (after Bouillon "
-            "and Rampal 2015). Missing for thin, large and folded triangles.",
+            "and Rampal 2015). Missing for thin, large and folded triangles. Its error is not "
+            "stated.",
             extra=_FACE_DATA,
         ),
         Variable(
@@ -699,7 +733,7 @@ DEFORMATION = Product(
             "shear of the smoothed velocity gradients",
             _RATE,
             fill=NAN,
-            comment="Smoothed as divergence_smoothed.",
+            comment="Smoothed as divergence_smoothed. Its error is not stated.",
             extra=_FACE_DATA,
         ),
         Variable(
@@ -709,7 +743,7 @@ DEFORMATION = Product(
             "area on the map at the start",
             "m2",
             extra=_FACE_DATA,
-            comment="Projected: 5.6 % low at 85 N.",
+            comment="Projected: 5.6 % less than area_true at 85 N, equal to it at 70 N.",
         ),
         Variable(
             "area_true",
@@ -744,13 +778,13 @@ DEFORMATION = Product(
             "what is doubtful about the triangle",
             standard_name="quality_flag",
             flags=QualityFlag,
-            comment="0 is good. small_angle and long_side: limits from the settings; mixed_time: "
+            comment="0 is good. small_angle and long_side: at the start, limits min_angle and "
+            "max_side of the settings; mixed_time: "
             "vertices of one image more than 120 s apart; boundary: a side that no other triangle "
             "shares; folded: turned over at the end.",
             extra=_FACE_DATA,
         ),
-        Variable("pair_source_image", "i4", ("pair",), "index of the image at the start", "1"),
-        Variable("pair_target_image", "i4", ("pair",), "index of the image at the end", "1"),
+        *_PAIR_IMAGES,
         *_IMAGES,
         _CRS,
     ),
@@ -758,7 +792,18 @@ DEFORMATION = Product(
 
 _VECTOR = ("vector",)
 _VECTOR_DATA: dict[str, Value] = {"coordinates": "time0 lat0 lon0", "grid_mapping": "crs"}
-_OWN_ERROR = "Of this vector alone; without the geolocation error of the two images."
+_OWN_ERROR = (
+    "Of this vector alone; without the geolocation error of the two images. Missing where not "
+    "tracked or not known."
+)
+_GUESS = (
+    "Predicted by the network's matches, or by coarse correlation where the vector was looked for "
+    "a second time. Missing where there is none."
+)
+_TEMPLATE = (
+    "Relative, from start to end, as the match took it; stretching is positive. Noisy: strain is "
+    "in the deformation product."
+)
 
 
 def _vector(
@@ -815,11 +860,12 @@ PAIRS = Product(
             "why the vector is there or is not",
             standard_name="status_flag",
             flags=Status,
-            comment="Only a tracked vector has an end.",
+            comment="Only a tracked vector has an end, its time and errors. Of others, mcc, "
+            "peak_ratio, rotation and strain are those of the rejected match, if there was one.",
             extra=_VECTOR_DATA,
         ),
         _time("time0", "vector", "time at the start", axis="T"),
-        _time("time1", "vector", "time at the end"),
+        _time("time1", "vector", "time at the end", "Missing where not tracked."),
         Variable("lat0", "f8", _VECTOR, "latitude of the start", "degrees_north", "latitude", NAN),
         Variable("lon0", "f8", _VECTOR, "longitude of the start", "degrees_east", "longitude", NAN),
         _vector("x0", "f8", "x of the start", "m", "projection_x_coordinate"),
@@ -832,7 +878,7 @@ PAIRS = Product(
             "displacement along x",
             "m",
             "sea_ice_x_displacement",
-            "x1 - x0",
+            "x1 - x0, along x of the map, not east.",
             ancillary_variables="x_standard_error status",
         ),
         _vector(
@@ -841,7 +887,7 @@ PAIRS = Product(
             "displacement along y",
             "m",
             "sea_ice_y_displacement",
-            "y1 - y0",
+            "y1 - y0, along y of the map, not north.",
             ancillary_variables="y_standard_error status",
         ),
         _vector(
@@ -867,10 +913,10 @@ PAIRS = Product(
             "m2",
             comment=_OWN_ERROR,
         ),
-        _vector("first_guess_x", "f8", "x of the end as the network's matches predict it", "m"),
-        _vector("first_guess_y", "f8", "y of the end as the network's matches predict it", "m"),
+        _vector("first_guess_x", "f8", "x of the end before the refinement", "m", comment=_GUESS),
+        _vector("first_guess_y", "f8", "y of the end before the refinement", "m", comment=_GUESS),
         _vector("first_guess_error", "f4", "standard error of the first guess", "m"),
-        _vector("mcc", "f4", "maximum cross-correlation", "1"),
+        _vector("mcc", "f4", "maximum cross-correlation", "1", comment="Normalised, -1 to 1."),
         _vector(
             "peak_ratio",
             "f4",
@@ -885,11 +931,10 @@ PAIRS = Product(
             "degree",
             comment="Counter-clockwise on the map.",
         ),
-        _vector("strain_xx", "f4", "stretch of the template along x", "1"),
-        _vector("strain_yy", "f4", "stretch of the template along y", "1"),
+        _vector("strain_xx", "f4", "stretch of the template along x", "1", comment=_TEMPLATE),
+        _vector("strain_yy", "f4", "stretch of the template along y", "1", comment=_TEMPLATE),
         _vector("strain_xy", "f4", "half the shear angle of the template", "1"),
-        Variable("pair_source_image", "i4", ("pair",), "index of the image at the start", "1"),
-        Variable("pair_target_image", "i4", ("pair",), "index of the image at the end", "1"),
+        *_PAIR_IMAGES,
         *_IMAGES,
         _CRS,
     ),

@@ -15,7 +15,7 @@ from product_frames import DAY, HEADER, SETTINGS, START, make_frames, make_passe
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output import products, reading
-from lagrangian_ice.output.attributes import Header
+from lagrangian_ice.output.attributes import Extent, Header, global_attributes
 from lagrangian_ice.output.netcdf import new_file
 from lagrangian_ice.output.pairs import write_pairs
 from lagrangian_ice.output.products import deform_file, write_products
@@ -28,7 +28,7 @@ from lagrangian_ice.output.reading import (
     read_trajectories,
 )
 from lagrangian_ice.output.trajectories import write_trajectories
-from lagrangian_ice.output.variables import PRODUCTS
+from lagrangian_ice.output.variables import PRODUCTS, TRAJECTORIES
 from lagrangian_ice.settings import ProductSettings, Settings
 
 
@@ -133,6 +133,12 @@ def test_deformation_fails_the_checker_for_ugrid_roles_only(paths, tmp_path):
     assert all("cf_role" in message for message in messages), messages
 
 
+NO_VERTICAL_VARIABLE = (
+    "Could not find vertical variable to test extent of "
+    "geospatial_vertical_min/geospatial_vertical_max, see CF-1.6 spec chapter 4.3"
+)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_acdd_is_complete_once_the_settings_are(frames, tmp_path, monkeypatch):
     filled = ProductSettings.model_fields.keys() - {"compression"}
@@ -143,11 +149,8 @@ def test_acdd_is_complete_once_the_settings_are(frames, tmp_path, monkeypatch):
     for message in messages:
         assert message in {
             "standard_name",
-            "geospatial_vertical_min not present",
-            "geospatial_vertical_max not present",
-            "geospatial_vertical_positive not present",
-            "geospatial_bounds_vertical_crs not present",
             "time_coverage_resolution not present",
+            NO_VERTICAL_VARIABLE,
         }, messages
 
 
@@ -225,6 +228,18 @@ def test_attributes_are_real(paths):
     assert json.loads(attributes["settings"]) == json.loads(SETTINGS.as_json())
     assert attributes["geospatial_bounds"].startswith("POLYGON ((")
     assert attributes["id"] == "lagrangian_ice_a_20210101_20210105_v0.1.0_LP"
+
+
+@pytest.mark.parametrize(
+    ("days", "told"), [((0, 3), "data 2021"), ((-40, 3), "data 2020-2021"), ((), "data ")]
+)
+def test_years_of_the_data_come_into_the_acknowledgement(days, told):
+    product = ProductSettings(acknowledgement="Contains modified Copernicus Sentinel data {years}")
+    header = Header(Settings(product=product))
+    seconds = START + np.array(days, np.float64) * DAY
+    extent = Extent().grow(seconds, np.zeros((0, 2)), np.zeros((0, 2)))
+    found = global_attributes(TRAJECTORIES, header, "a", extent, [])
+    assert str(found["acknowledgement"]).endswith(told)
 
 
 def test_thousands_of_scenes_do_not_break_the_attributes(frames, tmp_path):
