@@ -454,27 +454,30 @@
       }
       return count;
     }
+    /** A line that is seen on every colour. */
+    function marked(path) {
+      for (const [colour, width] of [["#fff", 6], [MARK, 2.5]]) {
+        pen.strokeStyle = colour;
+        pen.lineWidth = width;
+        pen.stroke(path);
+      }
+    }
     function drawChosen() {
       if (state.face >= 0) {
         const path = new Path2D();
         trace(path, state.face);
-        pen.strokeStyle = MARK;
-        pen.lineWidth = 2;
-        pen.stroke(path);
+        marked(path);
       }
       if (state.parcel < 0) return;
-      const p = state.parcel;
-      pen.strokeStyle = MARK;
-      pen.lineWidth = 2;
-      pen.beginPath();
-      for (let i = first[p]; i < first[p + 1]; i++) pen.lineTo(px(obs.x[i]), py(obs.y[i]));
-      pen.stroke();
+      const p = state.parcel, way = new Path2D();
+      for (let i = first[p]; i < first[p + 1]; i++) way.lineTo(px(obs.x[i]), py(obs.y[i]));
+      marked(way);
       for (let i = first[p]; i < first[p + 1]; i++) errorEllipse(i);
       const now = lastSeen(p);
       if (now < 0) return;
-      pen.beginPath();
-      pen.arc(px(obs.x[now]), py(obs.y[now]), 6, 0, 2 * Math.PI);
-      pen.stroke();
+      const ring = new Path2D();
+      ring.arc(px(obs.x[now]), py(obs.y[now]), 8, 0, 2 * Math.PI);
+      marked(ring);
     }
     /** One stated sigma of tracking, true to scale: seen when one looks close. */
     function errorEllipse(i) {
@@ -530,7 +533,9 @@
       scroll.className = "scroll";
       const head = element("tr", undefined, element("thead", undefined, grid)), body = element("tbody", undefined, grid);
       const quality = columnOf(page.observations, "q_flag");
-      for (const name of ["time (UTC)", "x (km)", "y (km)", "\u03c3x (m)", "\u03c3y (m)", "mcc", "q_flag", "pass"]) element("th", name, head);
+      const heads = [["time (UTC)", "time"], ["x (km)", "x"], ["y (km)", "y"], ["\u03c3x (m)", "x_standard_error"],
+        ["\u03c3y (m)", "y_standard_error"], ["mcc", "correlation"], ["q_flag", "q_flag"], ["pass", ""]];
+      for (const [text, name] of heads) element("th", text, head).title = (columnOf(page.observations, name) || {}).comment || "";
       for (let i = first[p]; i < first[p + 1]; i++) {
         const row = element("tr", undefined, body);
         row.dataset.time = obs.time[i];

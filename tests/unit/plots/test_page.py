@@ -25,6 +25,7 @@ from lagrangian_ice.plots import coastline, page, page_data
 from lagrangian_ice.plots.page import write_page
 
 EVIL = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'> @DATA@ &amp;"
+MARK = (200, 85, 61)
 KINDS = {"f4": "<f4", "f8": "<f8", "i4": "<i4", "i1": "<i1"}
 
 
@@ -325,6 +326,18 @@ def test_in_a_browser_a_click_tells_a_parcel(browser, written, products):
         ".map(row => [...row.cells].map(cell => cell.textContent))"
     )
     assert len(rows) == len(own)
+    heads = browser("[...document.querySelectorAll('#details th')].map(head => head.title)")
+    assert "accumulated since the parcel's birth" in heads[3]
+    assert "Lower is better" in heads[6]
+    # a ring around it in a colour of its own, with a white rim
+    around = browser(
+        "(() => { const map = document.getElementById('map'), dots = window.devicePixelRatio || 1;"
+        f"const pixels = map.getContext('2d').getImageData(({left} + 4) * dots, {top} * dots,"
+        "10 * dots, 1).data; return Array.from(pixels); })()"
+    )
+    colours = [tuple(around[k : k + 3]) for k in range(0, len(around), 4)]
+    assert any(max(abs(a - b) for a, b in zip(c, MARK, strict=True)) < 30 for c in colours)
+    assert any(min(c) > 240 for c in colours)
     for row, (_, one) in zip(rows, own.iterrows(), strict=True):
         seconds = np.datetime64(row[0].replace(" ", "T")).astype("datetime64[s]").astype(int)
         assert abs(seconds - one["time"]) <= 1
