@@ -29,7 +29,26 @@ _NODES = ("x", "y", "dx", "dy", "time_start", "time_end", "trajectory")
 
 
 @dataclass
-class Lines:
+class Part:
+    """What the page shows of some files of a kind.
+
+    Attributes
+    ----------
+    names : list of str
+        Files.
+    attributes : dict
+        Global attributes of the first file.
+    notes : list of str
+        What was left out.
+    """
+
+    names: list[str]
+    attributes: dict[str, str]
+    notes: list[str] = field(default_factory=list, kw_only=True)
+
+
+@dataclass
+class Lines(Part):
     """Observations of parcels.
 
     Attributes
@@ -39,20 +58,11 @@ class Lines:
         (trajectory, obs) variable; by parcel and time.
     parcels, images : DataFrame
         One row each.
-    names : list of str
-        Files.
-    attributes : dict
-        Global attributes of the first file.
-    notes : list of str
-        What was left out.
     """
 
     observations: pd.DataFrame
     parcels: pd.DataFrame
     images: pd.DataFrame
-    names: list[str]
-    attributes: dict[str, str]
-    notes: list[str] = field(default_factory=list)
 
     @property
     def xy(self) -> Float:
@@ -77,7 +87,7 @@ class Lines:
 
 
 @dataclass
-class Mesh:
+class Mesh(Part):
     """Triangles of pairs of passes.
 
     Attributes
@@ -86,15 +96,10 @@ class Mesh:
         ``x, y, dx, dy, time_start, time_end, trajectory``.
     faces : DataFrame
         ``a, b, c`` (rows of ``nodes``), ``pair``, and every face variable.
-    names, attributes, notes :
-        As of :class:`Lines`.
     """
 
     nodes: pd.DataFrame
     faces: pd.DataFrame
-    names: list[str]
-    attributes: dict[str, str]
-    notes: list[str] = field(default_factory=list)
 
     @property
     def xy(self) -> Float:
@@ -152,11 +157,11 @@ def read_lines(paths: Sequence[Path], window: Window, most: int) -> Lines | None
         for number, part in enumerate(parts)
     ]
     found = Lines(
+        [path.name for path in paths],
+        parts[0].attributes,
         pd.concat(observations, ignore_index=True),
         pd.concat([part.parcels for part in parts], ignore_index=True),
         images,
-        [path.name for path in paths],
-        parts[0].attributes,
     )
     if step > 1:
         found.notes.append(
@@ -192,7 +197,7 @@ def _lines_of(path: Path, window: Window, step: int) -> Lines:
         attributes = {key: str(value) for key, value in dataset.attrs.items()}
     frame = pd.DataFrame(columns)
     frame["image"] = frame["image_index"].to_numpy().astype(np.int64)
-    return Lines(frame, pd.DataFrame(parcels), images, [path.name], attributes)
+    return Lines([path.name], attributes, frame, pd.DataFrame(parcels), images)
 
 
 def read_mesh(paths: Sequence[Path], window: Window, most: int) -> Mesh | None:
@@ -236,10 +241,10 @@ def read_mesh(paths: Sequence[Path], window: Window, most: int) -> Mesh | None:
         nodes.append(own_nodes)
         faces.append(own_faces)
     found = Mesh(
-        pd.concat(nodes, ignore_index=True),
-        pd.concat(faces, ignore_index=True),
         [path.name for path in paths],
         attributes,
+        pd.concat(nodes, ignore_index=True),
+        pd.concat(faces, ignore_index=True),
     )
     if step > 1:
         found.notes.append(
