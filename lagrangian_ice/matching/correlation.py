@@ -199,8 +199,10 @@ def masked_ncc(
         )
         return surfaces
     if template_known is None and window_known is not None:
-        first, second = _centred(templates, None), _centred(window, window_known.float())
-        return _window_masked_ncc(first, second, window_known.float(), transform)
+        known = window_known.float()
+        return _window_masked_ncc(
+            _centred(templates, None), _centred(window, known), known, transform
+        )
     first_mask = torch.ones_like(templates) if template_known is None else template_known.float()
     second_mask = torch.ones_like(window) if window_known is None else window_known.float()
     first, second = _centred(templates, first_mask), _centred(window, second_mask)

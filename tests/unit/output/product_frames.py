@@ -145,9 +145,9 @@ def _vectors_of(source, target, index):
     )
 
 
-def write_frames(directory, frames, header=HEADER):
-    """All three products of one stream; their paths by LP, DP and PD."""
-    paths = write_products(
+def write_all(directory, frames, header=HEADER):
+    """Paths of all three products of one stream."""
+    return write_products(
         directory,
         header,
         frames.passes,
@@ -156,4 +156,8 @@ def write_frames(directory, frames, header=HEADER):
         frames.pairs,
         lambda stream: [frames.vectors],
     )
-    return {path.name[-5:-3]: path for path in paths}
+
+
+def write_frames(directory, frames):
+    """All three products of one stream; their paths by LP, DP and PD."""
+    return {path.name[-5:-3]: path for path in write_all(directory, frames)}

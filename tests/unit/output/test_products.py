@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from compliance_checker.runner import CheckSuite, ComplianceChecker
-from product_frames import DAY, HEADER, SETTINGS, START, make_frames, make_passes
+from product_frames import DAY, HEADER, SETTINGS, START, make_frames, make_passes, write_all
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output import products, reading
@@ -43,18 +43,6 @@ def coast(monkeypatch):
 @pytest.fixture(scope="module")
 def frames():
     return make_frames()
-
-
-def write_all(directory, frames, header=HEADER):
-    return write_products(
-        directory,
-        header,
-        frames.passes,
-        frames.parcels,
-        lambda stream: frames.chunks(),
-        frames.pairs,
-        lambda stream: [frames.vectors],
-    )
 
 
 def empty_like(frames):
