@@ -17,7 +17,6 @@ import sqlite3
 import sys
 import time
 from pathlib import Path
-from pkgutil import resolve_name
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
 import numpy as np
@@ -31,7 +30,7 @@ DAYS = 7
 
 def advance(workspace: Path, workers: int) -> None:
     """Advance in this process, with the motion told."""
-    resolve_name("lagrangian_ice.workflow.run").match_images = small.known_motion
+    small.tell_motion()
     code = small.command(workspace, "advance", "--until", "2021-01-08", "--workers", workers)
     sys.exit(code)
 

@@ -12,6 +12,7 @@ from pkgutil import resolve_name
 
 import netCDF4
 import numpy as np
+import pytest
 import rasterio
 from rasterio.transform import Affine
 
@@ -109,6 +110,23 @@ def known_motion(
     )
 
 
+def tell_motion(patch: pytest.MonkeyPatch | None = None) -> None:
+    """Let ``advance`` be told the motion: for as long as the patch, or the process, lives."""
+    home = resolve_name("lagrangian_ice.workflow.run")
+    if patch is None:
+        home.match_images = known_motion
+    else:
+        patch.setattr(home, "match_images", known_motion)
+
+
+def undisturbed(workspace: Path, days: int) -> Path:
+    """Advance a seeded workspace, told the motion."""
+    with pytest.MonkeyPatch.context() as patch:
+        tell_motion(patch)
+        assert command(workspace, "advance", "--days", days) == 0
+    return workspace
+
+
 def command(workspace: Path, *words: object) -> int:
     """Run a command line on a workspace; its exit code."""
     return run([str(words[0]), *map(str, words[1:]), "--workspace", str(workspace), "-q"])
@@ -141,7 +159,7 @@ def _run_to_death(place: str, count: int, before: bool, workspace: Path, *words:
         return result
 
     setattr(home, name, doomed)
-    resolve_name("lagrangian_ice.workflow.run").match_images = known_motion
+    tell_motion()
     command(workspace, *words)
 
 

@@ -20,7 +20,7 @@ DAYS = 4
 
 @pytest.fixture(autouse=True)
 def known_motion(monkeypatch):
-    monkeypatch.setattr("lagrangian_ice.workflow.run.match_images", small.known_motion)
+    small.tell_motion(monkeypatch)
 
 
 def write_day(folder, day):
@@ -81,11 +81,7 @@ def seeded(folder, workspace, cache=None):
 
 @pytest.fixture(scope="module")
 def straight(archive, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lagrangian_ice.workflow.run.match_images", small.known_motion)
-        workspace = seeded(archive, tmp_path_factory.mktemp("edge_ws") / "ws")
-        assert small.command(workspace, "advance", "--days", DAYS) == 0
-    return workspace
+    return small.undisturbed(seeded(archive, tmp_path_factory.mktemp("edge_ws") / "ws"), DAYS)
 
 
 def test_parcels_end_and_are_born_by_the_edge(straight):

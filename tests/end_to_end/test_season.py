@@ -27,17 +27,15 @@ def archive(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def known_motion(monkeypatch):
-    monkeypatch.setattr("lagrangian_ice.workflow.run.match_images", small.known_motion)
+    small.tell_motion(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def straight(archive, tmp_path_factory):
     """The undisturbed run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lagrangian_ice.workflow.run.match_images", small.known_motion)
-        workspace = small.seeded(tmp_path_factory.mktemp("straight") / "ws", archive)
-        assert small.command(workspace, "advance", "--days", DAYS) == 0
-    return workspace
+    return small.undisturbed(
+        small.seeded(tmp_path_factory.mktemp("straight") / "ws", archive), DAYS
+    )
 
 
 @pytest.fixture
