@@ -30,11 +30,17 @@ def weights_list(env: Env) -> None:
 
     for entry in list_weights():
         origin = "built in" if entry.built_in else "imported"
-        inputs = entry.topology.inputs
         click.echo(
-            f"{entry.name:<16} {origin:<8} {entry.parameters:>9} parameters, {inputs} band(s), "
-            f"sha256 {entry.sha256}  {entry.path}"
+            f"{entry.name:<16} {origin:<8} {entry.parameters:>9} parameters, "
+            f"{_kind(entry.topology)}, sha256 {entry.sha256}  {entry.path}"
         )
+
+
+def _kind(topology: Topology) -> str:
+    kinds = [f"{topology.inputs} band(s)"]
+    kinds += ["separable"] if topology.separable else []
+    kinds += ["rotation input"] if topology.rotation_input else []
+    return ", ".join(kinds)
 
 
 @weights.command("import")
@@ -85,6 +91,9 @@ class TrainOptions:
     real_share: float
     loss: str
     hardest: int | None
+    channels: tuple[int, int, int, int] | None
+    separable: bool
+    rotation_input: bool
 
 
 @click.command()
@@ -181,6 +190,18 @@ class TrainOptions:
     type=click.IntRange(min=1),
     help="Hinge: the most similar wrong cells that count [default: all].",
 )
+@click.option(
+    "--channels",
+    type=(click.IntRange(1, 1024),) * 4,
+    metavar="N N N N",
+    help="Width of a new network at strides 1, 2, 4 and 8 [default: 16 32 64 128].",
+)
+@click.option("--separable", is_flag=True, help="New network of depthwise convolutions.")
+@click.option(
+    "--rotation-input",
+    is_flag=True,
+    help="The network is told by how much the target has turned, to some 15 degrees.",
+)
 @common
 def train(env: Env, directory: Path, **given: Any) -> None:
     """Train the network in stages; DIRECTORY keeps checkpoint, curve and weights.
@@ -194,13 +215,14 @@ def train(env: Env, directory: Path, **given: Any) -> None:
         raise click.UsageError(f"--stage {options.stage} needs --start: its keypoints are taught")
     if options.pairs and options.stage != "descriptors":
         raise click.UsageError("--pair belongs to --stage descriptors")
-    from lagrangian_ice.superlim.network import Topology
+    if options.start_weights and (options.channels or options.separable):
+        raise click.UsageError("--channels and --separable are for new networks, without --start")
     from lagrangian_ice.superlim.training.loop import Recipe
     from lagrangian_ice.superlim.training.loop import train as run_training
     from lagrangian_ice.superlim.weights_store import load_network
 
     start = None if options.start_weights is None else load_network(options.start_weights)
-    topology = Topology() if start is None else start.topology
+    topology = _topology(options, start)
     recipe = Recipe(
         options.steps, options.batch, options.learning_rate, options.seed, options.device
     )
@@ -211,6 +233,17 @@ def train(env: Env, directory: Path, **given: Any) -> None:
 
     run_training(topology, chosen, recipe, directory, start, progress)
     click.echo(f"wrote {directory / 'weights.pt'}; `weights import` gives it a name")
+
+
+def _topology(options: TrainOptions, start: SuperLIM | None) -> Topology:
+    """Take the start's, or make a new one; both can get a rotation input."""
+    from lagrangian_ice.superlim.network import Topology
+
+    topology = Topology(separable=options.separable) if start is None else start.topology
+    changes: dict[str, Any] = {"rotation_input": True} if options.rotation_input else {}
+    if options.channels is not None:
+        changes["channels"] = options.channels
+    return topology.model_copy(update=changes)
 
 
 def _stage(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from lagrangian_ice.engine import thread_map
 from lagrangian_ice.images.geoimage import GeoImage
@@ -37,7 +37,12 @@ NODES = STRIDE // FINE_STRIDE
 Cells = tuple[slice, slice]
 
 
-def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettings) -> Features:
+def extract_features(
+    image: GeoImage,
+    network: SuperLIM,
+    settings: FeatureSettings,
+    rotation: float | None = None,
+) -> Features:
     """Keypoint scores and descriptors of every 8 x 8 pixel cell.
 
     Outside the image the network sees what it sees where there is no data.
@@ -50,6 +55,9 @@ def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettin
         In evaluation mode.
     settings : FeatureSettings
         Tile size, precision and device.
+    rotation : float, optional
+        Degrees counter-clockwise by which the ice has turned since the other image, for a
+        network with a rotation input.
 
     Returns
     -------
@@ -59,7 +67,8 @@ def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettin
     ------
     ValueError
         If the image is smaller than one cell, or the network is in training mode (its
-        batch statistics would make descriptors depend on far pixels).
+        batch statistics would make descriptors depend on far pixels), or it is told a rotation
+        and has no input for it.
     SettingsError
         If the device is not there.
     """
@@ -67,7 +76,7 @@ def extract_features(image: GeoImage, network: SuperLIM, settings: FeatureSettin
     if height == 0 or width == 0:
         raise ValueError(f"image of {image.grid.shape} pixels is smaller than a cell")
     dtype = getattr(torch, settings.precision)
-    folded = fold(network, usable_device(settings.device), dtype)
+    folded = fold(network, usable_device(settings.device), dtype, rotation)
     valid = valid_cells(image.valid)
     scores = np.zeros((height, width), np.float32)
     descriptors = np.zeros((height, width, DESCRIPTOR_SIZE), np.float16)
@@ -123,8 +132,7 @@ def _nodes(folded: FoldedNetwork, inputs: Pixels, valid: NDArray[np.bool_]) -> T
 
 def _channels(folded: FoldedNetwork) -> int:
     """Channels of the map between the network's halves."""
-    first = next(folded.coarse.parameters())
-    return int(first.shape[1])
+    return next(m.in_channels for m in folded.coarse.modules() if isinstance(m, nn.Conv2d))
 
 
 def network_input(image: GeoImage, topology: Topology) -> Pixels:

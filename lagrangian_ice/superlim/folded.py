@@ -69,7 +69,10 @@ def keypoint_scores(logits: Tensor) -> Tensor:
 
 
 def fold(
-    network: SuperLIM, device: torch.device, dtype: torch.dtype = torch.float32
+    network: SuperLIM,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    rotation: float | None = None,
 ) -> FoldedNetwork:
     """Fold the batch normalisations of a network into its convolutions.
 
@@ -81,12 +84,14 @@ def fold(
         Where the result shall run.
     dtype : torch.dtype
         In which it computes.
+    rotation : float, optional
+        Degrees that a network with a rotation input is told.
 
     Raises
     ------
     ValueError
         If the network is in training mode: its batch statistics would make descriptors
-        depend on far pixels.
+        depend on far pixels. If it is told a rotation and has no input for it.
     """
     if network.training:
         raise ValueError("network is in training mode; call network.eval() first")
@@ -96,7 +101,8 @@ def fold(
         folded, before = _folded_blocks(list(stage.children()), before)
         stages.append(folded)
     detector, _ = _folded_blocks(list(network.detector.children()), before)
-    descriptor, _ = _folded_blocks(list(network.descriptor.children()), before)
+    told = None if rotation is None else _Affine.told(network, rotation)
+    descriptor, _ = _folded_blocks(list(network.descriptor.children()), before, told)
     halves = (
         nn.Sequential(*stages[:FINE_STAGES]),
         nn.Sequential(*stages[FINE_STAGES:]),
@@ -129,9 +135,21 @@ class _Affine:
         scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
         return cls(scale, norm.bias.double() - norm.running_mean.double() * scale)
 
+    @classmethod
+    def told(cls, network: SuperLIM, rotation: float) -> _Affine:
+        """Take what a rotation does to the descriptor head's first convolution."""
+        with torch.no_grad():
+            scale, shift = network.modulated(torch.tensor([rotation]))
+        return cls(scale[0].double(), shift[0].double())
 
-def _folded_blocks(blocks: list[nn.Module], before: _Affine) -> tuple[nn.Sequential, _Affine]:
-    """Blocks without normalisation, and the scale and shift that are still to be applied."""
+
+def _folded_blocks(
+    blocks: list[nn.Module], before: _Affine, told: _Affine | None = None
+) -> tuple[nn.Sequential, _Affine]:
+    """Blocks without normalisation, and the scale and shift that are still to be applied.
+
+    ``told`` follows the first convolution.
+    """
     layers: list[nn.Module] = []
     norm: nn.Module = nn.Identity()
     for block in blocks:
@@ -143,29 +161,46 @@ def _folded_blocks(blocks: list[nn.Module], before: _Affine) -> tuple[nn.Sequent
             layers.append(block)
             continue
         conv, activation, norm = block.children()
-        if not (isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
+        parts = list(conv.children()) or [conv]
+        convolutions = [part for part in parts if isinstance(part, nn.Conv2d)]
+        if len(convolutions) < len(parts) or not isinstance(norm, nn.BatchNorm2d):
             raise ValueError(f"block {block} is not convolution, activation, normalisation")
         after = _Affine.of(norm)
         if isinstance(activation, nn.ReLU):
-            layers += [_convolution(conv, before), nn.ReLU(inplace=True)]
-            before = after
+            layers += [*_convolutions(convolutions, before, told), nn.ReLU(inplace=True)]
+            before, told = after, None
         else:
-            layers.append(_convolution(conv, before, after))
-            before = _Affine.none(conv.out_channels)
+            layers += _convolutions(convolutions, before, after)
+            before = _Affine.none(convolutions[-1].out_channels)
     return nn.Sequential(*layers), before
+
+
+def _convolutions(
+    convs: list[nn.Conv2d], before: _Affine, after: _Affine | None = None
+) -> list[nn.Module]:
+    """Convolutions behind each other that take what is before the first and after the last."""
+    made: list[nn.Module] = []
+    for number, conv in enumerate(convs):
+        made.append(_convolution(conv, before, after if number == len(convs) - 1 else None))
+        before = _Affine.none(conv.out_channels)
+    return made
 
 
 def _convolution(conv: nn.Conv2d, before: _Affine, after: _Affine | None = None) -> nn.Conv2d:
     """Convolution with a scale and shift of its input, and of its output, in its weights."""
     weight = conv.weight.detach().double()
     bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
-    shifted = bias.double() + torch.einsum("oihw,i->o", weight, before.shift)
-    weight = weight * before.scale[:, None, None]
+    # Inputs (outputs, inputs of a group) that each output sees.
+    seen = torch.arange(conv.in_channels).reshape(conv.groups, -1)
+    seen = seen.repeat_interleave(conv.out_channels // conv.groups, dim=0)
+    shifted = bias.double() + (weight.sum((2, 3)) * before.shift[seen]).sum(1)
+    weight = weight * before.scale[seen][:, :, None, None]
     if after is not None:
         weight, shifted = weight * after.scale[:, None, None, None], shifted * after.scale
         shifted = shifted + after.shift
+    side = conv.kernel_size[0]
     made = nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size[0], padding=conv.kernel_size[0] // 2
+        conv.in_channels, conv.out_channels, side, padding=side // 2, groups=conv.groups
     )
     made.weight = nn.Parameter(weight.float(), requires_grad=False)
     made.bias = nn.Parameter(shifted.float(), requires_grad=False)

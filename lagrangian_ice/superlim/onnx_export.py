@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from lagrangian_ice.errors import WeightsError
 from lagrangian_ice.files import in_place
 from lagrangian_ice.superlim.features import DESCRIPTOR_SIZE, STRIDE
-from lagrangian_ice.superlim.network import SuperLIM
+from lagrangian_ice.superlim.network import HARMONICS, SuperLIM
 
 if TYPE_CHECKING:
     import onnx
@@ -27,8 +28,9 @@ def export_onnx(network: SuperLIM, path: Path) -> None:
     """Write a network with its topology and SHA-256 in the metadata.
 
     Input ``image`` (batch, inputs, rows, cols) float32, scaled, rows and columns multiples of
-    8; outputs ``logits`` (batch, 65, rows / 8, cols / 8) and ``descriptors`` (batch, 256,
-    rows / 8, cols / 8), of unit length along axis 1.
+    8; for a network with a rotation input also ``rotation`` (batch,) float32, degrees. Outputs
+    ``logits`` (batch, 65, rows / 8, cols / 8) and ``descriptors`` (batch, 256, rows / 8,
+    cols / 8), of unit length along axis 1.
 
     Parameters
     ----------
@@ -51,7 +53,12 @@ def export_onnx(network: SuperLIM, path: Path) -> None:
     graph = _Graph()
     features = graph.blocks("backbone", _blocks(network.backbone), "image")
     logits = graph.blocks("detector", list(network.detector.children()), features)
-    raw = graph.blocks("descriptor", list(network.descriptor.children()), features)
+    first, last = network.descriptor.children()
+    conv, *behind = first.children()
+    raw = graph.blocks("descriptor.conv", [conv], features)
+    if network.modulation is not None:
+        raw = graph.modulated(network.modulation, raw)
+    raw = graph.blocks("descriptor", [nn.Sequential(*behind), last], raw)
     graph.add("Identity", [logits], "logits")
     graph.add("LpNormalization", [raw], "descriptors", axis=1, p=2)
     model = _model(graph, network)
@@ -79,23 +86,40 @@ class _Graph:
     def tensor(self, name: str, value: Tensor) -> str:
         from onnx import numpy_helper
 
-        array = np.ascontiguousarray(value.detach().cpu().float().numpy())
+        array = np.ascontiguousarray(value.detach().cpu().numpy())
         self.tensors.append(numpy_helper.from_array(array, name))
         return name
 
     def blocks(self, name: str, blocks: Sequence[nn.Module], at: str) -> str:
         """Chain of blocks and poolings; returns the name of what comes out."""
         for number, block in enumerate(blocks):
-            inner = list(block.children()) or [block]
-            for layer in inner:
-                at = self._layer(f"{name}.{number}.{type(layer).__name__}", layer, at)
+            layers = [layer for layer in block.modules() if not list(layer.children())]
+            for order, layer in enumerate(layers):
+                at = self._layer(f"{name}.{number}.{order}.{type(layer).__name__}", layer, at)
         return at
+
+    def modulated(self, modulation: nn.Linear, at: str) -> str:
+        """Scale and shift by the input ``rotation``, as :meth:`SuperLIM.modulated` does."""
+        turns = torch.deg2rad(torch.arange(1.0, HARMONICS + 1))
+        axes = self.tensor("told.axes", torch.tensor([1, 2, 3]))
+        column = self.add("Unsqueeze", ["rotation", axes], "told.column")
+        planes = turns.reshape(1, HARMONICS, 1, 1)
+        angles = self.add("Mul", [column, self.tensor("told.turns", planes)], "told.angles")
+        cosine = self.add("Cos", [angles], "told.cosine")
+        less = self.add("Sub", [cosine, self.tensor("told.one", torch.ones(1))], "told.less")
+        sine = self.add("Sin", [angles], "told.sine")
+        told = self.add("Concat", [less, sine], "told", axis=1)
+        scales, shifts = modulation.weight[:, :, None, None].chunk(2)
+        unchanged = self.tensor("scale.unchanged", torch.ones(len(scales)))
+        scale = self.add("Conv", [told, self.tensor("scale.weight", scales), unchanged], "scale")
+        shift = self.add("Conv", [told, self.tensor("shift.weight", shifts)], "shift")
+        return self.add("Add", [self.add("Mul", [at, scale], "scaled"), shift], "modulated")
 
     def _layer(self, name: str, layer: nn.Module, at: str) -> str:
         if isinstance(layer, nn.Conv2d):
             parts = [self.tensor(f"{name}.{k}", v) for k, v in layer.state_dict().items()]
             pad = layer.kernel_size[0] // 2
-            return self.add("Conv", [at, *parts], name, pads=[pad] * 4)
+            return self.add("Conv", [at, *parts], name, pads=[pad] * 4, group=layer.groups)
         if isinstance(layer, nn.BatchNorm2d):
             kept = ("weight", "bias", "running_mean", "running_var")
             parts = [self.tensor(f"{name}.{k}", layer.state_dict()[k]) for k in kept]
@@ -122,10 +146,13 @@ def _model(graph: _Graph, network: SuperLIM) -> onnx.ModelProto:
     def described(name: str, channels: int, rows: str, cols: str) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, float32, ["batch", channels, rows, cols])
 
+    inputs = [described("image", network.topology.inputs, "rows", "cols")]
+    if network.modulation is not None:
+        inputs.append(helper.make_tensor_value_info("rotation", float32, ["batch"]))
     made = helper.make_graph(
         graph.nodes,
         "SuperLIM",
-        [described("image", network.topology.inputs, "rows", "cols")],
+        inputs,
         [
             described("logits", STRIDE**2 + 1, "cell_rows", "cell_cols"),
             described("descriptors", DESCRIPTOR_SIZE, "cell_rows", "cell_cols"),

@@ -5,6 +5,7 @@ import csv
 import pytest
 
 from lagrangian_ice.cli import run as run_cli
+from lagrangian_ice.superlim.weights_store import load_network
 
 SMALL = ["--size", "64", "--batch", "1", "--steps", "2", "-q"]
 
@@ -49,6 +50,8 @@ def test_export_of_unknown_weights_is_one_line(run, tmp_path):
         (["--stage", "descriptors"], "needs --start"),
         (["--pair", "a", "b", "c"], "--stage descriptors"),
         (["--stage", "nothing"], "detector"),
+        (["--start", "default", "--separable"], "new networks"),
+        (["--channels", "8", "8", "8", "0"], "range"),
     ],
 )
 def test_options_that_do_not_fit_are_usage_errors(run, tmp_path, options, reason):
@@ -72,6 +75,19 @@ def test_stages_follow_each_other(run, tmp_path):
 def test_joint_training_with_the_published_loss(run, tmp_path):
     run("train", tmp_path / "h", "--loss", "hinge", "--hardest", "8", *SMALL)
     assert (tmp_path / "h" / "weights.pt").is_file()
+
+
+def test_other_topologies_are_trained_and_listed(run, tmp_path):
+    channels = ["--channels", "4", "4", "8", "8"]
+    run("train", tmp_path / "l", "--separable", *channels, *SMALL)
+    run("weights", "import", tmp_path / "l" / "weights.pt", "--name", "light")
+    start = ["--start", "light", "--rotation", "180"]
+    run("train", tmp_path / "t", *start, "--rotation-input", *SMALL)
+    run("weights", "import", tmp_path / "t" / "weights.pt", "--name", "told")
+    lines = {line.split()[0]: line for line in run("weights", "list").splitlines()}
+    assert "separable, sha256" in lines["light"]
+    assert "separable, rotation input, sha256" in lines["told"]
+    assert load_network("told").topology.channels == (4, 4, 8, 8)
 
 
 def test_scenes_of_a_pair_that_are_missing_are_one_line(run, tmp_path):

@@ -59,12 +59,15 @@ class DriftViews:
         Not scaled; NaN is no data.
     source_cells, target_cells : (N, 2) float32
         Row, column in cells; 8 to 256 vectors.
+    rotation : float
+        Degrees counter-clockwise by which the target's view was turned.
     """
 
     source: Pixels
     target: Pixels
     source_cells: NDArray[np.float32]
     target_cells: NDArray[np.float32]
+    rotation: float
 
 
 def read_drift_pair(
@@ -171,8 +174,9 @@ def _cut(pair: DriftPair, size: int, rng: np.random.Generator) -> DriftViews:
     kept = np.flatnonzero(inside)
     if len(kept) > MOST_VECTORS:
         kept = rng.choice(kept, MOST_VECTORS, replace=False)
-    cells = [rowcol_to_cell(at[kept]).astype(np.float32) for at in (source_at, target_at)]
-    return DriftViews(source, target, *cells)
+    cells = tuple(rowcol_to_cell(at[kept]).astype(np.float32) for at in (source_at, target_at))
+    # A view of pixels turned clockwise shows the ice turned the other way.
+    return DriftViews(source, target, cells[0], cells[1], -float(np.degrees(angle)))
 
 
 def _view(

@@ -158,7 +158,9 @@ def train(
     return run.network.eval().requires_grad_(False)
 
 
-def seen(network: SuperLIM, images: Tensor) -> tuple[Tensor, Tensor]:
+def seen(
+    network: SuperLIM, images: Tensor, rotation: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Logits and descriptors in float32, computed in bfloat16 where the device has it.
 
     Parameters
@@ -167,11 +169,14 @@ def seen(network: SuperLIM, images: Tensor) -> tuple[Tensor, Tensor]:
         Any.
     images : Tensor
         (B, rows, cols); a network with two inputs sees the same twice.
+    rotation : Tensor, optional
+        (B,) degrees; not told to a network that has no input for it.
     """
     inputs = images[:, None].expand(-1, network.topology.inputs, -1, -1)
+    told = rotation if network.topology.rotation_input else None
     mixed = images.device.type == "cpu" or torch.cuda.is_bf16_supported()
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=mixed):
-        logits, descriptors = network(inputs.contiguous(memory_format=torch.channels_last))
+        logits, descriptors = network(inputs.contiguous(memory_format=torch.channels_last), told)
     return logits.float(), descriptors.float()
 
 
@@ -187,7 +192,8 @@ def _begin(
     torch.manual_seed(recipe.seed)
     network = SuperLIM(topology)
     if start is not None:
-        network.load_state_dict(start.state_dict())
+        # A start that was never told a rotation leaves that input at nought.
+        network.load_state_dict(network.state_dict() | start.state_dict())
     # torch's own annotations leave this documented form out.
     network.to(recipe.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)

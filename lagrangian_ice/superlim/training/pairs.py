@@ -60,6 +60,8 @@ class TrainingPair:
         Row, column in target cells of every source cell's centre; NaN where the ice left.
     source_keypoints, target_keypoints : (h, w) int64
         Pixel of each cell with a keypoint, row by row, or 64.
+    rotation : float
+        Degrees counter-clockwise by which the ice has turned from source to target.
     """
 
     source: Pixels
@@ -67,6 +69,7 @@ class TrainingPair:
     cells: NDArray[np.float32]
     source_keypoints: NDArray[np.int64]
     target_keypoints: NDArray[np.int64]
+    rotation: float
 
 
 def make_pair(
@@ -109,6 +112,7 @@ def make_pair(
         _true_cells(source_at, target_at),
         keypoint_labels(clean_source),
         keypoint_labels(clean_target),
+        _mean_rotation(target_at),
     )
 
 
@@ -164,6 +168,13 @@ def _sampling(
     if rng.random() < 0.3:
         moved = _with_crack(moved, size, rng)
     return source_at, (moved * zoom + centre).astype(np.float32)
+
+
+def _mean_rotation(target_at: Pixels) -> float:
+    """Degrees counter-clockwise that the ice has turned, from where a target's pixels look."""
+    # Medians, because of the crack.
+    across, along = (np.median(np.diff(target_at[::4, ::4], axis=k), axis=(0, 1)) for k in (0, 1))
+    return float(np.degrees(np.arctan2(along[1] - across[0], along[0] + across[1])))
 
 
 def random_linear(rng: np.random.Generator, most_turned: float) -> NDArray[np.float64]:

@@ -43,6 +43,8 @@ WITHOUT_LEADS = Unlikeness(leads=0)
 """Drawn leads would have corners without a label."""
 DETECTOR_WEIGHT = 0.2
 """Of the detector loss beside the descriptor loss."""
+TOLD_ERROR = 15.0
+"""Standard deviation, degrees, by which the rotation that a network is told is wrong."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Joint:
 
     def losses(self, network: SuperLIM, batch: Batch) -> Losses:
         """Loss of the descriptors and, with a small weight, of the corners."""
-        logits, descriptors = seen(network, batch["images"])
+        logits, descriptors = seen(network, batch["images"], batch["rotation"])
         source, target = descriptors.chunk(2)
         matching, share = _matching(self.loss, all_cells(source), target, batch["cells"])
         detection = detector_loss(logits, batch["labels"])
@@ -202,7 +204,7 @@ class Descriptors:
 
     def losses(self, network: SuperLIM, batch: Batch) -> Losses:
         """Loss of the descriptors, and how far the detector is from the teacher's."""
-        logits, descriptors = seen(network, batch["images"])
+        logits, descriptors = seen(network, batch["images"], batch["rotation"])
         source, target = descriptors.chunk(2)
         places = sampled(source, batch["places"]) if "places" in batch else all_cells(source)
         matching, share = _matching(self.loss, places, target, batch["cells"])
@@ -232,6 +234,7 @@ def moved_textures(
                 [p.source_keypoints for p in pairs] + [p.target_keypoints for p in pairs]
             ),
             "cells": _stacked([p.cells for p in pairs]),
+            "rotation": _told([p.rotation for p in pairs], rng),
         }
 
     return batch
@@ -247,7 +250,14 @@ def _real_views(
         "images": _stacked(images),
         "places": _stacked([_filled(view.source_cells, most) for view in views]),
         "cells": _stacked([_filled(view.target_cells, most) for view in views]),
+        "rotation": _told([view.rotation for view in views], rng),
     }
+
+
+def _told(rotations: Sequence[float], rng: np.random.Generator) -> Tensor:
+    """Rotations that the network is told of sources, nought, and of targets, not exactly."""
+    targets = np.array(rotations) + rng.normal(0, TOLD_ERROR, len(rotations))
+    return torch.from_numpy(np.concatenate([np.zeros_like(targets), targets]).astype(np.float32))
 
 
 def _filled(cells: np.ndarray, count: int) -> np.ndarray:

@@ -13,6 +13,8 @@ from lagrangian_ice.superlim.folded import fold, keypoint_scores
 from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
 
 SMALL = Topology(channels=(4, 8, 8, 8), detector_width=8, descriptor_width=16)
+SEPARABLE = SMALL.model_copy(update={"separable": True})
+TOLD = SMALL.model_copy(update={"rotation_input": True})
 
 
 def make_image(shape=(400, 360), seed=0, bands=("HH",), data=None):
@@ -31,15 +33,21 @@ def make_image(shape=(400, 360), seed=0, bands=("HH",), data=None):
     )
 
 
-@pytest.fixture
-def network():
+def make_network(topology):
     torch.manual_seed(1)
-    made = SuperLIM(SMALL)
+    made = SuperLIM(topology)
+    if made.modulation is not None:
+        torch.nn.init.normal_(made.modulation.weight)
     # Statistics other than the initial ones, so that training mode would show.
     made.train()
     with torch.no_grad():
         made(torch.randn(2, 1, 64, 64))
     return made.eval()
+
+
+@pytest.fixture
+def network():
+    return make_network(SMALL)
 
 
 def test_one_score_and_one_unit_descriptor_a_cell(network):
@@ -73,12 +81,16 @@ def test_features_do_not_depend_on_the_number_of_threads(network):
     np.testing.assert_array_equal(found[0].descriptors, found[1].descriptors)
 
 
-def test_features_are_those_of_the_network_without_tiles(network):
+@pytest.mark.parametrize(
+    ("topology", "rotation"), [(SMALL, None), (SEPARABLE, None), (TOLD, 100.0), (TOLD, None)]
+)
+def test_features_are_those_of_the_network_without_tiles(topology, rotation):
+    network = make_network(topology)
     image = make_image((240, 200))
-    features = extract_features(image, network, FeatureSettings(tile=128))
+    features = extract_features(image, network, FeatureSettings(tile=128), rotation)
     whole = torch.from_numpy(network_input(image, network.topology))[None]
     with torch.inference_mode():
-        logits, descriptors = network(whole)
+        logits, descriptors = network(whole, None if rotation is None else torch.tensor([rotation]))
     inner = slice(5, -5)  # the halo
     scores = keypoint_scores(logits)[0, inner, inner].numpy()
     np.testing.assert_allclose(features.scores, scores, atol=1e-5)
@@ -184,6 +196,33 @@ def test_one_channel_network_sees_hh_and_two_channel_network_both():
 def test_two_channel_network_sees_a_single_band_twice():
     given = network_input(make_image(), PUBLISHED)
     np.testing.assert_array_equal(given[0], given[1])
+
+
+def test_rotation_changes_descriptors_only_and_nought_degrees_nothing():
+    network = make_network(TOLD)
+    images = torch.randn(1, 1, 64, 64).expand(3, -1, -1, -1)
+    with torch.inference_mode():
+        logits, descriptors = network(images, torch.tensor([0.0, 90.0, 450.0]))
+        untold = network(images[:1])
+    assert torch.equal(logits[1], logits[0])
+    torch.testing.assert_close(descriptors[:1], untold[1])
+    torch.testing.assert_close(descriptors[2], descriptors[1], atol=1e-4, rtol=0)
+    assert (descriptors[1] - descriptors[0]).abs().max() > 0.05
+
+
+def test_network_without_rotation_input_is_not_told_one(network):
+    with pytest.raises(ValueError, match="no rotation input"):
+        network(torch.zeros(1, 1, 64, 64), torch.zeros(1))
+    with pytest.raises(ValueError, match="no rotation input"):
+        extract_features(make_image((80, 80)), network, FeatureSettings(), 30.0)
+
+
+def test_separable_network_is_many_times_lighter():
+    plain, light = (
+        sum(p.numel() for p in SuperLIM(Topology(separable=kind)).parameters())
+        for kind in (False, True)
+    )
+    assert light < plain / 4
 
 
 def test_wrong_input_shape_is_refused(network):

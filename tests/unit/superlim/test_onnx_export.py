@@ -10,13 +10,13 @@ import torch
 
 from lagrangian_ice.errors import WeightsError
 from lagrangian_ice.superlim import weights_store
-from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM
+from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
 from lagrangian_ice.superlim.onnx_export import export_onnx
 
 
-def outputs(path, image):
+def outputs(path, image, **others):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(["logits", "descriptors"], {"image": image})
+    return session.run(["logits", "descriptors"], {"image": image, **others})
 
 
 @pytest.mark.parametrize("shape", [(1, 96, 64), (2, 64, 128)])
@@ -39,6 +39,22 @@ def test_published_topology_gives_the_same_in_onnx_runtime(tmp_path):
     with torch.inference_mode():
         expected = network(torch.from_numpy(image))
     for found, wanted in zip(outputs(tmp_path / "p.onnx", image), expected, strict=True):
+        np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_rotation_is_a_second_input(tmp_path, separable):
+    torch.manual_seed(0)
+    network = SuperLIM(Topology(separable=separable, rotation_input=True)).eval()
+    torch.nn.init.normal_(network.modulation.weight)
+    export_onnx(network, tmp_path / "t.onnx")
+    image = np.random.default_rng(0).normal(size=(2, 1, 64, 96)).astype(np.float32)
+    rotation = np.array([40.0, -170.0], np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(image), torch.from_numpy(rotation))
+    for found, wanted in zip(
+        outputs(tmp_path / "t.onnx", image, rotation=rotation), expected, strict=True
+    ):
         np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
 
 

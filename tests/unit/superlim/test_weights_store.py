@@ -1,13 +1,14 @@
 """Weights files."""
 
 import hashlib
+import json
 
 import pytest
 import torch
 
 from lagrangian_ice.errors import WeightsError
 from lagrangian_ice.superlim import weights_store
-from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM
+from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
 
 
 @pytest.fixture
@@ -44,6 +45,34 @@ def test_list_tells_built_in_from_imported(tmp_path, user_folder):
     weights_store.import_weights(tmp_path / "other.pt")
     told = {entry.name: entry.built_in for entry in weights_store.list_weights()}
     assert told == {"default": True, "other": False}
+
+
+@pytest.mark.parametrize(
+    "topology",
+    [
+        Topology(channels=(12, 24, 48, 96)),
+        Topology(separable=True),
+        Topology(rotation_input=True),
+    ],
+)
+def test_other_topologies_come_back_from_their_files(tmp_path, user_folder, topology):
+    torch.manual_seed(4)
+    made = SuperLIM(topology).eval()
+    weights_store.save_network(made, tmp_path / "other.pt")
+    weights_store.import_weights(tmp_path / "other.pt", "other")
+    (entry,) = (one for one in weights_store.list_weights() if one.name == "other")
+    assert entry.topology == topology
+    loaded = weights_store.load_network("other")
+    image = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(image), made(image))
+
+
+def test_weights_from_before_an_option_load_as_they_were(tmp_path):
+    old = json.loads(Topology().model_dump_json(exclude={"separable", "rotation_input"}))
+    content = {"topology": json.dumps(old), "state": SuperLIM(Topology()).state_dict()}
+    torch.save(content, tmp_path / "old.pt")
+    assert weights_store.load_network(str(tmp_path / "old.pt")).topology == Topology()
 
 
 def test_sha256_stays_through_export_and_import(tmp_path, user_folder):

@@ -78,6 +78,22 @@ def test_views_that_are_turned_still_join_the_same_ice():
         np.testing.assert_allclose(read_rows, first, atol=0.05)
 
 
+def test_rotation_of_views_is_counter_clockwise():
+    image = np.zeros((200, 200), np.float32)
+    points = np.random.default_rng(0).uniform(60, 140, (300, 2))
+    angles = []
+    for seed in range(8):
+        views = drift_views(
+            [DriftPair(image, image, points, points)], 64, np.random.default_rng(seed)
+        )
+        places = np.c_[views.source_cells, np.ones(len(views.source_cells))]
+        matrix, *_ = np.linalg.lstsq(places, views.target_cells, rcond=None)
+        (rr, rc), (cr, cc) = matrix[:2].T
+        assert views.rotation == pytest.approx(np.degrees(np.arctan2(cr - rc, rr + cc)), abs=1e-3)
+        angles.append(views.rotation)
+    assert min(angles) < -5 < 5 < max(angles)
+
+
 def test_rows_that_were_not_tracked_are_left_out(scenes, tmp_path):
     whole = read(scenes, write_vectors(tmp_path / "v.csv"))
     half = read(scenes, write_vectors(tmp_path / "t.csv", status=("tracked", "two_peaks")))

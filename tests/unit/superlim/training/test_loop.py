@@ -71,6 +71,36 @@ def test_losses_fall_and_the_curve_is_written(kind, tmp_path):
     assert (tmp_path / "weights.pt").is_file()
 
 
+@pytest.mark.parametrize("option", ["separable", "rotation_input"])
+def test_other_topologies_learn_too(option, tmp_path):
+    topology = TINY.model_copy(update={option: True})
+    stage = stages.Joint(textures, SIZE, Scaling(), unlike=Unlikeness(turned=180.0))
+    network = train(topology, stage, RECIPE, tmp_path)
+    values = [float(row["descriptor_loss"]) for row in curve(tmp_path)]
+    assert np.mean(values[-8:]) < np.mean(values[:8])
+    if network.modulation is not None:
+        assert network.modulation.weight.abs().max() > 1e-3
+
+
+def test_rotation_input_can_be_added_to_a_network_that_had_none(tmp_path):
+    start = SuperLIM(TINY).eval()
+    told = TINY.model_copy(update={"rotation_input": True})
+    slow = Recipe(steps=1, batch=1, learning_rate=1e-9)
+    made = train(told, stages.Joint(textures, SIZE, Scaling()), slow, tmp_path, start)
+    for name, value in start.named_parameters():
+        torch.testing.assert_close(made.get_parameter(name), value, atol=1e-6, rtol=0)
+
+
+def test_only_targets_are_told_that_they_are_turned():
+    rng = np.random.default_rng(0)
+    moved = stages.Joint(textures, SIZE, Scaling(), unlike=Unlikeness(turned=180.0))
+    real = stages.Descriptors(SuperLIM(TINY), textures, SIZE, [known_pair()], real_share=1.0)
+    for stage, least in ((moved, 40), (real, 5)):
+        source, target = stage.batch(rng, 16)["rotation"].chunk(2)
+        assert not source.any()
+        assert target.std() > least
+
+
 @pytest.mark.parametrize("kind", ["detector", "adapt", "joint", "real"])
 def test_interrupted_training_goes_on_as_if_it_had_not_been(kind, tmp_path, monkeypatch):
     recipe = Recipe(steps=14, batch=2, learning_rate=1e-2)

@@ -36,6 +36,29 @@ def test_true_cells_show_the_same_ice_in_both_views(monkeypatch):
         assert np.quantile(difference, 0.9) < 0.3 * max(scale, 1e-3) + 0.3
 
 
+def turned(cells):
+    """Degrees counter-clockwise that known target cells (N, 2) are turned by, in a square."""
+    side = int(np.sqrt(len(cells)))
+    known = np.isfinite(cells).all(axis=1)
+    places = np.stack(np.indices((side, side)), axis=-1).reshape(-1, 2)[known]
+    matrix, *_ = np.linalg.lstsq(np.c_[places, np.ones(len(places))], cells[known], rcond=None)
+    (rr, rc), (cr, cc) = matrix[:2].T
+    return np.degrees(np.arctan2(cr - rc, rr + cc))
+
+
+def test_rotation_of_a_pair_is_counter_clockwise():
+    texture = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    angles = []
+    for _ in range(8):
+        pair = pairs.make_pair(texture, 128, LOCAL, rng, pairs.Unlikeness(turned=180.0))
+        apart = (pair.rotation - turned(pair.cells) + 180) % 360 - 180
+        assert abs(apart) < 8  # cracks and the smooth warp
+        angles.append(pair.rotation)
+    assert max(np.abs(angles)) > 60
+    assert min(angles) < -5 < 5 < max(angles)
+
+
 def test_texture_smaller_than_the_views_is_refused():
     with pytest.raises(ValueError, match="smaller"):
         pairs.make_pair(np.zeros((32, 32), np.float32), 64, LOCAL, np.random.default_rng(0))
