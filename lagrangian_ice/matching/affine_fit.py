@@ -6,14 +6,14 @@ Inverse-compositional Gauss-Newton on the zero-mean normalised difference (Baker
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lagrangian_ice.matching.correlation import template_offsets
 from lagrangian_ice.matching.sampling import MARGIN, Band, Patches, bridged, slope_matrix
+from lagrangian_ice.matching.templates import Templates
 
 ITERATIONS = 16
 CONVERGED = 0.01
@@ -61,10 +61,9 @@ class AffineFit:
 def fit_affine(
     source: Band,
     target: Band,
-    start: Tensor,
+    templates: Templates,
     position: Tensor,
     rotation: Tensor,
-    half_width: int,
 ) -> AffineFit:
     """Fit position and affine shape of each template.
 
@@ -72,33 +71,33 @@ def fit_affine(
     ----------
     source, target : Band
         With the same pixel.
-    start, position : (N, 2) float64 Tensor
-        Row, col in the source, and of the correlation peak in the target.
+    templates : Templates
+        Of N points.
+    position : (N, 2) float64 Tensor
+        Row, col of the correlation peak in the target.
     rotation : (N,) float64 Tensor
         Of the peak, radians, counter-clockwise on the map.
-    half_width : int
-        Of the template, pixels.
     """
-    return _climb(source, target, start, position, rotation, half_width).fit()
+    return _climb(source, target, templates, position, rotation).fit()
 
 
 def _climb(
-    source: Band, target: Band, start: Tensor, position: Tensor, rotation: Tensor, half_width: int
+    source: Band, target: Band, templates: Templates, position: Tensor, rotation: Tensor
 ) -> _Climbed:
     # Templates are cut at whole pixels and the fitted warp is read at the exact position:
     # interpolating the template would smooth its noise and pull the fit by 0.05 px, to or
     # fro with the fraction of the position.
-    centre = torch.round(start)
-    offset = start - centre
-    template = _Template.cut(source, centre, half_width)
+    centre = torch.round(templates.start)
+    offset = templates.start - centre
+    template = _Template.cut(source, replace(templates, start=centre))
     middle = torch.round(position)
-    reach = int(np.ceil(SLACK * np.sqrt(2.0) * half_width + FARTHEST + 1))
+    reach = int(np.ceil(SLACK * np.sqrt(2.0) * templates.half_width + FARTHEST + 1))
     view = Patches.around(target, middle, reach)
     turn = _initial_warp(torch.zeros_like(position), rotation)[:, :2, :2]
     first = _initial_warp(position - middle + reach - _turned(turn, offset), rotation)
     inverse = _inverse_curvature(view, template, first).float()
     ascent = _Ascent.begin(first)
-    index = torch.arange(len(start), device=start.device)
+    index = torch.arange(len(centre), device=centre.device)
     part, part_view = template, view
     for _ in range(ITERATIONS):
         moving = ascent.moving[index]
@@ -119,10 +118,9 @@ def _climb(
 def colour_factor(
     source: Band,
     target: Band,
-    start: Tensor,
+    templates: Templates,
     position: Tensor,
     rotation: Tensor,
-    half_width: int,
 ) -> float:
     """How much the colour of the noise adds to the variance of a fitted position.
 
@@ -134,19 +132,19 @@ def colour_factor(
     ----------
     source, target : Band
         Filtered bands.
-    start, position : (N, 2) float64 Tensor
-        Row, col of matched places.
+    templates : Templates
+        Around matched places.
+    position : (N, 2) float64 Tensor
+        Row, col where they are in the target.
     rotation : (N,) float64 Tensor
         Radians.
-    half_width : int
-        Of the templates.
 
     Returns
     -------
     float
         Median over the places with complete data; 1 where there is none.
     """
-    climbed = _climb(source, target, start, position, rotation, half_width)
+    climbed = _climb(source, target, templates, position, rotation)
     template = climbed.template
     seen, known = _warped(climbed.view, template, climbed.ascent.warp)
     both = template.both(known)
@@ -156,7 +154,7 @@ def colour_factor(
     if not bool(complete.any()):
         return 1.0
     difference, _ = template.difference(seen, known)
-    side = 2 * half_width + 1
+    side = 2 * templates.half_width + 1
     images = [difference, template.descent[..., 0], template.descent[..., 3]]
     residual, by_row, by_col = (
         torch.fft.fft2(image[complete].reshape(-1, side, side).double()).abs() ** 2
@@ -209,8 +207,9 @@ class _Ascent:
 class _Template:
     """Values and slopes of N templates, flattened to K pixels.
 
-    ``known`` (N, K) is None where all pixels have data; ``descent`` (N, K, 6) holds the slopes
-    by the six terms of the warp, ``centred`` the same less its mean.
+    ``known`` (N, K) is None where all pixels have data and count; ``descent`` (N, K, 6) holds the
+    slopes by the six terms of the warp, ``centred`` the same less its mean; ``size`` (N,) is how
+    many pixels count.
     """
 
     values: Tensor
@@ -219,11 +218,14 @@ class _Template:
     centred: Tensor
     rows: Tensor
     cols: Tensor
+    size: Tensor
 
     @classmethod
-    def cut(cls, source: Band, centre: Tensor, half_width: int) -> _Template:
+    def cut(cls, source: Band, templates: Templates) -> _Template:
+        half_width = templates.half_width
         side = 2 * half_width + 1
-        wide, known = source.cut(centre.long() - half_width - MARGIN, side + 2 * MARGIN)
+        corner = templates.start.long() - half_width - MARGIN
+        wide, known = source.cut(corner, side + 2 * MARGIN)
         if known is not None:
             wide = bridged(wide, known)
             known = _inner(known, MARGIN).flatten(1)
@@ -234,14 +236,20 @@ class _Template:
         # Slopes in units of the template's own spread, as the differences are.
         spread = values.std(dim=1, keepdim=True).clamp_min(1e-6)
         by_row, by_col = by_row / spread, by_col / spread
-        rows, cols = (v.reshape(1, -1) for v in template_offsets(half_width, centre.device))
-        r, c = rows.float(), cols.float()
+        offsets = templates.offsets()
+        counting = templates.counting(*offsets)
+        size = torch.full((len(values),), values.shape[1], device=values.device)
+        if counting is not None:
+            counting = counting.flatten(1)
+            size = counting.sum(dim=1)
+            known = counting if known is None else known & counting
+        r, c = (v.reshape(1, -1).float() for v in offsets)
         # Steepest-descent images of the six terms: row shift, its row and column
         # gradients, then the same for columns.
         descent = torch.stack(
             [by_row, by_row * r, by_row * c, by_col, by_col * r, by_col * c], dim=-1
         )
-        return cls(values, known, descent, _less_mean(descent, known), r, c)
+        return cls(values, known, descent, _less_mean(descent, known), r, c, size)
 
     def take(self, index: Tensor) -> _Template:
         known = None if self.known is None else self.known[index]
@@ -252,6 +260,7 @@ class _Template:
             self.centred[index],
             self.rows,
             self.cols,
+            self.size[index],
         )
 
     def both(self, known: Tensor | None) -> Tensor | None:
@@ -419,7 +428,7 @@ class _Climbed:
             matrix,
             variance[:, None, None] * self._position_part(known),
             correlation.double(),
-            count / self.template.values.shape[1],
+            count / self.template.size.clamp_min(1),
             sound,
         )
 

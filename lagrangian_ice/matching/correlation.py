@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from lagrangian_ice.matching.sampling import Band, Patches
+from lagrangian_ice.matching.sampling import Band
+from lagrangian_ice.matching.templates import Templates
 
 LEAST_OVERLAP = 0.5
 """Share of a template's known pixels that must meet known pixels for a correlation."""
@@ -52,30 +52,12 @@ class Peak:
     at_edge: Tensor
 
 
-def template_offsets(half_width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Row and column (T, T) of the template's pixels from its centre."""
-    steps = torch.arange(-half_width, half_width + 1, dtype=torch.float64, device=device)
-    rows, cols = torch.meshgrid(steps, steps, indexing="ij")
-    return rows, cols
-
-
-def rotated(rows: Tensor, cols: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Offsets (N, ...) turned counter-clockwise on the map by ``angle`` (N,), radians.
-
-    Rows grow southward, so a counter-clockwise turn on the map takes +col to -row.
-    """
-    shape = (-1,) + (1,) * rows.ndim
-    cosine, sine = torch.cos(angle).reshape(shape), torch.sin(angle).reshape(shape)
-    return cosine * rows - sine * cols, sine * rows + cosine * cols
-
-
 def correlate(
     source: Band,
     target: Band,
-    start: Tensor,
+    templates: Templates,
     guess: Tensor,
     rotations: Tensor,
-    half_width: int,
     radius: int,
     guess_error: Tensor | None = None,
 ) -> Peak:
@@ -88,20 +70,23 @@ def correlate(
     ----------
     source, target : Band
         With the same pixel.
-    start, guess : (N, 2) float64 Tensor
-        Row, col in the source, and where it is expected in the target.
+    templates : Templates
+        Of N points.
+    guess : (N, 2) float64 Tensor
+        Row, col where each is expected in the target.
     rotations : (N, R) float64 Tensor
         Rotations of the ice from source to target to try, radians.
-    half_width, radius : int
-        Of the template and of the search, pixels.
+    radius : int
+        Of the search, pixels.
     guess_error : (N,) float64 Tensor, optional
         Standard error of the guess, pixels. With it a peak far from a sure guess must be so much
         the higher (see :func:`_odds`); without, the highest is taken.
     """
     corner = torch.floor(guess + 0.5).long() - radius
-    templates, template_known = turned_templates(source, start, rotations, half_width)
+    half_width = templates.half_width
+    turned, turned_known = templates.turned(source, rotations)
     window, window_known = target.cut(corner - half_width, 2 * (half_width + radius) + 1)
-    surfaces = masked_ncc(templates, window, template_known, window_known)
+    surfaces = masked_ncc(turned, window, turned_known, window_known)
     if guess_error is None:
         return _find_peak(surfaces, corner, rotations, None)
     odds = _odds(guess - corner, guess_error, surfaces.shape[-1], (2 * half_width + 1) ** 2)
@@ -122,41 +107,6 @@ def _odds(guess: Tensor, error: Tensor, lags: int, pixels: int) -> Tensor:
     scale = TAILS * error.clamp_min(LEAST_GUESS_ERROR)[:, None, None] ** 2
     power = (TAILS + 1) * PIXELS_PER_SAMPLE / pixels
     return torch.pow(1 + square / scale, power).float()
-
-
-def turned_templates(
-    source: Band, start: Tensor, rotations: Tensor, half_width: int
-) -> tuple[Tensor, Tensor | None]:
-    """Templates as the ice would look after each rotation.
-
-    Parameters
-    ----------
-    source : Band
-        Image they are cut from.
-    start : (N, 2) float64 Tensor
-        Row, col of their centres.
-    rotations : (N, R) float64 Tensor
-        Radians, counter-clockwise on the map.
-    half_width : int
-        Pixels.
-
-    Returns
-    -------
-    values : (N, R, T, T) float32 Tensor
-    known : (N, R, T, T) bool Tensor or None
-        None where all are known.
-    """
-    middle = torch.floor(start + 0.5)
-    reach = int(np.ceil(half_width * np.sqrt(2.0) + 0.5))
-    patches = Patches.around(source, middle, reach)
-    rows, cols = template_offsets(half_width, start.device)
-    # Ice that turned by +a shows, at offset d in the target, what was at -a turned d.
-    turned = rotated(rows.float(), cols.float(), -rotations.reshape(-1).float())
-    shape = (*rotations.shape, *rows.shape)
-    offset = (start - middle + reach).float()[:, None, None, None, :]
-    return patches.sample(
-        turned[0].reshape(shape) + offset[..., 0], turned[1].reshape(shape) + offset[..., 1]
-    )
 
 
 def masked_ncc(

@@ -9,6 +9,8 @@ each image.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import torch
@@ -16,10 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.correlation import turned_templates
 from lagrangian_ice.matching.sampling import Band
+from lagrangian_ice.matching.templates import Templates
 
-HALF_WIDTH = 16
 KERNEL_REACH = 8
 BINS = 12
 CHANCE = 0.06
@@ -29,7 +30,7 @@ HIGHEST_COHERENCE = 0.9
 
 
 def measure(
-    source: Band, target: Band, start: Tensor, position: Tensor, rotation: Tensor
+    source: Band, target: Band, templates: Templates, position: Tensor, rotation: Tensor
 ) -> NDArray[np.float32] | None:
     """Convolution kernel of a pair of images from places where they are matched.
 
@@ -37,8 +38,10 @@ def measure(
     ----------
     source, target : Band
         One band of both.
-    start, position : (N, 2) float64 Tensor
-        Row, col of matched places in both, to a fraction of a pixel.
+    templates : Templates
+        Around matched places.
+    position : (N, 2) float64 Tensor
+        Row, col where they are in the target, to a fraction of a pixel.
     rotation : (N,) float64 Tensor
         Of the ice, radians, counter-clockwise on the map.
 
@@ -48,10 +51,10 @@ def measure(
         None where no matched place has complete data.
     """
     still = torch.zeros_like(rotation)[:, None]
-    first, first_complete = _complete(turned_templates(source, start, still, HALF_WIDTH))
+    first, first_complete = _complete(templates.turned(source, still))
     # Turned back, what the rotation moved away lies as it did in the source.
     back = -rotation[:, None]
-    second, second_complete = _complete(turned_templates(target, position, back, HALF_WIDTH))
+    second, second_complete = _complete(replace(templates, start=position).turned(target, back))
     complete = first_complete & second_complete
     if not bool(complete.any()):
         return None

@@ -17,12 +17,14 @@ from lagrangian_ice.matching import matched_filter
 from lagrangian_ice.matching.affine_fit import AffineFit, colour_factor, fit_affine
 from lagrangian_ice.matching.correlation import Peak, correlate
 from lagrangian_ice.matching.sampling import Band
+from lagrangian_ice.matching.templates import Templates
 from lagrangian_ice.settings import MccSettings
 
 CHUNK = 32
 """Points worked on at once: what they need stays in a processor's cache."""
 LARGEST_RADIUS = 48
 FILTER_PLACES = 128
+FILTER_HALF_WIDTH, FILTER_RADIUS = 16, 10
 FILTER_LEAST_CORRELATION = 0.3
 VARIANCE_SCALE = 0.92
 """Stated over formal variance, the noise's colour included: the value for which 68 % of the errors
@@ -44,7 +46,7 @@ class Refined:
     correlation, discounted, ratio : (N,) float64
         Correlation, what of it is left so far from the guess, and second peak over that.
     overlap : (N,) float64
-        Share of the template's pixels with data in both.
+        Share of the template's pixels that count with data in both.
     at_edge, converged : (N,) bool
         Peak on the border of the search; fit came to rest near it.
     """
@@ -96,18 +98,20 @@ class Bands:
             return cls(first, second, first, second, 1.0)
         both = thread_map(lambda band: matched_filter.apply(band, kernel), (first, second))
         first_filtered, second_filtered = both
-        colour = colour_factor(first_filtered, second_filtered, *found, matched_filter.HALF_WIDTH)
+        colour = colour_factor(first_filtered, second_filtered, *found)
         return cls(first, second, first_filtered, second_filtered, colour)
 
 
 def _found_again(
     source: Band, target: Band, places: tuple[Float, Float, Float]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Start, position and rotation of the places, found again by correlation."""
+) -> tuple[Templates, Tensor, Tensor]:
+    """Templates, positions and rotations of the places, found again by correlation."""
     start, guess, rotation = (torch.from_numpy(p) for p in places)
-    peak = correlate(source, target, start, guess, rotation[:, None], matched_filter.HALF_WIDTH, 10)
+    templates = Templates(start, FILTER_HALF_WIDTH)
+    peak = correlate(source, target, templates, guess, rotation[:, None], FILTER_RADIUS)
     good = (peak.correlation > FILTER_LEAST_CORRELATION) & ~peak.at_edge
-    return start[good], peak.position[good], peak.rotation[good]
+    found = Templates(start[good], FILTER_HALF_WIDTH)
+    return found, peak.position[good], peak.rotation[good]
 
 
 def refine(
@@ -117,6 +121,7 @@ def refine(
     guess_error: Float,
     rotation: Float,
     settings: MccSettings,
+    line: Float | None = None,
 ) -> Refined:
     """Refine every point.
 
@@ -132,30 +137,31 @@ def refine(
         Expected, degrees counter-clockwise on the map.
     settings : MccSettings
         Template, search, rotations.
+    line : (N, 3) float64, optional
+        Cuts each template; see :class:`~lagrangian_ice.matching.templates.Templates`.
     """
     radius = _search_radius(guess_error, settings.search_radius)
     offsets = torch.tensor(settings.rotations, dtype=torch.float64)
 
     def refine_chunk(index: NDArray[np.intp]) -> tuple[NDArray[np.intp], Refined]:
-        at = torch.from_numpy(start[index])
+        cut = None if line is None else torch.from_numpy(line[index])
+        templates = Templates(torch.from_numpy(start[index]), settings.half_width, cut)
         angles = torch.deg2rad(torch.from_numpy(rotation[index])[:, None] + offsets)
         peak = correlate(
             bands.source,
             bands.target,
-            at,
+            templates,
             torch.from_numpy(guess[index]),
             angles,
-            settings.half_width,
             int(radius[index[0]]),
             torch.from_numpy(guess_error[index]),
         )
         fit = fit_affine(
             bands.source_filtered,
             bands.target_filtered,
-            at,
+            templates,
             peak.position,
             peak.rotation,
-            settings.half_width,
         )
         return index, _collected(peak, fit, VARIANCE_SCALE * bands.colour)
 

@@ -19,6 +19,7 @@ from lagrangian_ice.matching.consensus import in_consensus, nearest, rotations_t
 from lagrangian_ice.matching.correlation import correlate
 from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.matching.sampling import Band
+from lagrangian_ice.matching.templates import Templates
 
 COARSE = 4
 """Pixels averaged along each axis: what is left of speckle is little."""
@@ -132,10 +133,9 @@ def _coarse_matches(
         peak = correlate(
             bands[0],
             bands[1],
-            torch.from_numpy(start[part]),
+            Templates(torch.from_numpy(start[part]), HALF_WIDTH),
             torch.from_numpy(guess[part]),
             angles.expand(len(part), -1),
-            HALF_WIDTH,
             RADIUS,
         )
         usable = torch.isfinite(peak.correlation) & ~peak.at_edge

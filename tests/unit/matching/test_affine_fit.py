@@ -8,6 +8,7 @@ from moving_texture import moved_pair
 from lagrangian_ice.matching import matched_filter
 from lagrangian_ice.matching.affine_fit import fit_affine
 from lagrangian_ice.matching.sampling import Band
+from lagrangian_ice.matching.templates import Templates
 
 
 def fitted(pair, offset=0.3, degrees=0.0, kernel=None, half_width=12):
@@ -17,10 +18,9 @@ def fitted(pair, offset=0.3, degrees=0.0, kernel=None, half_width=12):
     count = len(pair.start)
     return fit_affine(
         *bands,
-        torch.from_numpy(pair.start),
+        Templates(torch.from_numpy(pair.start), half_width),
         torch.from_numpy(pair.truth + offset),
         torch.full((count,), np.radians(degrees), dtype=torch.float64),
-        half_width,
     )
 
 
@@ -47,7 +47,7 @@ def test_filter_measured_on_a_noisy_pair_helps():
     kernel = matched_filter.measure(
         Band.of(pair.source),
         Band.of(pair.target),
-        torch.from_numpy(pair.start),
+        Templates(torch.from_numpy(pair.start), 16),
         torch.from_numpy(pair.truth),
         torch.zeros(len(pair.start), dtype=torch.float64),
     )
@@ -61,7 +61,7 @@ def test_filter_needs_a_place_with_complete_data():
     image = Band.of(np.full((60, 60), np.nan, np.float32))
     at = torch.full((3, 2), 30.0, dtype=torch.float64)
     turn = torch.zeros(3, dtype=torch.float64)
-    assert matched_filter.measure(image, image, at, at, turn) is None
+    assert matched_filter.measure(image, image, Templates(at, 16), at, turn) is None
 
 
 def test_filtering_keeps_missing_pixels_missing():
@@ -90,10 +90,9 @@ def test_half_of_the_template_missing_is_still_unbiased():
     fit = fit_affine(
         Band.of(pair.source),
         Band.of(target),
-        torch.from_numpy(pair.start),
+        Templates(torch.from_numpy(pair.start), 12),
         torch.from_numpy(pair.truth + 0.3),
         torch.zeros(len(pair.start), dtype=torch.float64),
-        12,
     )
     assert np.abs((fit.position.numpy() - pair.truth).mean(axis=0)).max() < 0.02
     assert float(fit.overlap.max()) < 0.8
@@ -104,9 +103,8 @@ def test_unrelated_images_do_not_converge_to_a_confident_match():
     fit = fit_affine(
         Band.of(first.source),
         Band.of(second.source),
-        torch.from_numpy(first.start),
+        Templates(torch.from_numpy(first.start), 12),
         torch.from_numpy(first.start),
         torch.zeros(len(first.start), dtype=torch.float64),
-        12,
     )
     assert float(fit.correlation.median()) < 0.5
