@@ -1,12 +1,7 @@
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from time import sleep
-
 import numpy as np
 import pytest
 
 from lagrangian_ice.grid import Grid, lonlat_to_xy, xy_to_lonlat
-from lagrangian_ice.images import land
 from lagrangian_ice.images.land import is_land, land_mask, longitude_latitude
 
 PLACES = {
@@ -40,14 +35,6 @@ def test_positions_are_those_of_the_map_projection():
     assert ((longitude >= -180) & (longitude <= 180)).all()
 
 
-def test_the_bitmap_is_loaded_once(monkeypatch):
-    loads = []
-    monkeypatch.setattr(land, "_loaded_bitmap", lru_cache(lambda: loads.append(sleep(0.05))))
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: land._bitmap(), range(4)))
-    assert len(loads) == 1
-
-
 def test_no_positions():
     assert is_land(np.empty((0, 2))).shape == (0,)
 
@@ -67,6 +54,16 @@ def test_mask_of_a_coast_is_that_of_its_pixels(pixel):
     exact = is_land(grid.xy(np.column_stack([rows.ravel(), cols.ravel()]))).reshape(grid.shape)
     assert 0.1 < exact.mean() < 0.9
     assert (mask != exact).mean() < 1e-3
+
+
+def test_land_is_looked_for_wherever_it_may_be():
+    """From the open Beaufort Sea over islands, every pixel."""
+    x, y = lonlat_to_xy([-128.0, 73.0])
+    grid = Grid.covering((x - 300e3, y - 300e3, x + 300e3, y + 300e3), 1000.0)
+    rows, cols = np.indices(grid.shape)
+    exact = is_land(grid.xy(np.column_stack([rows.ravel(), cols.ravel()]))).reshape(grid.shape)
+    assert 0.1 < exact.mean() < 0.9
+    np.testing.assert_array_equal(land_mask(grid), exact)
 
 
 def test_mask_of_odd_and_tiny_grids():
