@@ -13,7 +13,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import map_coordinates
 
 from lagrangian_ice.grid import Float
 
@@ -181,23 +181,42 @@ def sample(source: Source, row: Float, col: Float) -> Pixels:
     if not valid.any():
         return result
     at -= low[:, None]
-    whole = bool(valid.all())
-    known = window if whole else _filled(window, valid)
-    values = map_coordinates(
-        spline_coefficients(known, source.sigma),
-        at,
-        order=3,
-        mode="mirror",
-        prefilter=False,
-        output=np.float32,
-    )
-    if not whole:
-        weight = map_coordinates(
-            valid.astype(np.float32), at, order=1, mode="nearest", output=np.float32
-        )
-        values[weight < 0.5] = np.nan
-    result[inside] = values
+    result[inside] = _read(window, valid, source.sigma, at)
     return result
+
+
+def _read(
+    window: Pixels, valid: NDArray[np.bool_], sigma: tuple[float, float], at: Float
+) -> Pixels:
+    """Values (N,) at positions (2, N) in a window; NaN where less than half of the weight is."""
+    if valid.all():
+        return _spline(window, sigma, at)
+    count = _valid_around(valid, at)
+    values = np.full(len(count), np.nan, dtype=np.float32)
+    seen = count > 0
+    values[seen] = _spline(_filled(window, valid), sigma, at[:, seen])
+    edge = np.flatnonzero(seen & (count < 4))
+    weight = map_coordinates(
+        valid.astype(np.float32), at[:, edge], order=1, mode="nearest", output=np.float32
+    )
+    values[edge[weight < 0.5]] = np.nan
+    return values
+
+
+def _spline(pixels: Pixels, sigma: tuple[float, float], at: Float) -> Pixels:
+    coefficients = spline_coefficients(pixels, sigma)
+    values = map_coordinates(
+        coefficients, at, order=3, mode="mirror", prefilter=False, output=np.float32
+    )
+    return np.asarray(values, dtype=np.float32)
+
+
+def _valid_around(valid: NDArray[np.bool_], at: Float) -> NDArray[np.uint8]:
+    """How many (N,) of the four pixels around positions (2, N) have data."""
+    wide = np.pad(valid, 1, mode="edge").astype(np.uint8)
+    count = wide[:-1, :-1] + wide[1:, :-1] + wide[:-1, 1:] + wide[1:, 1:]
+    row, col = np.floor(at).astype(np.intp) + 1
+    return np.asarray(count[row, col])
 
 
 def spline_coefficients(pixels: Pixels, sigma: tuple[float, float]) -> Pixels:
@@ -254,9 +273,14 @@ def subtract_between_nodes(pixels: Pixels, nodes: Pixels, stride: int) -> None:
 
 def _filled(window: Pixels, valid: NDArray[np.bool_]) -> Pixels:
     known = np.where(valid, window, np.float32(0))
-    weight = gaussian_filter(valid.astype(np.float32), _FILL_SIGMA, mode="nearest")
-    near = gaussian_filter(known, _FILL_SIGMA, mode="nearest")
+    weight, near = (_blurred(layer) for layer in (valid.astype(np.float32), known))
     far = np.float32(window[valid].mean())
     mean = np.full_like(window, far)
     np.divide(near, weight, out=mean, where=weight > 1e-3)
     return np.where(valid, window, mean)
+
+
+def _blurred(pixels: Pixels) -> Pixels:
+    side = 2 * int(_TRUNCATE * _FILL_SIGMA + 0.5) + 1
+    blurred = cv2.GaussianBlur(pixels, (side, side), _FILL_SIGMA, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, dtype=np.float32)
