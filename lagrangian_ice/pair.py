@@ -86,7 +86,11 @@ def track_pair(
     with watch.stage("weights"):
         network = load_network(settings.features.weights)
     with watch.stage("features"):
-        features = [extract_features(image, network, settings.features) for image in images]
+        rotations = (0.0, settings.features.rotation)
+        features = [
+            extract_features(image, network, settings.features, rotation)
+            for image, rotation in zip(images, rotations, strict=True)
+        ]
     with watch.stage("match"):
         return match_images(
             images[0],

@@ -60,6 +60,13 @@ class FeatureSettings(Stage):
         "1 % of the matches of the shipped weights, 8 % of the published",
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the network runs")
+    rotation: float = Field(
+        0.0,
+        ge=-180,
+        le=180,
+        description="degrees counter-clockwise by which the ice is thought to have turned, for "
+        "weights with a rotation input; `track` only",
+    )
 
 
 class FirstGuessSettings(Stage):

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 @click.option("--polarisation", help="Track this band alone.")
 @click.option("--max-speed", type=float, help="Fastest ice, m/s.")
 @click.option("--weights", help="Name from `weights list`, or a file.")
+@click.option(
+    "--rotation",
+    type=float,
+    help="Degrees counter-clockwise by which the ice has turned, for weights that are told.",
+)
 @click.option("--no-refine", is_flag=True, help="The network's first guess alone.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where the network runs.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the numeric libraries.")
@@ -50,6 +55,7 @@ def track(
     polarisation: str | None,
     max_speed: float | None,
     weights: str | None,
+    rotation: float | None,
     no_refine: bool,
     device: str | None,
     threads: int | None,
@@ -73,6 +79,7 @@ def track(
             "first_guess.max_speed": max_speed,
             "features.weights": weights,
             "features.device": device,
+            "features.rotation": rotation,
         },
     )
     check_writable(out)

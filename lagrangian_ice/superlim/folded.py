@@ -72,7 +72,7 @@ def fold(
     network: SuperLIM,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-    rotation: float | None = None,
+    rotation: float = 0.0,
 ) -> FoldedNetwork:
     """Fold the batch normalisations of a network into its convolutions.
 
@@ -101,7 +101,7 @@ def fold(
         folded, before = _folded_blocks(list(stage.children()), before)
         stages.append(folded)
     detector, _ = _folded_blocks(list(network.detector.children()), before)
-    told = None if rotation is None else _Affine.told(network, rotation)
+    told = _Affine.told(network, rotation) if rotation else None
     descriptor, _ = _folded_blocks(list(network.descriptor.children()), before, told)
     halves = (
         nn.Sequential(*stages[:FINE_STAGES]),

@@ -2,10 +2,15 @@
 
 import csv
 
+import numpy as np
 import pytest
+import rasterio
+from rasterio.transform import Affine
 
 from lagrangian_ice.cli import run as run_cli
-from lagrangian_ice.superlim.weights_store import load_network
+from lagrangian_ice.simulate.texture import ice_texture
+from lagrangian_ice.superlim.network import SuperLIM
+from lagrangian_ice.superlim.weights_store import load_network, save_network
 
 SMALL = ["--size", "64", "--batch", "1", "--steps", "2", "-q"]
 
@@ -88,6 +93,33 @@ def test_other_topologies_are_trained_and_listed(run, tmp_path):
     assert "separable, sha256" in lines["light"]
     assert "separable, rotation input, sha256" in lines["told"]
     assert load_network("told").topology.channels == (4, 4, 8, 8)
+
+
+def write_scene(path, data, day):
+    transform = Affine(100, 0, -50_000, 0, -100, -600_000)
+    profile = {"driver": "GTiff", "count": 1, "dtype": "float32", "crs": "EPSG:3413"}
+    rows, cols = data.shape
+    with rasterio.open(path, "w", transform=transform, height=rows, width=cols, **profile) as file:
+        file.write(data, 1)
+        file.update_tags(time_coverage_start=f"2020-03-0{day}T17:13:52Z")
+    return path
+
+
+def test_track_tells_the_rotation_to_the_target_alone(run, tmp_path):
+    shipped = load_network("default")
+    told = SuperLIM(shipped.topology.model_copy(update={"rotation_input": True}))
+    # 1 + cos(rotation) - 1: at 90 degrees nothing of the image is left.
+    told.modulation.weight.data[: shipped.topology.descriptor_width, 0] = 1.0
+    told.load_state_dict(told.state_dict() | shipped.state_dict())
+    save_network(told, tmp_path / "told.pt")
+    ice = ice_texture((300, 300), np.random.default_rng(0))
+    pair = [write_scene(tmp_path / f"HH_{day}.tif", ice, day) for day in (4, 5)]
+    words = [*pair, "--spacing", "2000", "--no-refine", "--weights", tmp_path / "told.pt"]
+    upright = run("track", *words, "--out", tmp_path / "u.csv").split()
+    turned = run("track", *words, "--rotation", "90", "--out", tmp_path / "t.csv").split()
+    assert int(upright[0]) > 0.8 * int(upright[2])
+    # Had the source been told too, its descriptors would be the target's again.
+    assert int(turned[0]) < 0.2 * int(turned[2])
 
 
 def test_scenes_of_a_pair_that_are_missing_are_one_line(run, tmp_path):
