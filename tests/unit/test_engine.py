@@ -1,6 +1,9 @@
+import gc
 import logging
 import os
+import platform
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +21,7 @@ from lagrangian_ice.engine import (
     import_ahead,
     in_order,
     limit_threads,
+    no_garbage,
     one_thread,
     tasks,
     thread_count,
@@ -254,6 +258,34 @@ def test_import_ahead_loads_a_module_and_says_nothing_of_one_that_is_not_there(c
         time.sleep(0.01)
     assert "colorsys" in sys.modules
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
+def test_freed_memory_is_kept_for_the_next_array():
+    """Twenty arrays of 32 MB one after the other fault the pages of none, not of twenty."""
+    program = (
+        "import resource, sys; from lagrangian_ice.engine import keep_memory\n"
+        "if sys.argv[1] == 'keep': keep_memory()\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "bytearray(1 << 25), bytearray(1 << 25)\n"
+        "before = faults()\n"
+        "for _ in range(20): bytearray(1 << 25)\n"
+        "print(faults() - before)"
+    )
+    kept, mapped = (
+        int(subprocess.run([sys.executable, "-c", program, how], capture_output=True).stdout)
+        for how in ("keep", "leave")
+    )
+    assert kept < 0.1 * mapped
+
+
+def test_imports_are_not_searched_for_garbage():
+    with no_garbage():
+        assert not gc.isenabled()
+        before = gc.get_freeze_count()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > before
+    gc.unfreeze()
 
 
 def test_half_loaded_torch_is_left_alone(monkeypatch):
