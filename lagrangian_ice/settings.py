@@ -48,7 +48,7 @@ class FeatureSettings(Stage):
 
     weights: str = Field("default", description="name from `weights list`, or a file")
     tile: int = Field(
-        1024,
+        512,
         ge=128,
         le=8192,
         multiple_of=8,

@@ -31,7 +31,8 @@ LEAST_VALID = 0.75
 FINE_TILE = 32
 """Cells per side of the fine layers' tiles, whose maps then stay in the processor's cache."""
 COARSE_CELLS = COARSE_HALO // STRIDE
-FINE_CELLS = FINE_HALO // STRIDE
+INPUT_HALO = COARSE_HALO + STRIDE
+"""Pixels without data around the network's input: both halves' halo, to the next whole cell."""
 NODES = STRIDE // FINE_STRIDE
 """Nodes of the map between the network's halves per cell side."""
 
@@ -90,10 +91,9 @@ def extract_features(
     def look(tile: Cells) -> None:
         with torch.inference_mode():
             window = nodes[:, :, _widened(tile[0]), _widened(tile[1])]
-            inner = tuple(slice(COARSE_CELLS, COARSE_CELLS + s.stop - s.start) for s in tile)
             found, described = folded.scores_and_descriptors(window)
-            scores[tile] = found[inner].cpu().numpy()
-            descriptors[tile] = described[inner].to(torch.float16).cpu().numpy()
+            scores[tile] = found.cpu().numpy()
+            descriptors[tile] = described.to(torch.float16).cpu().numpy()
 
     for _ in thread_map(look, wanted_tiles(valid, settings.tile // STRIDE)):
         pass
@@ -122,13 +122,14 @@ def _nodes(folded: FoldedNetwork, inputs: Pixels, valid: NDArray[np.bool_]) -> T
     pixels = torch.from_numpy(inputs)[None]
 
     def look(tile: Cells) -> None:
-        outer = [slice(s.start * STRIDE, (s.stop + 2 * FINE_CELLS) * STRIDE) for s in tile]
+        # what is given begins a cell before the first tile
+        begins, ends = STRIDE - FINE_HALO, STRIDE + FINE_HALO
+        outer = [slice(s.start * STRIDE + begins, s.stop * STRIDE + ends) for s in tile]
         inner = [slice(s.start * NODES, s.stop * NODES) for s in tile]
-        kept = [slice(FINE_CELLS * NODES, (FINE_CELLS + s.stop - s.start) * NODES) for s in tile]
         with torch.inference_mode():
             window = pixels[:, :, outer[0], outer[1]].to(folded.device, folded.dtype)
             window = window.contiguous(memory_format=torch.channels_last)
-            nodes[:, :, inner[0], inner[1]] = folded.fine(window)[:, :, kept[0], kept[1]]
+            nodes[:, :, inner[0], inner[1]] = folded.fine(window)
 
     for _ in thread_map(look, wanted_tiles(seen, FINE_TILE)):
         pass
@@ -149,10 +150,10 @@ def network_input(image: GeoImage, topology: Topology) -> Pixels:
     Returns
     -------
     (inputs, rows, cols) float32
-        With ``FINE_HALO + COARSE_HALO`` pixels without data on each side.
+        With ``INPUT_HALO`` pixels without data on each side.
     """
     names = (image.co_polarised_first * 2)[: topology.inputs]
-    halo = FINE_HALO + COARSE_HALO
+    halo = INPUT_HALO
     rows, cols = (n // STRIDE * STRIDE for n in image.grid.shape)
     inputs = np.full(
         (len(names), rows + 2 * halo, cols + 2 * halo), topology.scaling.missing, np.float32

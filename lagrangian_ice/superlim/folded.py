@@ -15,31 +15,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lagrangian_ice.superlim.features import STRIDE
 from lagrangian_ice.superlim.network import SuperLIM
 
 FINE_STAGES = 2
 FINE_STRIDE = 4
 """Pixels per node of the map between the two halves."""
-FINE_HALO = STRIDE
-"""Pixels that the fine half may look beyond a tile: 2 + 2 x 2 = 6, to the next whole cell."""
-COARSE_HALO = 4 * STRIDE
-"""Pixels that the coarse half may: 2 x 4 + 2 x 8 + 8 = 32."""
+FINE_HALO = 2 + 2 * 2
+"""Pixels that the fine half looks beyond a tile on each side."""
+COARSE_HALO = 2 * 4 + 2 * 8 + 8
+"""Pixels that the coarse half and the heads do: four whole cells."""
 
 
 @dataclass(frozen=True)
 class FoldedNetwork:
     """Two halves that together compute what a network in evaluation mode does.
 
-    Both pad with zeros at the edge of what they are given, unlike the network, whose zeros are
-    behind the normalisations: results within the halo of an edge are not the network's.
+    Nothing is padded: each layer's result is smaller than what it is given, and nothing is
+    computed of which a part is thrown away.
 
     Attributes
     ----------
     fine : Module
-        (1, inputs, 8 h, 8 w) -> (1, channels, 2 h, 2 w).
+        (1, inputs, 8 h + 12, 8 w + 12) -> (1, channels, 2 h, 2 w).
     coarse : Module
-        (1, channels, 2 h, 2 w) -> (1, width, h, w), before the heads.
+        (1, channels, 2 h + 16, 2 w + 16) -> (1, width, h + 2, w + 2), before the heads.
     detector, descriptor : Module
         The heads: (1, 65, h, w), and (1, 256, h, w) not yet of unit length.
     device : torch.device
@@ -56,7 +55,7 @@ class FoldedNetwork:
     dtype: torch.dtype
 
     def scores_and_descriptors(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """From the fine half's nodes to scores (h, w) and unit descriptors (h, w, 256)."""
+        """Scores (h, w) and unit descriptors (h, w, 256) of nodes (1, channels, 2 h + 16, ...)."""
         features = self.coarse(nodes)
         scores = keypoint_scores(self.detector(features).float())[0]
         descriptors = functional.normalize(self.descriptor(features).float(), dim=1)
@@ -199,9 +198,7 @@ def _convolution(conv: nn.Conv2d, before: _Affine, after: _Affine | None = None)
         weight, shifted = weight * after.scale[:, None, None, None], shifted * after.scale
         shifted = shifted + after.shift
     side = conv.kernel_size[0]
-    made = nn.Conv2d(
-        conv.in_channels, conv.out_channels, side, padding=side // 2, groups=conv.groups
-    )
+    made = nn.Conv2d(conv.in_channels, conv.out_channels, side, groups=conv.groups)
     made.weight = nn.Parameter(weight.float(), requires_grad=False)
     made.bias = nn.Parameter(shifted.float(), requires_grad=False)
     return made

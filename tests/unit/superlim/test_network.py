@@ -133,12 +133,11 @@ def test_folding_holds_for_negative_scales(network):
     image = torch.randn(1, 1, 128, 128)
     with torch.inference_mode():
         logits, descriptors = network(image)
-        scores, described = folded.scores_and_descriptors(folded.fine(image))
+        nodes = folded.fine(image[:, :, 2:-2, 2:-2])
+        scores, described = folded.scores_and_descriptors(nodes)
     inner = slice(5, -5)
-    torch.testing.assert_close(scores[inner, inner], keypoint_scores(logits)[0, inner, inner])
-    torch.testing.assert_close(
-        described[inner, inner], descriptors[0, :, inner, inner].permute(1, 2, 0)
-    )
+    torch.testing.assert_close(scores, keypoint_scores(logits)[0, inner, inner])
+    torch.testing.assert_close(described, descriptors[0, :, inner, inner].permute(1, 2, 0))
 
 
 def test_folding_leaves_the_network_as_it_is(network):
