@@ -71,7 +71,6 @@ def track(
 
     if threads is not None:
         limit_threads(threads)
-    import_ahead("torch")
     settings = changed(
         env.settings(),
         {
@@ -88,6 +87,8 @@ def track(
     given = None if points is None else read_points(points)
     from lagrangian_ice import pair as pairs
 
+    # Not sooner: two threads that import share one core, while geocoding keeps the other busy.
+    import_ahead("torch")
     watch = Stopwatch()
     start, stop = pair_times(times)
     with watch.stage("open"):
