@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,17 +11,18 @@ from torch import Tensor
 
 from lagrangian_ice.engine import one_thread, thread_map
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.subcell import AROUND, peak_offset
+from lagrangian_ice.matching.subcell import BESIDE, peak_offset
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
 Index = NDArray[np.intp]
 NONE = np.float32(-2.0)
 """Similarity to what is no candidate."""
-SUBCELL_CHUNK = 2048
+CHUNK = 1024
+"""Cells worked on at once: what they need stays in the cache."""
 KEPT = 0.999
 """Share of the descriptors' length, squared, that is compared."""
-AXES_STEP = 4
-"""Every so many cells say along which axes the descriptors vary."""
+AXES_CELLS = 4096
+"""Of each image so many cells, evenly chosen, say along which axes the descriptors vary."""
 AXES_GROUP = 16
 """Axes are taken in groups of so many, which products of matrices like."""
 
@@ -65,7 +66,8 @@ class Windows:
     displacement : (bh, bw, 2) float64
         From each block's cells to the middle of their windows, metres; NaN leaves it out.
     radius : float
-        Of the windows, metres.
+        From the block's rim to that of its square window, metres: each cell is compared with
+        all that are so near to its expected end, and with some beyond.
     """
 
     block: int
@@ -81,7 +83,7 @@ class CellPair:
     ----------
     source, target : Features
         Of images with the same pixel size.
-    source_descriptors, target_descriptors : (cells, K) float32 Tensor
+    source_descriptors, target_descriptors : (valid cells, K) float32 Tensor
         Row by row, in the axes along which the descriptors of these images vary most: K of the
         256 hold all but ``1 - KEPT`` of them, and products over K values cost less.
     """
@@ -109,14 +111,24 @@ class CellPair:
         first, second = thread_map(lambda features: _along(features, axes), (source, target))
         return cls(source, target, first, second)
 
+    def along(self, axes: int) -> CellPair:
+        """Return the pair along the first, strongest, axes only: coarser and quicker."""
+        return replace(
+            self,
+            source_descriptors=self.source_descriptors[:, :axes].contiguous(),
+            target_descriptors=self.target_descriptors[:, :axes].contiguous(),
+        )
+
 
 def _main_axes(source: Features, target: Features) -> Tensor:
     """Orthonormal axes (256, K) that hold ``KEPT`` of the descriptors of both images."""
     size = source.descriptors.shape[-1]
     products = torch.zeros(size, size)
     for features in (source, target):
-        some = torch.from_numpy(features.descriptors[features.valid][::AXES_STEP]).float()
-        products += some.T @ some
+        cells = np.flatnonzero(features.valid)
+        some = features.descriptors.reshape(-1, size)[cells[:: -(-len(cells) // AXES_CELLS) or 1]]
+        values = torch.from_numpy(some).float()
+        products += values.T @ values
     strength, axes = torch.linalg.eigh(products.double())
     share = strength.flip(0).clamp_min(0).cumsum(0) / strength.sum().clamp_min(1e-30)
     enough = int((share < KEPT).sum()) + 1
@@ -126,10 +138,13 @@ def _main_axes(source: Features, target: Features) -> Tensor:
 
 
 def _along(features: Features, axes: Tensor) -> Tensor:
-    """Descriptors (cells, K) along the axes; 0 where a cell has no data."""
-    turned = torch.zeros(features.valid.size, axes.shape[1])
-    valid = torch.from_numpy(features.valid.ravel())
-    turned[valid] = torch.from_numpy(features.descriptors[features.valid]).float() @ axes
+    """Descriptors (valid cells, K) along the axes."""
+    cells = np.flatnonzero(features.valid)
+    rows = features.descriptors.reshape(-1, len(axes))
+    turned = torch.empty(len(cells), axes.shape[1])
+    for first in range(0, len(cells), CHUNK):
+        part = slice(first, first + CHUNK)
+        torch.mm(torch.from_numpy(rows[cells[part]]).float(), axes, out=turned[part])
     return turned
 
 
@@ -159,10 +174,11 @@ def match_cells(
         Of each source cell its most similar target cell inside the window, where it is in
         turn the most similar source cell that looked at that target cell.
     """
-    search = _Search.prepare(pair, pair.source.valid if looking is None else looking)
-    blocks = np.argwhere(np.isfinite(windows.displacement).all(axis=-1))
-    for bests in thread_map(lambda block: search.look(block[0], block[1], windows), blocks):
-        if bests is not None:
+    looked = pair.source.valid if looking is None else looking & pair.source.valid
+    search = _Search.prepare(pair, windows, looked)
+    # A row of blocks a task: a task for each block would cost as much as its work.
+    for found in thread_map(search.look, range(len(windows.displacement))):
+        for bests in found:
             search.record(bests)
     return search.mutual(between)
 
@@ -175,6 +191,14 @@ def block_centres(features: Features, block: int) -> Float:
     )
     middle = np.stack([rows, cols], axis=-1) + (block - 1) / 2
     return features.grid.xy(cell_to_rowcol(middle))
+
+
+def any_of_block(cells: NDArray[np.bool_], block: int) -> NDArray[np.bool_]:
+    """Blocks (bh, bw) in which any cell (h, w) is True."""
+    firsts = (np.arange(0, size, block) for size in cells.shape)
+    for axis, first in enumerate(firsts):
+        cells = np.logical_or.reduceat(cells, first, axis=axis)
+    return cells
 
 
 def strongest_cells(features: Features, side: int) -> NDArray[np.bool_]:
@@ -194,9 +218,10 @@ def strongest_cells(features: Features, side: int) -> NDArray[np.bool_]:
 class _Bests:
     """What one block found: M source cells, the W target cells of their window.
 
-    ``wanted`` (M,) is the target cell that each source cell is most like, ``similarity`` (M,)
-    how much. ``highest`` (W,) is each target cell's highest similarity, and ``answer`` (W,) the
-    source cell that it is most like, where one wants it; else -1.
+    Cells are counted among the valid ones of their image. ``wanted`` (M,) is the target cell
+    that each source cell is most like, ``similarity`` (M,) how much. ``highest`` (W,) is each
+    target cell's highest similarity, and ``answer`` (W,) the source cell that it is most like,
+    where one wants it; else -1.
     """
 
     source: Index
@@ -209,10 +234,16 @@ class _Bests:
 
 @dataclass
 class _Search:
-    """Running bests of a match in progress; cells are counted row by row."""
+    """Running bests of a match in progress; cells are counted among the valid ones.
+
+    ``source`` and ``target`` hold the count of each cell, -1 where it does not matter: source
+    cells to whole blocks, target cells with a margin as wide as a window.
+    """
 
     pair: CellPair
-    looking: NDArray[np.bool_]
+    windows: Windows
+    source: Index
+    target: Index
     shift: Float
     wanted: Index
     similarity: NDArray[np.float32]
@@ -220,13 +251,17 @@ class _Search:
     answer: Index
 
     @classmethod
-    def prepare(cls, pair: CellPair, looking: NDArray[np.bool_]) -> _Search:
+    def prepare(cls, pair: CellPair, windows: Windows, looking: NDArray[np.bool_]) -> _Search:
         count0, count1 = len(pair.source_descriptors), len(pair.target_descriptors)
         # Cell (0, 0) of the source expressed in the target's cells.
         origin = pair.source.grid.xy(cell_to_rowcol(np.zeros(2)))
+        short = [(0, -size % windows.block) for size in looking.shape]
+        source = np.where(looking, _counted(pair.source.valid), -1)
         return cls(
             pair,
-            looking & pair.source.valid,
+            windows,
+            np.pad(source, short, constant_values=-1),
+            np.pad(_counted(pair.target.valid), _side(pair, windows), constant_values=-1),
             rowcol_to_cell(pair.target.grid.rowcol(origin)),
             np.full(count0, -1, dtype=np.intp),
             np.full(count0, NONE),
@@ -234,44 +269,37 @@ class _Search:
             np.full(count1, -1, dtype=np.intp),
         )
 
-    def look(self, block_row: int, block_col: int, windows: Windows) -> _Bests | None:
-        """Compare one block of source cells with the target cells of its window."""
-        height, width = self.pair.source.valid.shape
-        side = windows.block
-        rows = np.arange(block_row * side, min((block_row + 1) * side, height))
-        cols = np.arange(block_col * side, min((block_col + 1) * side, width))
-        keep = self.looking[np.ix_(rows, cols)].ravel()
-        if not keep.any():
+    def look(self, block_row: int) -> list[_Bests]:
+        """Compare the blocks of one row with the target cells of their windows."""
+        columns = range(self.windows.displacement.shape[1])
+        found = [self._look(block_row, block_col) for block_col in columns]
+        return [bests for bests in found if bests is not None]
+
+    def _look(self, block_row: int, block_col: int) -> _Bests | None:
+        block = self.windows.block
+        first = np.array([block_row, block_col]) * block
+        source = _known(self.source, first, block)
+        east, north = self.windows.displacement[block_row, block_col]
+        if len(source) == 0 or not np.isfinite(east + north):
             return None
-        cell_size = STRIDE * self.pair.source.grid.pixel
-        radius = windows.radius / cell_size
-        east, north = windows.displacement[block_row, block_col]
-        move = np.array([-north, east]) / cell_size + self.shift
-        there = self._window(rows, cols, move, radius)
-        valid = self.pair.target.valid[np.ix_(*there)]
-        if not valid.any():
+        side = _side(self.pair, self.windows)
+        move = np.array([-north, east]) / _cell_size(self.pair) + self.shift
+        # The window's first cell in the target with its margin, which is as wide as the window.
+        corner = np.rint(first + move).astype(np.intp) + (side - (side - block) // 2)
+        if (corner < 0).any() or (corner + side > self.target.shape).any():
             return None
-        cells = _grid_points(rows, cols)[keep]
-        source = cells @ np.array([width, 1])
-        target = _grid_points(*there) @ np.array([self.pair.target.valid.shape[1], 1])
-        left, right = self.pair.source_descriptors[source], self.pair.target_descriptors[target]
+        target = _known(self.target, corner, side)
+        if len(target) == 0:
+            return None
+        left = self.pair.source_descriptors[torch.from_numpy(source)]
+        right = self.pair.target_descriptors[torch.from_numpy(target)]
         similarity = (left @ right.T).numpy()
-        np.copyto(similarity, NONE, where=_outside(cells + move, there, radius, valid))
         # Indices of the highest along both axes, of all cells, would take twenty times as long.
         best = similarity.argmax(axis=1)
         answer = np.full(len(target), -1)
         answer[best] = source[similarity[:, best].argmax(axis=0)]
         value = similarity[np.arange(len(best)), best]
         return _Bests(source, target[best], value, target, similarity.max(axis=0), answer)
-
-    def _window(self, rows: Index, cols: Index, move: Float, radius: float) -> tuple[Index, Index]:
-        ranges = []
-        for axis, cells in enumerate((rows, cols)):
-            first = int(np.ceil(cells[0] + move[axis] - radius))
-            last = int(np.floor(cells[-1] + move[axis] + radius))
-            size = self.pair.target.valid.shape[axis]
-            ranges.append(np.arange(max(first, 0), min(last + 1, size)))
-        return ranges[0], ranges[1]
 
     def record(self, bests: _Bests) -> None:
         """Take in the bests of one block; of equal ones the earlier block's stays."""
@@ -284,61 +312,58 @@ class _Search:
 
     def mutual(self, between: bool) -> Matches:
         """Return the matches of which each end chose the other."""
-        index0 = np.flatnonzero(self.similarity > NONE)
+        index0 = np.flatnonzero(self.wanted >= 0)
         index1 = self.wanted[index0]
         both = self.answer[index1] == index0
         index0, index1 = index0[both], index1[both]
-        width0, width1 = self.pair.source.valid.shape[1], self.pair.target.valid.shape[1]
-        cells0 = np.stack([index0 // width0, index0 % width0], axis=1)
-        cells1 = np.stack([index1 // width1, index1 % width1], axis=1)
-        ends = cells1 + self._subcell(index0, cells1) if between else cells1
+        similarity = self.similarity[index0]
+        cells0 = np.argwhere(self.pair.source.valid)[index0]
+        cells1 = np.argwhere(self.pair.target.valid)[index1]
+        ends = cells1 + self._subcell(index0, cells1, similarity) if between else cells1
         return Matches(
             self.pair.source.grid.xy(cell_to_rowcol(cells0)),
             self.pair.target.grid.xy(cell_to_rowcol(ends)),
-            self.similarity[index0],
+            similarity,
         )
 
-    def _subcell(self, index0: Index, cells1: Index) -> Float:
-        """Offset (M, 2) in cells of the similarity's peak among the 3 x 3 cells around."""
-        parts = [
-            slice(first, first + SUBCELL_CHUNK) for first in range(0, len(cells1), SUBCELL_CHUNK)
-        ]
-        offsets = thread_map(
-            lambda part: peak_offset(self._around(index0[part], cells1[part])), parts
-        )
-        return np.concatenate([np.empty((0, 2)), *offsets])
+    def _subcell(self, index0: Index, cells1: Index, similarity: NDArray[np.float32]) -> Float:
+        """Offset (M, 2) in cells of the similarity's peak from the best cell."""
 
-    def _around(self, index0: Index, cells1: Index) -> Float:
-        """Similarity (M, 9) to the cells around the best one; -inf where there is none."""
-        height, width = self.pair.target.valid.shape
-        left = self.pair.source_descriptors[index0]
-        right = self.pair.target_descriptors
-        similarity = np.full((len(cells1), 9), -np.inf)
-        for k, (i, j) in enumerate(AROUND):
-            rows, cols = cells1[:, 0] + i, cells1[:, 1] + j
-            inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
-            inside[inside] = self.pair.target.valid[rows[inside], cols[inside]]
-            index = torch.from_numpy(rows[inside] * width + cols[inside])
-            dots = (left[torch.from_numpy(inside)] * right[index]).sum(dim=1)
-            similarity[inside, k] = dots.numpy()
-        return similarity
+        def fitted(first: int) -> Float:
+            part = slice(first, first + CHUNK)
+            beside = [self._beside(index0[part], cells1[part] + step) for step in BESIDE]
+            return peak_offset(similarity[part].astype(np.float64), np.stack(beside, axis=1))
+
+        return np.concatenate([np.empty((0, 2)), *thread_map(fitted, range(0, len(cells1), CHUNK))])
+
+    def _beside(self, index0: Index, cells1: Index) -> Float:
+        """Similarity (M,) of source cells to target cells; -inf where there is none."""
+        margin = _side(self.pair, self.windows)
+        index1 = self.target[cells1[:, 0] + margin, cells1[:, 1] + margin]
+        left = self.pair.source_descriptors[torch.from_numpy(index0)]
+        right = self.pair.target_descriptors[torch.from_numpy(np.maximum(index1, 0))]
+        similarity = (left * right).sum(dim=1).double().numpy()
+        return np.where(index1 >= 0, similarity, -np.inf)
 
 
-def _grid_points(rows: Index, cols: Index) -> Index:
-    """All (row, col) pairs (N, 2), row by row."""
-    first, second = np.meshgrid(rows, cols, indexing="ij")
-    return np.stack([first.ravel(), second.ravel()], axis=1)
+def _cell_size(pair: CellPair) -> float:
+    return STRIDE * pair.source.grid.pixel
 
 
-def _outside(
-    centres: Float, window: tuple[Index, Index], radius: float, valid: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Mask (N, W) of the window's cells beyond the circle around each centre, or without data."""
-    rows, cols = window
-    across = np.abs(cols - centres[:, 1:]).astype(np.float32)
-    square = radius**2 - (rows - centres[:, :1]) ** 2
-    half = np.where(square >= 0, np.sqrt(np.abs(square)), -1.0).astype(np.float32)
-    outside = across[:, None, :] > half[:, :, None]
-    if not valid.all():
-        outside |= ~valid
-    return outside.reshape(len(centres), -1)
+def _side(pair: CellPair, windows: Windows) -> int:
+    """Target cells along each side of a window."""
+    return windows.block + 2 * int(np.ceil(windows.radius / _cell_size(pair)))
+
+
+def _counted(valid: NDArray[np.bool_]) -> Index:
+    """How many valid cells are before each valid cell, row by row; -1 where it is not valid."""
+    count = np.full(valid.shape, -1, dtype=np.intp)
+    count[valid] = np.arange(np.count_nonzero(valid))
+    return count
+
+
+def _known(counts: Index, first: Index, side: int) -> Index:
+    """Return the counts of the valid cells of a square, row by row."""
+    row, col = first
+    square = counts[row : row + side, col : col + side].ravel()
+    return square[square >= 0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from scipy.spatial import cKDTree
 
 from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
+
+Single = NDArray[np.float32]
+Numbers = TypeVar("Numbers", Single, Float)
 
 STRAIN_TOLERANCE = 0.1
 """Difference of displacement allowed per distance: strain plus rotation of neighbouring ice."""
@@ -71,8 +75,8 @@ def agreeing_share(
     count = min(neighbours + 1, len(neighbour_xy))
     if len(xy) == 0 or count == 0:
         return np.zeros(len(xy))
-    around = _Neighbours.of(neighbour_xy, neighbour_displacement, xy, count)
-    return _share(xy, displacement, around, tolerance, rotation)
+    around = _Around.of(cKDTree(neighbour_xy), neighbour_displacement, xy, displacement, count)
+    return around.share(around.agree(tolerance, 0.0 if rotation is None else rotation))
 
 
 def best_rotation(
@@ -91,52 +95,80 @@ def best_rotation(
     rotation, best = np.zeros(len(xy)), np.zeros(len(xy))
     if len(xy) == 0 or count == 0:
         return rotation, best
-    around = _Neighbours.of(neighbour_xy, neighbour_displacement, xy, count)
+    around = _Around.of(cKDTree(neighbour_xy), neighbour_displacement, xy, displacement, count)
     for angle in ROTATIONS:
-        share = _share(xy, displacement, around, tolerance, np.full(len(xy), angle))
+        share = around.share(around.agree(tolerance, angle))
         better = share > best
         rotation[better], best[better] = angle, share[better]
     return rotation, best
 
 
 @dataclass(frozen=True)
-class _Neighbours:
-    """Positions (N, K, 2), displacements (N, K, 2) and distances (N, K) of K neighbours."""
+class _Around:
+    """The K vectors nearest to each of N vectors.
 
-    xy: Float
-    displacement: Float
-    distance: Float
+    ``x``, ``y`` (N, K) are their offsets from it, ``u``, ``v`` their displacements less its
+    own, ``distance`` (N, K) and ``index`` (N, K) which they are. float32 is enough for
+    differences.
+    """
+
+    x: Single
+    y: Single
+    u: Single
+    v: Single
+    distance: Single
+    index: NDArray[np.intp]
 
     @classmethod
-    def of(cls, points: Float, displacement: Float, xy: Float, count: int) -> _Neighbours:
-        """Return the ``count`` points nearest to each position (N, 2)."""
-        distance, index = nearest(points, xy, count)
-        return cls(points[index], displacement[index], distance)
+    def of(
+        cls, tree: cKDTree, displacements: Float, xy: Float, displacement: Float, count: int
+    ) -> _Around:
+        """Ask a tree of the neighbours' positions for the ``count`` nearest."""
+        distance, index = nearest(tree, xy, count)
 
-    def take(self, index: NDArray[np.intp]) -> _Neighbours:
-        """Take those of some of the positions."""
-        return _Neighbours(self.xy[index], self.displacement[index], self.distance[index])
+        def less(values: Float, own: Float, axis: int) -> Single:
+            return (values[:, axis][index] - own[:, axis, None]).astype(np.float32)
 
+        return cls(
+            less(tree.data, xy, 0),
+            less(tree.data, xy, 1),
+            less(displacements, displacement, 0),
+            less(displacements, displacement, 1),
+            distance.astype(np.float32),
+            index,
+        )
 
-def _share(
-    xy: Float, displacement: Float, around: _Neighbours, tolerance: float, rotation: Float | None
-) -> Float:
-    difference = around.displacement - displacement[:, None]
-    if rotation is not None:
-        difference = difference - turn_effect(around.xy - xy[:, None], rotation)
-    other = around.distance > 0
-    by_distance = np.minimum(STRAIN_TOLERANCE * around.distance, FARTHEST_TOLERANCE * tolerance)
-    agrees = other & (np.hypot(difference[..., 0], difference[..., 1]) < tolerance + by_distance)
-    share = agrees.sum(axis=1) / np.maximum(other.sum(axis=1), 1)
-    return np.asarray(share, dtype=np.float64)
+    def take(self, which: NDArray[np.intp]) -> _Around:
+        """Take those of some of the vectors."""
+        return _Around(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def agree(self, tolerance: float, rotation: float | Float) -> NDArray[np.bool_]:
+        """Whether neighbours (N, K) move alike where the ice turns by degrees, one or (N,)."""
+        turned_x, turned_y = turned(self.x, self.y, rotation)
+        apart = np.hypot(self.u - turned_x, self.v - turned_y)
+        by_distance = np.minimum(STRAIN_TOLERANCE * self.distance, FARTHEST_TOLERANCE * tolerance)
+        return np.asarray(apart < by_distance + tolerance) & self.other
+
+    @property
+    def other(self) -> NDArray[np.bool_]:
+        """(N, K); a neighbour at distance 0 is the vector itself."""
+        return np.asarray(self.distance > 0)
+
+    def share(self, agrees: NDArray[np.bool_]) -> Float:
+        """Share (N,) of the neighbours that agree."""
+        return np.asarray(agrees.sum(axis=1) / np.maximum(self.other.sum(axis=1), 1))
 
 
 def turn_effect(offset: Float, rotation: Float) -> Float:
     """Displacement (N, K, 2) that a rotation (N,) about the vector gives its neighbours."""
-    angle = np.radians(rotation)[:, None]
-    cosine, sine = np.cos(angle) - 1, np.sin(angle)
-    x, y = offset[..., 0], offset[..., 1]
-    return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
+    return np.stack(turned(offset[..., 0], offset[..., 1], rotation), axis=-1)
+
+
+def turned(x: Numbers, y: Numbers, rotation: float | Float) -> tuple[Numbers, Numbers]:
+    """Displacement that a rotation, one or (N,) degrees, gives neighbours at (N, K) x, y."""
+    angle = np.radians(np.reshape(rotation, (-1, 1)))
+    cosine, sine = (np.cos(angle) - 1).astype(x.dtype), np.sin(angle).astype(x.dtype)
+    return cosine * x - sine * y, sine * x + cosine * y
 
 
 def in_consensus(
@@ -147,50 +179,65 @@ def in_consensus(
     tolerance: float,
     rotations: tuple[float, ...] = ROTATIONS,
 ) -> Float:
-    """Rotation at which enough neighbours move alike, asked again among the survivors.
+    """Rotation at which enough neighbours move alike, and enough of those that remain.
 
     A vector passes if its neighbours agree under any of the rotations (degrees): on a floe that
-    turned by 45 degrees two matches a few cells apart move differently by as many cells.
+    turned by 45 degrees two matches a few cells apart move differently by as many cells. Of the
+    neighbours that have passed themselves, the share must agree once more.
 
     Returns
     -------
     (N,) float64
         Degrees counter-clockwise; NaN where the neighbours do not agree.
     """
-    found = np.zeros(len(xy))
-    for _ in range(2):
-        kept = np.flatnonzero(np.isfinite(found))
-        found[kept] = _agreed_rotation(
-            xy[kept], displacement[kept], neighbours, share, tolerance, rotations
-        )
-    return found
-
-
-def _agreed_rotation(
-    xy: Float,
-    displacement: Float,
-    neighbours: int,
-    share: float,
-    tolerance: float,
-    rotations: tuple[float, ...],
-) -> Float:
     count = min(neighbours + 1, len(xy))
     if count == 0:
         return np.empty(0)
     tree = cKDTree(xy)
 
-    def agreed(part: slice) -> Float:
-        distance, index = nearest(tree, xy[part], count)
-        around = _Neighbours(xy[index], displacement[index], distance)
-        found = np.full(len(distance), np.nan)
-        # Most ice hardly turns: the greater angles are asked only of what is still open.
-        for angle in rotations:
-            rest = np.flatnonzero(np.isnan(found))
-            turned = np.full(len(rest), angle)
-            mine = (xy[part][rest], displacement[part][rest])
-            agreeing = _share(*mine, around.take(rest), tolerance, turned) >= share
-            found[rest[agreeing]] = angle
-        return found
+    def asked(part: slice) -> _Votes:
+        around = _Around.of(tree, displacement, xy[part], displacement[part], count)
+        return _votes(around, share, tolerance, rotations)
 
     parts = [slice(first, first + CHUNK) for first in range(0, len(xy), CHUNK)]
-    return np.concatenate(list(thread_map(agreed, parts)))
+    votes = list(thread_map(asked, parts))
+    rotation = np.concatenate([vote.rotation for vote in votes])
+    passed = np.isfinite(rotation)
+    remain = np.concatenate([vote.remain(passed) for vote in votes])
+    return np.where(remain >= share, rotation, np.nan)
+
+
+@dataclass(frozen=True)
+class _Votes:
+    """What neighbours say of N vectors.
+
+    ``rotation`` (N,) degrees under which enough agree, else NaN; ``index`` (N, K) of the
+    neighbours, whether they ``agree`` (N, K) then, and whether they are an ``other`` (N, K)
+    than the vector itself.
+    """
+
+    rotation: Float
+    index: NDArray[np.intp]
+    agree: NDArray[np.bool_]
+    other: NDArray[np.bool_]
+
+    def remain(self, passed: NDArray[np.bool_]) -> Float:
+        """Share (N,) that agrees of the neighbours that have passed."""
+        here = passed[self.index] & self.other
+        return np.asarray((self.agree & here).sum(axis=1) / np.maximum(here.sum(axis=1), 1))
+
+
+def _votes(around: _Around, share: float, tolerance: float, rotations: tuple[float, ...]) -> _Votes:
+    rotation = np.full(len(around.index), np.nan)
+    agree = np.zeros(around.index.shape, dtype=bool)
+    rest, open_ones = np.arange(len(rotation)), around
+    # Most ice hardly turns: the greater angles are asked only of what is still open.
+    for angle in rotations:
+        agrees = open_ones.agree(tolerance, angle)
+        enough = open_ones.share(agrees) >= share
+        if enough.any():
+            rotation[rest[enough]], agree[rest[enough]] = angle, agrees[enough]
+            rest, open_ones = rest[~enough], open_ones.take(np.flatnonzero(~enough))
+        if len(rest) == 0:
+            break
+    return _Votes(rotation, around.index, agree, around.other)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,22 +13,37 @@ from lagrangian_ice.matching.cells import (
     CellPair,
     Matches,
     Windows,
+    any_of_block,
     block_centres,
     match_cells,
     strongest_cells,
 )
 from lagrangian_ice.matching.consensus import best_rotation, in_consensus
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
-from lagrangian_ice.matching.subcell import AROUND, peak_offset
+from lagrangian_ice.matching.subcell import BESIDE, peak_offset
 from lagrangian_ice.settings import FirstGuessSettings
 from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, rowcol_to_cell
 
-GLOBAL_SIDE = 3
-"""Of each 3 x 3 cells the strongest is matched in the whole window: a ninth is enough."""
-GLOBAL_BLOCK, GUIDED_BLOCK = 32, 8
-"""Cells per side of the source blocks whose similarities are one matrix product."""
-GUIDED_RADII = (12.0, 8.0)
-"""Cells around the field's prediction in which the guided rounds look."""
+
+@dataclass(frozen=True)
+class _Round:
+    """Which source cells are matched, and where.
+
+    ``side``: of each ``side`` x ``side`` cells the strongest; ``block``: cells per side of the
+    blocks that share a window; ``radius``: cells around the expected end, where one is expected.
+    """
+
+    side: int
+    block: int
+    radius: float = np.inf
+
+
+GLOBAL = _Round(side=3, block=32)
+"""A ninth of the cells, in the whole window."""
+GLOBAL_AXES = 48
+"""Of some 90 along which descriptors vary: enough to find where to look more closely."""
+GUIDED = (_Round(side=2, block=16, radius=20), _Round(side=1, block=8, radius=8))
+"""Around the field's prediction; widely at first, as the field is coarse where ice turns."""
 AGREEMENT = 1.5
 """Cells by which two neighbouring matches may differ and still move alike."""
 OWN_RADIUS = 8
@@ -34,6 +51,8 @@ OWN_RADIUS = 8
 OWN_CHUNK = 64
 MINORITY_SHARE = 0.2
 """Share of the matches around that must move as a parcel's own descriptor says."""
+DISSENT_SHARE = 0.1
+"""Share of the matches around that must move otherwise, or a parcel's own is not asked."""
 MINORITY_TOLERANCE = 0.5
 """Of the field's tolerance: how far they may differ from it."""
 
@@ -45,8 +64,8 @@ def motion_field(
 
     The source's strongest cells are compared with all target cells that ice could have
     reached; mutual best matches that move like their neighbours make a motion field. Guided
-    by it, all cells are matched in small windows around its prediction, which fills the holes
-    that repetitive or changed ice left. It depends on no parcel.
+    by it, more cells and at last all are matched in small windows around its prediction, which
+    fills the holes that repetitive or changed ice left. It depends on no parcel.
 
     Parameters
     ----------
@@ -60,19 +79,30 @@ def motion_field(
     pair = CellPair.of(source, target)
     cell = STRIDE * source.grid.pixel
     reach = settings.max_speed * abs(seconds) + cell
-    still = np.zeros_like(block_centres(source, GLOBAL_BLOCK))
-    strongest = strongest_cells(source, GLOBAL_SIDE)
-    windows = Windows(GLOBAL_BLOCK, still, reach)
-    found = match_cells(pair, windows, strongest, between=False)
-    field = _agreeing(found, cell, settings)
-    centres = block_centres(source, GUIDED_BLOCK)
-    for radius in GUIDED_RADII:
-        expected = field.predict(centres.reshape(-1, 2), settings.fit_neighbours)
-        guided = expected.displacement.reshape(centres.shape)
-        windows = Windows(GUIDED_BLOCK, guided, radius * cell)
-        found = match_cells(pair, windows, between=radius == GUIDED_RADII[-1])
+    still = np.zeros_like(block_centres(source, GLOBAL.block))
+    windows = Windows(GLOBAL.block, still, reach)
+    strongest = strongest_cells(source, GLOBAL.side)
+    found = match_cells(pair.along(GLOBAL_AXES), windows, strongest, between=False)
+    moved = found.displacement
+    field = _agreeing(found[np.hypot(moved[:, 0], moved[:, 1]) <= reach], cell, settings)
+    for one in GUIDED:
+        looking = strongest_cells(source, one.side)
+        windows = _guided(source, field, one, settings)
+        found = match_cells(pair, windows, looking, between=one is GUIDED[-1])
         field = _agreeing(found, cell, settings)
     return field
+
+
+def _guided(
+    source: Features, field: MotionField, one: _Round, settings: FirstGuessSettings
+) -> Windows:
+    """Windows around the field's prediction, for the blocks that have data."""
+    centres = block_centres(source, one.block)
+    wanted = any_of_block(source.valid, one.block)
+    displacement = np.full(centres.shape, np.nan)
+    expected = field.predict(centres[wanted], settings.fit_neighbours)
+    displacement[wanted] = expected.displacement
+    return Windows(one.block, displacement, one.radius * STRIDE * source.grid.pixel)
 
 
 def first_guess(
@@ -95,9 +125,13 @@ def first_guess(
     settings : FirstGuessSettings
         The consensus.
     """
-    majority = field.predict(xy, settings.fit_neighbours)
-    own = own_displacement(source, target, xy, majority.displacement, OWN_RADIUS)
-    return _with_minorities(majority, own, xy, field, settings)
+    majority, dissent = field.predict_and_dissent(xy, settings.fit_neighbours)
+    # Where all matches around move alike no minority can back another motion.
+    asked = np.flatnonzero(dissent >= DISSENT_SHARE)
+    expected = majority.displacement[asked]
+    own = own_displacement(source, target, xy[asked], expected, OWN_RADIUS)
+    parted = _with_minorities(majority.take(asked), own, xy[asked], field, settings)
+    return majority.put(asked, parted)
 
 
 def _with_minorities(
@@ -187,9 +221,10 @@ def _peak(similarity: Float) -> Float:
     row, col = best // side, best % side
     padded = np.pad(similarity, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
     at = np.arange(count)[:, None]
-    around = padded[at, row[:, None] + 1 + AROUND[:, 0], col[:, None] + 1 + AROUND[:, 1]]
-    known = np.isfinite(flat[np.arange(count), best])[:, None]
-    return np.where(known, np.stack([row, col], axis=1) + peak_offset(around), np.nan)
+    beside = padded[at, row[:, None] + 1 + BESIDE[:, 0], col[:, None] + 1 + BESIDE[:, 1]]
+    highest = flat[np.arange(count), best]
+    known = np.isfinite(highest)[:, None]
+    return np.where(known, np.stack([row, col], axis=1) + peak_offset(highest, beside), np.nan)
 
 
 def _agreeing(matches: Matches, cell: float, settings: FirstGuessSettings) -> MotionField:

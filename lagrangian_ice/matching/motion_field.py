@@ -11,12 +11,14 @@ from scipy.spatial import cKDTree
 
 from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.consensus import nearest, turn_effect
+from lagrangian_ice.matching.consensus import nearest, turned
 
-ROBUST_ITERATIONS = 6
+ROBUST_ITERATIONS = 4
 LEAST_MATCHES = 8
-CHUNK = 512
-"""Positions worked on at once; bounds the memory of the vote."""
+DISSENT = 0.5
+"""Of the tolerance: what differs from a motion by more moves otherwise."""
+CHUNK = 256
+"""Positions worked on at once: what they need stays in the cache."""
 VOTERS = 2
 """Of the neighbours every second one may propose a motion: those beside it say the same."""
 
@@ -62,12 +64,14 @@ class Prediction:
 class _Around:
     """The K matches nearest to each of N positions.
 
-    ``offset`` (N, K, 2) from the position, ``displacement`` (N, K, 2), ``rotation`` and
-    ``distance`` (N, K), ``weight`` (N, K) by nearness, ``reach`` (N, 1) of the farthest.
+    ``x``, ``y`` (N, K) from the position, displacement ``u``, ``v``, ``rotation``, ``distance``
+    and ``weight`` by nearness, all (N, K); ``reach`` (N,) of the farthest.
     """
 
-    offset: Float
-    displacement: Float
+    x: Float
+    y: Float
+    u: Float
+    v: Float
     rotation: Float
     distance: Float
     weight: Float
@@ -75,19 +79,21 @@ class _Around:
 
     @classmethod
     def of(cls, field: MotionField, xy: Float, distance: Float, index: NDArray[np.intp]) -> _Around:
-        reach = np.maximum(distance[:, -1:], 1.0)
+        reach = np.maximum(distance[:, -1], 1.0)
         return cls(
-            field.xy[index] - xy[:, None],
-            field.displacement[index],
+            field.xy[:, 0][index] - xy[:, :1],
+            field.xy[:, 1][index] - xy[:, 1:],
+            field.displacement[:, 0][index],
+            field.displacement[:, 1][index],
             field.rotation[index],
             distance,
-            np.exp(-0.5 * (distance / (0.5 * reach)) ** 2),
+            np.exp(-2 * (distance / reach[:, None]) ** 2),
             reach,
         )
 
 
-_Begin = Callable[[_Around, slice], Float]
-"""Residuals (N, K, 2) from the motion that a fit begins with."""
+_Begin = Callable[[_Around, slice], tuple[Float, Float]]
+"""Residuals u, v (N, K) from the motion that a fit begins with."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,13 @@ class MotionField:
         neighbours : int
             Matches asked for each position.
         """
+        return self.predict_and_dissent(xy, neighbours)[0]
+
+    def predict_and_dissent(self, xy: Float, neighbours: int) -> tuple[Prediction, Float]:
+        """Prediction, as above, and the share (N,) of the matches around that move otherwise.
+
+        Otherwise is by more than ``DISSENT`` of the tolerance; 0 where nothing is known.
+        """
         return self._in_chunks(xy, neighbours, lambda around, _: self._voted(around))
 
     def follow(
@@ -146,78 +159,114 @@ class MotionField:
             Matches asked for each position.
         """
 
-        def proposed(around: _Around, chunk: slice) -> Float:
-            turned = turn_effect(around.offset, rotation[chunk])
-            return around.displacement - displacement[chunk, None] - turned
+        def proposed(around: _Around, chunk: slice) -> tuple[Float, Float]:
+            turn_u, turn_v = turned(around.x, around.y, rotation[chunk])
+            u, v = displacement[chunk, 0, None], displacement[chunk, 1, None]
+            return around.u - u - turn_u, around.v - v - turn_v
 
-        return self._in_chunks(xy, neighbours, proposed)
+        return self._in_chunks(xy, neighbours, proposed)[0]
 
-    def _in_chunks(self, xy: Float, neighbours: int, begin: _Begin) -> Prediction:
+    def _in_chunks(self, xy: Float, neighbours: int, begin: _Begin) -> tuple[Prediction, Float]:
         count = min(neighbours, len(self))
         if len(xy) == 0 or count < LEAST_MATCHES:
-            return Prediction.unknown(len(xy))
+            return Prediction.unknown(len(xy)), np.zeros(len(xy))
         tree = cKDTree(self.xy)
 
-        def fitted(chunk: slice) -> Prediction:
+        def fitted(chunk: slice) -> tuple[Prediction, Float]:
             around = _Around.of(self, xy[chunk], *nearest(tree, xy[chunk], count))
             return _fitted(around, begin(around, chunk), self.tolerance)
 
         chunks = [slice(first, first + CHUNK) for first in range(0, len(xy), CHUNK)]
-        parts = list(thread_map(fitted, chunks))
-        return Prediction(
+        parts, dissents = zip(*thread_map(fitted, chunks), strict=True)
+        prediction = Prediction(
             np.concatenate([part.displacement for part in parts]),
             np.concatenate([part.error for part in parts]),
             np.concatenate([part.rotation for part in parts]),
         )
+        return prediction, np.concatenate(dissents)
 
-    def _voted(self, around: _Around) -> Float:
-        """Residuals (N, K, 2) of the neighbours from the motion that most of them follow."""
-        best = np.full(len(around.distance), -1.0)
-        residual = np.empty_like(around.displacement)
+    def _voted(self, around: _Around) -> tuple[Float, Float]:
+        """Residuals of the neighbours from the motion that most of them follow."""
+        best = np.full((len(around.distance), 1), -1.0)
+        left_u, left_v = np.empty_like(around.u), np.empty_like(around.v)
         for k in range(0, around.distance.shape[1], VOTERS):
-            turned = turn_effect(around.offset - around.offset[:, [k]], around.rotation[:, k])
-            left = around.displacement - around.displacement[:, [k]] - turned
-            closeness = np.exp(-0.5 * (left**2).sum(axis=-1) / self.tolerance**2)
-            votes = (around.weight * closeness).sum(axis=1)
+            x, y = around.x - around.x[:, [k]], around.y - around.y[:, [k]]
+            turn_u, turn_v = turned(x, y, around.rotation[:, k])
+            u, v = around.u - around.u[:, [k]] - turn_u, around.v - around.v[:, [k]] - turn_v
+            closeness = np.exp((u * u + v * v) / (-2 * self.tolerance**2))
+            votes = np.einsum("nk,nk->n", around.weight, closeness)[:, None]
             better = votes > best
-            best[better], residual[better] = votes[better], left[better]
-        return residual
+            for kept, other in ((best, votes), (left_u, u), (left_v, v)):
+                np.copyto(kept, other, where=better)
+        return left_u, left_v
 
 
-def _fitted(around: _Around, residual: Float, tolerance: float) -> Prediction:
-    """Fit by iteratively re-weighted least squares, all positions at once."""
-    steps = around.offset / around.reach[..., None]
-    design = np.concatenate([np.ones((*around.distance.shape, 1)), steps], axis=-1)
-    weight = around.weight * _biweight(residual, tolerance)
-    fit = np.empty((len(design), 3, 2))
+def _fitted(
+    around: _Around, left: tuple[Float, Float], tolerance: float
+) -> tuple[Prediction, Float]:
+    """Fit by iteratively re-weighted least squares; also the share (N,) that moves otherwise."""
+    x, y = around.x / around.reach[:, None], around.y / around.reach[:, None]
+    one, u, v = np.ones_like(x), around.u, around.v
+    # Sums of these products, weighted, are the normal equations.
+    products = np.stack([one, x, y, x * x, x * y, y * y, u, x * u, y * u, v, x * v, y * v], axis=1)
+    weight = around.weight * _biweight(left, tolerance)
     for _ in range(ROBUST_ITERATIONS):
-        right = np.einsum("nki,nk,nkj->nij", design, weight, around.displacement)
-        fit = np.linalg.solve(_normal_matrix(design, weight), right)
-        residual = around.displacement - design @ fit
-        weight = around.weight * _biweight(residual, tolerance)
-    inverse = np.linalg.inv(_normal_matrix(design, weight))
+        a, b, _ = _solved(products, weight)
+        left = _less(u, a, x, y), _less(v, b, x, y)
+        weight = around.weight * _biweight(left, tolerance)
+    _, _, leverage = _solved(products, weight)
     total = np.maximum(weight.sum(axis=1), 1e-9)
-    variance = (weight[..., None] * residual**2).sum(axis=(1, 2)) / (2 * total)
-    # Beyond the matches the affine part is an extrapolation: the leverage inverse[0, 0],
-    # in units of one match, grows there.
-    spread = np.sqrt(variance * (1.0 / 4.0 + inverse[:, 0, 0]))
-    gradient = fit[:, 1:, :] / around.reach[..., None]
-    turn = gradient[:, 0, 1] - gradient[:, 1, 0]
-    rotation = np.degrees(np.arctan2(turn, 2 + gradient[:, 0, 0] + gradient[:, 1, 1]))
-    return Prediction(fit[:, 0, :], spread + 0.02 * around.distance[:, 0], rotation)
+    variance = (weight * (left[0] ** 2 + left[1] ** 2)).sum(axis=1) / (2 * total)
+    # Beyond the matches the affine part is an extrapolation: the leverage, in units of one
+    # match, grows there.
+    spread = np.sqrt(variance * (1.0 / 4.0 + leverage))
+    ux, uy, vx, vy = (gradient / around.reach for gradient in (a[1], a[2], b[1], b[2]))
+    rotation = np.degrees(np.arctan2(vx - uy, 2 + ux + vy))
+    error = spread + 0.02 * around.distance[:, 0]
+    dissent = (left[0] ** 2 + left[1] ** 2 > (DISSENT * tolerance) ** 2).mean(axis=1)
+    return Prediction(np.stack([a[0], b[0]], axis=1), error, rotation), dissent
 
 
-def _normal_matrix(design: Float, weight: Float) -> Float:
-    """Weighted normal matrices (N, 3, 3), with a ridge on the gradient for thin neighbourhoods."""
-    matrix = np.einsum("nki,nk,nkj->nij", design, weight, design)
-    ridge = 1e-3 * weight.sum(axis=1) + 1e-9
-    matrix[:, np.arange(3), np.arange(3)] += ridge[:, None] * np.array([1e-6, 1.0, 1.0])
-    return np.asarray(matrix, dtype=np.float64)
+def _less(values: Float, fit: tuple[Float, Float, Float], x: Float, y: Float) -> Float:
+    """Values (N, K) less what a fit (3 of (N,)) expects at x, y (N, K)."""
+    at, along_x, along_y = (part[:, None] for part in fit)
+    return np.asarray(values - at - along_x * x - along_y * y)
 
 
-def _biweight(residual: Float, tolerance: float) -> Float:
+_Fit = tuple[Float, Float, Float]
+"""Value at the position and slopes along x and y, each (N,)."""
+
+
+def _solved(products: Float, weight: Float) -> tuple[_Fit, _Fit, Float]:
+    """Fits of u and of v, and the leverage (N,) of the position.
+
+    The normal matrices, three by three with a ridge on the slopes for thin neighbourhoods, are
+    solved by their cofactors.
+    """
+    sums = (products @ weight[:, :, None])[:, :, 0].T
+    ridge = 1e-3 * sums[0] + 1e-9
+    s, sx, sy = sums[0] + 1e-6 * ridge, sums[1], sums[2]
+    sxx, sxy, syy = sums[3] + ridge, sums[4], sums[5] + ridge
+    c00, c01, c02 = sxx * syy - sxy**2, sy * sxy - sx * syy, sx * sxy - sy * sxx
+    c11, c12, c22 = s * syy - sy**2, sx * sy - s * sxy, s * sxx - sx**2
+    scale = 1.0 / (s * c00 + sx * c01 + sy * c02)
+
+    def fit(right: Float) -> _Fit:
+        a, b, c = right
+        return (
+            (c00 * a + c01 * b + c02 * c) * scale,
+            (c01 * a + c11 * b + c12 * c) * scale,
+            (c02 * a + c12 * b + c22 * c) * scale,
+        )
+
+    return fit(sums[6:9]), fit(sums[9:12]), c00 * scale
+
+
+def _biweight(left: tuple[Float, Float], tolerance: float) -> Float:
     """Weights (N, K); the spread that decides is that of the residuals, within the tolerance."""
-    size = np.hypot(residual[..., 0], residual[..., 1])
-    scale = np.minimum(1.4826 * np.median(size, axis=1, keepdims=True) + 1.0, tolerance)
-    weight: Float = np.clip(1 - (size / (4.0 * scale)) ** 2, 0, None) ** 2
+    square = left[0] ** 2 + left[1] ** 2
+    middle = square.shape[1] // 2
+    median = np.sqrt(np.partition(square, middle, axis=1)[:, middle, None])
+    scale = np.minimum(1.4826 * median + 1.0, tolerance)
+    weight: Float = np.clip(1 - square / (4.0 * scale) ** 2, 0, None) ** 2
     return weight

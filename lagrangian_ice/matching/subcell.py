@@ -6,11 +6,11 @@ import numpy as np
 
 from lagrangian_ice.grid import Float
 
-AROUND = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
-"""Row, col (9, 2) of the cells around the best one, which is in the middle."""
+BESIDE = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
+"""Row, col (4, 2) of the cells beside the best one, two along each axis."""
 
 
-def peak_offset(similarity: Float) -> Float:
+def peak_offset(best: Float, beside: Float) -> Float:
     """Offset of the peak from the best cell.
 
     A parabola through three values pulls a peak towards the middle of the cell, two lines of
@@ -18,17 +18,18 @@ def peak_offset(similarity: Float) -> Float:
 
     Parameters
     ----------
-    similarity : (N, 9) float64
-        Of the cells ``AROUND`` the best one; -inf where there is none.
+    best : (N,) float64
+        Similarity of the best cell.
+    beside : (N, 4) float64
+        Of the cells ``BESIDE`` it; -inf where there is none.
 
     Returns
     -------
     (N, 2) float64
         Row, col, within half a cell; 0 along an axis of which a neighbour is missing.
     """
-    cross = similarity.reshape(-1, 3, 3)
-    rows = _between(cross[:, 0, 1], cross[:, 1, 1], cross[:, 2, 1])
-    cols = _between(cross[:, 1, 0], cross[:, 1, 1], cross[:, 1, 2])
+    rows = _between(beside[:, 0], best, beside[:, 1])
+    cols = _between(beside[:, 2], best, beside[:, 3])
     return np.stack([rows, cols], axis=1)
 
 

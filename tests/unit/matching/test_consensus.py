@@ -68,3 +68,13 @@ def test_nobody_agrees_with_nobody():
     nothing = np.empty((0, 2))
     assert len(in_consensus(nothing, nothing, 20, 0.4, 1200.0)) == 0
     assert agreeing_share(np.zeros((2, 2)), np.zeros((2, 2)), nothing, nothing, 20, 1.0).max() == 0
+
+
+def test_who_agrees_only_with_the_fallen_falls_too():
+    """Half of the first one's neighbours move as it does, but nobody else moves as they do."""
+    x = np.array([0.0, -1.0, 1.0, -1.5, 1.5, -2.0, 2.0, -2.5, 2.5])
+    xy = np.column_stack([1000 * x, np.zeros(9)])
+    moved = np.zeros((9, 2))
+    moved[3:, 1] = 10_000.0 * np.arange(3, 9)
+    assert agreeing_share(xy, moved, xy, moved, 4, 500.0)[0] == 0.5
+    assert np.isnan(in_consensus(xy, moved, 4, 0.5, 500.0, (0.0,))).all()

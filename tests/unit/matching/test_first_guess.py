@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from lagrangian_ice.grid import Grid
+from lagrangian_ice.matching import first_guess as first_guess_module
 from lagrangian_ice.matching.cells import (
     CellPair,
     Windows,
+    any_of_block,
     block_centres,
     match_cells,
     strongest_cells,
@@ -80,10 +83,75 @@ def test_whole_cell_motion_is_found_on_grids_with_another_origin(outside):
 
 
 def test_nothing_is_matched_beyond_the_window():
+    """From any cell it reaches to the far rim of its block's square, 16 + 5 cells from a corner."""
+    source, target, _ = shifted_pair()
+    matches = match_cells(CellPair.of(source, target), still(source, 4000.0), between=False)
+    assert np.abs(matches.displacement).max() <= (15 + 5) * 800
+    assert (np.abs(matches.displacement) > 5 * 800).any()
+
+
+def test_all_that_is_within_the_radius_is_compared():
+    """The target is as far as the window is wide, in either direction."""
+    for shift in ((9, 0), (-9, 0), (0, 9), (0, -9)):
+        source, target, truth = shifted_pair(shift=shift)
+        matches = match_cells(CellPair.of(source, target), still(source, 9 * 800.0))
+        right = np.linalg.norm(matches.displacement - truth, axis=1) < 160
+        inside = (np.arange(40) + shift[0] >= 0) & (np.arange(40) + shift[0] < 40)
+        across = (np.arange(48) + shift[1] >= 0) & (np.arange(48) + shift[1] < 48)
+        assert right.sum() > 0.95 * inside.sum() * across.sum()
+
+
+def test_windows_that_leave_the_target_match_nothing():
+    source, target, _ = shifted_pair()
+    windows = still(source, 1000.0)
+    far = Windows(16, windows.displacement + 1e6, 1000.0)
+    assert len(match_cells(CellPair.of(source, target), far)) == 0
+    unknown = Windows(16, windows.displacement * np.nan, 1000.0)
+    assert len(match_cells(CellPair.of(source, target), unknown)) == 0
+
+
+def test_cells_without_data_match_nothing_and_leave_no_trace():
     source, target, truth = shifted_pair()
-    reach = np.linalg.norm(truth) - 900
-    matches = match_cells(CellPair.of(source, target), still(source, reach))
-    assert (np.linalg.norm(matches.displacement, axis=1) < reach + 1140).all()
+    holes = np.random.default_rng(3).random(source.valid.shape) < 0.3
+    kept = features(source.descriptors.astype(float), 5000.0, 9000.0, ~holes)
+    pair = CellPair.of(kept, target)
+    assert pair.source_descriptors.shape[0] == (~holes).sum()
+    matches = match_cells(pair, still(source, 10_000.0))
+    right = matches[matches.similarity > 0.9]
+    cells = np.rint((kept.grid.rowcol(right.xy0) - 3.5) / 8).astype(int)
+    assert not holes[tuple(cells.T)].any()
+    assert np.linalg.norm(right.displacement - truth, axis=1).max() < 160
+
+
+def test_matches_do_not_depend_on_the_number_of_threads():
+    source, target, _ = shifted_pair()
+    before = torch.get_num_threads()
+    found = []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        field = motion_field(source, target, 86400.0, FirstGuessSettings())
+        found.append((field.xy, field.displacement, field.rotation))
+    torch.set_num_threads(before)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_blocks_that_hold_a_cell():
+    cells = np.zeros((5, 9), bool)
+    cells[4, 8] = cells[0, 1] = True
+    expected = [[True, False, False], [False, False, True]]
+    np.testing.assert_array_equal(any_of_block(cells, 4), expected)
+
+
+def test_first_axes_are_the_strongest():
+    rng = np.random.default_rng(9)
+    mixed = rng.normal(size=(20, 256)) * np.linspace(3, 0.1, 20)[:, None]
+    source, target = (features(rng.normal(size=(30, 30, 20)) @ mixed) for _ in range(2))
+    pair = CellPair.of(source, target)
+    strength = (pair.source_descriptors**2).sum(dim=0)
+    assert (strength[:8] > strength[8:16]).all()
+    fewer = pair.along(8)
+    assert torch.equal(fewer.source_descriptors, pair.source_descriptors[:, :8])
 
 
 def test_window_follows_the_expected_displacement():
@@ -171,3 +239,17 @@ def test_first_guess_of_a_whole_field_with_its_error():
     error = np.linalg.norm(guess.displacement - truth, axis=1)
     assert error.max() < 100
     assert guess.error.max() < 800
+
+
+def test_no_parcels_descriptor_is_asked_where_all_matches_agree(monkeypatch):
+    asked = []
+    true = first_guess_module.own_displacement
+
+    def counted(source, target, xy, expected, radius):
+        asked.append(len(xy))
+        return true(source, target, xy, expected, radius)
+
+    monkeypatch.setattr(first_guess_module, "own_displacement", counted)
+    source, target, _ = shifted_pair(rows=64, cols=64)
+    guessed(source, target, source.grid.xy(np.random.default_rng(6).uniform(150, 350, (40, 2))))
+    assert asked == [0]

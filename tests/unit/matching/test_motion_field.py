@@ -70,3 +70,30 @@ def test_a_proposed_motion_is_followed_against_the_majority():
     assert np.hypot(*field.predict(wanted, 40).displacement[0]) < 200
     followed = field.follow(wanted, proposed, np.zeros(1), 40)
     np.testing.assert_allclose(followed.displacement, [[5000.0, 0.0]], atol=200)
+
+
+def test_dissent_is_the_share_that_moves_otherwise():
+    xy = scattered(2000)
+    minority = np.random.default_rng(1).random(len(xy)) < 0.3
+    moved = np.where(minority[:, None], [5000.0, 0.0], [0.0, 0.0])
+    wanted = scattered(40, seed=3) * 0.8 + 10_000
+    prediction, dissent = still_field(xy, moved).predict_and_dissent(wanted, 40)
+    np.testing.assert_allclose(prediction.displacement, 0, atol=1)
+    assert abs(dissent.mean() - 0.3) < 0.05
+    _, none = still_field(xy, 0 * moved).predict_and_dissent(wanted, 40)
+    assert none.max() == 0
+
+
+def test_prediction_is_the_weighted_least_squares_fit():
+    """The closed form against a general solver, on matches that need no second weighting."""
+    xy = scattered(400)
+    moved = np.random.default_rng(5).normal(0, 1, xy.shape) + xy @ np.array([[0.03, 0], [0.01, 0]])
+    wanted = np.array([[40_000.0, 60_000.0]])
+    found = still_field(xy, moved).predict(wanted, 40)
+    offset = xy - wanted
+    distance = np.hypot(*offset.T)
+    near = np.argsort(distance)[:40]
+    weight = np.exp(-2 * (distance[near] / distance[near].max()) ** 2) ** 0.5
+    design = np.column_stack([np.ones(40), offset[near]])
+    fit = np.linalg.lstsq(design * weight[:, None], moved[near] * weight[:, None], rcond=None)[0]
+    np.testing.assert_allclose(found.displacement[0], fit[0], atol=2)
