@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -21,7 +22,11 @@ from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.points import grid_points
 from lagrangian_ice.scenes.reader import open_scene
 from lagrangian_ice.scenes.scene import Scene
-from lagrangian_ice.settings import ImageSettings, Settings
+from lagrangian_ice.settings import FeatureSettings, ImageSettings, Settings
+
+if TYPE_CHECKING:
+    from lagrangian_ice.superlim.features import Features
+    from lagrangian_ice.superlim.network import SuperLIM
 
 SceneLike = str | Path | Scene
 
@@ -86,10 +91,9 @@ def track_pair(
     with watch.stage("weights"):
         network = load_network(settings.features.weights)
     with watch.stage("features"):
-        rotations = (0.0, settings.features.rotation)
         features = [
-            extract_features(image, network, settings.features, rotation)
-            for image, rotation in zip(images, rotations, strict=True)
+            extract_features(images[0], network, settings.features),
+            _target_features(images[1], network, settings.features),
         ]
     with watch.stage("match"):
         return match_images(
@@ -101,6 +105,18 @@ def track_pair(
             settings.first_guess,
             settings.mcc if refine else None,
         )
+
+
+def _target_features(image: GeoImage, network: SuperLIM, settings: FeatureSettings) -> Features:
+    """Features as if the ice had not turned."""
+    from lagrangian_ice.superlim.extract import extract_features
+
+    if not settings.rotation:
+        return extract_features(image, network, settings)
+    # Only here: it loads what else only the training needs.
+    from lagrangian_ice.superlim.training.steering import turned_features
+
+    return turned_features(image, network, settings, settings.rotation)
 
 
 def _geocoded(

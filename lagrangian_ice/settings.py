@@ -64,8 +64,8 @@ class FeatureSettings(Stage):
         0.0,
         ge=-180,
         le=180,
-        description="degrees counter-clockwise by which the ice is thought to have turned, for "
-        "weights with a rotation input; `track` only",
+        description="degrees counter-clockwise by which the ice is thought to have turned; "
+        "`track` only",
     )
 
 

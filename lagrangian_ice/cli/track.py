@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rotation",
     type=float,
-    help="Degrees counter-clockwise by which the ice has turned, for weights that are told.",
+    help="Degrees counter-clockwise by which the ice is thought to have turned.",
 )
 @click.option("--no-refine", is_flag=True, help="The network's first guess alone.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where the network runs.")

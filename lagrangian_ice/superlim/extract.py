@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lagrangian_ice.engine import thread_map
-from lagrangian_ice.errors import SettingsError
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.settings import FeatureSettings
 from lagrangian_ice.superlim.device import usable_device
@@ -69,18 +68,14 @@ def extract_features(
     ------
     ValueError
         If the image is smaller than one cell, or the network is in training mode (its
-        batch statistics would make descriptors depend on far pixels).
+        batch statistics would make descriptors depend on far pixels), or it is told a rotation
+        and has no input for it.
     SettingsError
-        If the device is not there, or a rotation is told to a network without input for it.
+        If the device is not there.
     """
     height, width = (n // STRIDE for n in image.grid.shape)
     if height == 0 or width == 0:
         raise ValueError(f"image of {image.grid.shape} pixels is smaller than a cell")
-    if rotation and not network.topology.rotation_input:
-        raise SettingsError(
-            f"features.rotation {rotation:g}: the weights have no rotation input; take weights "
-            "that `train --rotation-input` made, or leave it out"
-        )
     dtype = getattr(torch, settings.precision)
     folded = fold(network, usable_device(settings.device), dtype, rotation)
     valid = valid_cells(image.valid)

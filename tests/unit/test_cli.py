@@ -197,7 +197,7 @@ def test_track_errors_are_one_line(scene, write_scene, tmp_path, capsys):
         ([*base, str(scene), *more, "--polarisation", "VV"], "no polarisation VV"),
         ([*base, str(scene), *more, "--pixel", "3"], "images.pixel"),
         ([*base, str(scene), *more, "--weights", "none"], "none"),
-        ([*base, str(scene), *more, "--rotation", "90"], "no rotation input"),
+        ([*base, str(scene), *more, "--rotation", "190"], "features.rotation"),
         ([*base, str(scene), *more[:3], str(tmp_path / "no" / "out.csv")], "does not exist"),
     ):
         assert run(words) == 1

@@ -212,7 +212,7 @@ def test_rotation_changes_descriptors_only_and_nought_degrees_nothing():
 def test_network_without_rotation_input_is_not_told_one(network):
     with pytest.raises(ValueError, match="no rotation input"):
         network(torch.zeros(1, 1, 64, 64), torch.zeros(1))
-    with pytest.raises(SettingsError, match="--rotation-input"):
+    with pytest.raises(ValueError, match="no rotation input"):
         extract_features(make_image((80, 80)), network, FeatureSettings(), 30.0)
 
 
