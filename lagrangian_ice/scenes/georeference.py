@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import RBFInterpolator, RectBivariateSpline
 from shapely import Polygon, make_valid
 
 from lagrangian_ice.grid import MAP_CRS, Float, transform
+
+if TYPE_CHECKING:
+    # Slow to load, and only scenes with control points need it.
+    from scipy.interpolate import RBFInterpolator, RectBivariateSpline
 
 HALF = 0.5
 MAX_GCP_HEIGHT = 1.0
@@ -150,6 +153,8 @@ class GcpGeoreference:
 
     @cached_property
     def _splines(self) -> tuple[RectBivariateSpline, RectBivariateSpline]:
+        from scipy.interpolate import RectBivariateSpline
+
         fit = fit_control_points(self.points, self.positions)
         rows, cols = (np.linspace(-HALF, size - HALF, _NODES) for size in self.shape)
         nodes = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1)
@@ -214,6 +219,8 @@ def fit_control_points(points: Float, positions: Float) -> RBFInterpolator:
     numpy.linalg.LinAlgError
         If the points are too few or lie on a curve.
     """
+    from scipy.interpolate import RBFInterpolator
+
     return RBFInterpolator(points, positions, kernel="quintic", degree=2)
 
 

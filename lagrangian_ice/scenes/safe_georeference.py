@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float, lonlat_to_xy
 from lagrangian_ice.scenes.georeference import GcpGeoreference
 from lagrangian_ice.scenes.safe_annotation import Annotation
 from lagrangian_ice.scenes.safe_orbit import locate, to_earth_fixed, to_lonlat
+
+if TYPE_CHECKING:
+    # Slow to load, and only SAFE products need it.
+    from scipy.interpolate import RectBivariateSpline
 
 MAX_MISFIT = 100.0
 """Metres between a grid point and range-Doppler with its own height; 0.014 m is usual."""
@@ -58,6 +62,8 @@ class SwathGeoreference(GcpGeoreference):
 
     @cached_property
     def _splines(self) -> tuple[RectBivariateSpline, RectBivariateSpline]:
+        from scipy.interpolate import RectBivariateSpline
+
         there = self.positions.reshape(len(self.lines), len(self.pixels), 2)
         return (
             RectBivariateSpline(self.lines, self.pixels, there[..., 0]),
@@ -66,6 +72,8 @@ class SwathGeoreference(GcpGeoreference):
 
     @cached_property
     def _incidence_spline(self) -> RectBivariateSpline:
+        from scipy.interpolate import RectBivariateSpline
+
         return RectBivariateSpline(self.lines, self.pixels, self.incidence)
 
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
 
 from lagrangian_ice.grid import Float, transformer
+
+if TYPE_CHECKING:
+    # Slow to load, and only SAFE products need it.
+    from scipy.interpolate import CubicHermiteSpline
 
 LIGHT_SPEED = 299_792_458.0
 SEMI_MAJOR, SEMI_MINOR = 6378137.0, 6356752.314245
@@ -49,6 +53,8 @@ class Orbit:
 
     @cached_property
     def _spline(self) -> CubicHermiteSpline:
+        from scipy.interpolate import CubicHermiteSpline
+
         return CubicHermiteSpline(self.times, self.positions, self.velocities)
 
 

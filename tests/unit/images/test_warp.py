@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.interpolate import RectBivariateSpline
 
 from lagrangian_ice.grid import Grid
-from lagrangian_ice.images.warp import PixelMap
+from lagrangian_ice.images.warp import LATTICE_STEP, PixelMap
 from lagrangian_ice.scenes.georeference import AffineGeoreference, GcpGeoreference
 
 GRID = Grid(100_050.0, -650_050.0, 100.0, (700, 900))
@@ -44,6 +45,22 @@ def test_blocks_agree_with_the_whole():
     part = pixel_map.rowcol(slice(300, 420), slice(512, 900))
     for a, b in zip(whole, part, strict=True):
         np.testing.assert_allclose(a[300:420, 512:900], b, atol=1e-9)
+
+
+def test_spline_is_that_of_fitpack():
+    pixel_map = PixelMap(GRID, swath())
+    nodes = [
+        (np.arange(n) - 3.0) * LATTICE_STEP
+        for n in (699 // LATTICE_STEP + 8, 899 // LATTICE_STEP + 8)
+    ]
+    exact = pixel_map.georeference.rowcol(
+        GRID.xy(np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1))
+    )
+    rows, cols = slice(0, 700), slice(17, 900)
+    for axis, found in enumerate(pixel_map.rowcol(rows, cols)):
+        spline = RectBivariateSpline(*nodes, exact[..., axis])
+        expected = spline(np.arange(0, 700), np.arange(17, 900))
+        np.testing.assert_allclose(found, expected, atol=1e-8)
 
 
 def test_longitudes_and_latitudes_over_the_pole():
