@@ -69,9 +69,10 @@ for command in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit 0 done, 1 one-line error, 2 usage, 3 some inputs unreadable."""
-    from lagrangian_ice.engine import keep_memory
+    from lagrangian_ice.engine import keep_memory, one_blas_thread
 
     keep_memory()
+    one_blas_thread()
     code = run(arguments)
     # The end of the process frees everything at once; looking for cycles first takes half a second.
     gc.freeze()

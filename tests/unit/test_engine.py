@@ -224,6 +224,7 @@ def test_threads_reach_the_libraries(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", library)
     limit_threads(3)
     assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
     assert seen == [3]
 
 
