@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from importlib import import_module
+from multiprocessing import forkserver
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
@@ -49,6 +50,8 @@ _MALLOC_OPTIONS = ((-8, 1), (-3, 1 << 30), (-1, 2**31 - 1))
 """Of malloc.h: heaps; least bytes of a mapping of its own, and of a heap's end to hand back."""
 _PATIENCE = 30.0
 """Seconds to wait for a scheduler."""
+_WORK = "lagrangian_ice.workflow.pairs"
+"""What worker processes find loaded."""
 
 Kind = Literal["processes", "threads"]
 
@@ -230,6 +233,39 @@ class Workers:
         if self.count < 1:
             raise ValueError(f"workers {self.count} is not allowed; use 1 or more")
 
+    @property
+    def here(self) -> bool:
+        """Whether tasks run in the calling process."""
+        return self.scheduler is None and (self.count == 1 or self.kind == "threads")
+
+    def load_ahead(self) -> None:
+        """Begin to load what worker processes need, beside what the caller loads himself.
+
+        All are forked of one server that has loaded it and has run none of it: that costs
+        seconds once, not for each of them.
+        """
+        if self.scheduler is not None or self.here:
+            return
+        multiprocessing.set_forkserver_preload([_WORK])
+        # Libraries start their threads when they are loaded; a fork must not have any.
+        with _environment(dict.fromkeys(_THREAD_VARIABLES, "1")):
+            forkserver.ensure_running()
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Variables for the processes that are started inside."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
 
 @contextmanager
 def tasks(workers: Workers) -> Iterator[Tasks]:
@@ -242,6 +278,8 @@ def tasks(workers: Workers) -> Iterator[Tasks]:
     """
     count = workers.count
     start: Callable[[], Executor] = SerialExecutor
+    if workers.here:
+        keep_memory()
     with ExitStack() as stack:
         if workers.scheduler is not None:
             start, count = stack.enter_context(_dask(workers.scheduler))
@@ -249,9 +287,10 @@ def tasks(workers: Workers) -> Iterator[Tasks]:
             stack.enter_context(one_thread())
             start = partial(ThreadPoolExecutor, count, initializer=_one_thread_here)
         elif count > 1:
-            # Spawned, because a fork of a process that has run torch's threads can hang.
-            spawn = multiprocessing.get_context("spawn")
-            start = partial(ProcessPoolExecutor, count, mp_context=spawn, initializer=_start_worker)
+            # Not of this process: a fork of one that has run torch's threads can hang.
+            workers.load_ahead()
+            fork = multiprocessing.get_context("forkserver")
+            start = partial(ProcessPoolExecutor, count, mp_context=fork, initializer=_start_worker)
         handed_in = Tasks(start, count)
         stack.callback(handed_in.close)
         yield handed_in

@@ -106,8 +106,13 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         if scheduler is not None and (threads or workers > 1):
             raise click.UsageError("give either --scheduler or --workers")
+        from lagrangian_ice.engine import Workers
+
+        used = Workers(workers, "threads" if threads else "processes", scheduler)
+        # Beside what this process is about to load itself.
+        used.load_ahead()
         how = {
-            "workers": (workers, "threads" if threads else "processes", scheduler),
+            "workers": used,
             "cache_gb": cache_gb,
             "products": products,
         }
@@ -118,13 +123,12 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def options_of(env: Env, how: dict[str, Any]) -> Options:
     """Options of the workflow."""
-    from lagrangian_ice.engine import Workers
     from lagrangian_ice.parcels.prepare import CACHE_BYTES
     from lagrangian_ice.workflow import Options
 
     size = how["cache_gb"]
     return Options(
-        workers=Workers(*how["workers"]),
+        workers=how["workers"],
         progress=lambda passes: env.progress(passes, "passes"),
         cache_bytes=CACHE_BYTES if size is None else int(size * 2**30),
         products=how["products"],

@@ -70,6 +70,34 @@ def test_processes_do_the_work_elsewhere():
     assert os.getpid() not in {process for _, process in results}
 
 
+def of_worker(names):
+    return [name in sys.modules for name in names], os.environ["OMP_NUM_THREADS"]
+
+
+def test_workers_find_loaded_what_they_need_and_the_caller_stays_as_it_was(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    workers = Workers(2)
+    workers.load_ahead()
+    with tasks(workers) as pool:
+        loaded, threads = pool.submit(
+            of_worker, ["torch", "lagrangian_ice.workflow.pairs"]
+        ).result()
+    assert loaded == [True, True]
+    assert threads == "1"
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def test_what_works_here_loads_nothing_elsewhere(monkeypatch):
+    def refuse():
+        raise AssertionError
+
+    monkeypatch.setattr("multiprocessing.forkserver.ensure_running", refuse)
+    for workers in (Workers(), Workers(2, "threads"), Workers(1, "processes", "tcp://a:8786")):
+        workers.load_ahead()
+
+
 @pytest.mark.parametrize("workers", [Workers(), Workers(2), Workers(2, "threads")])
 def test_an_error_of_a_task_comes_with_its_result(workers):
     with tasks(workers) as pool, pytest.raises(SceneError, match="7 is broken"):
