@@ -7,7 +7,7 @@ and every parcel that a pass covers is found.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,14 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.images.land import is_land
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import Concentration, IceField
-from lagrangian_ice.parcels.fold import DAY, HOUR, Stream, lost_until, open_water
+from lagrangian_ice.parcels.fold import (
+    DAY,
+    HOUR,
+    LARGEST_MARGIN,
+    Stream,
+    lost_until,
+    open_water,
+)
 from lagrangian_ice.parcels.population import Parcels, State
 from lagrangian_ice.parcels.transitions import Bool, Index
 from lagrangian_ice.scenes.passes import Pass
@@ -52,6 +59,9 @@ class PlannedPair:
         Of the footprints, m2.
     parcels : int
         Expected in the pair.
+    xy : (M, 2) float64
+        Where all that will be looked for are in the source, metres: also those beside the
+        target, which may have drifted in.
     """
 
     source: str
@@ -60,6 +70,7 @@ class PlannedPair:
     hours: float
     overlap: float
     parcels: int
+    xy: Float = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -180,26 +191,35 @@ def _pairs(
 ) -> tuple[Parcels, list[PlannedPair]]:
     here = outlines[index]
     limits = (settings.min_interval_hours * HOUR, settings.max_gap_days * DAY)
-    found = transitions.due(parcels, here.start, *limits) & _covered(here, parcels.xy)
-    found &= parcels.pass_index != index
+    wanted = transitions.due(parcels, here.start, *limits) & (parcels.pass_index != index)
+    found = wanted & _covered(here, parcels.xy)
+    wanted &= _in_reach(here, parcels.xy)
     due = found & (here.start - parcels.reference_time >= settings.closure_days * DAY)
     due &= (parcels.reference_pass != parcels.pass_index) & (settings.closure_days > 0)
     pairs: list[PlannedPair] = []
-    purposes: tuple[tuple[Literal["follow", "check"], Bool, Index], ...] = (
-        ("follow", found, parcels.pass_index),
-        ("check", due, parcels.reference_pass),
+    purposes: tuple[tuple[Literal["follow", "check"], Bool, Bool, Index, Float], ...] = (
+        ("follow", found, wanted, parcels.pass_index, parcels.xy),
+        ("check", due, due, parcels.reference_pass, parcels.reference_xy),
     )
-    for purpose, rows, sources in purposes:
+    for purpose, rows, asked, sources, starts in purposes:
         numbers, counts = np.unique(sources[rows], return_counts=True)
         for source, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             then = outlines[int(source)]
             hours = (here.start - then.start) / HOUR
             overlap = then.footprint.intersection(here.footprint).area
-            pairs.append(PlannedPair(then.id, here.id, purpose, hours, overlap, count))
+            xy = starts[asked & (sources == source)]
+            pairs.append(PlannedPair(then.id, here.id, purpose, hours, overlap, count, xy))
     ids = parcels.parcel_id[found]
     still = (parcels.xy[found], np.full(len(ids), here.time), np.zeros((len(ids), 2, 2)))
     parcels = transitions.observed(parcels, ids, *still, index)
     return transitions.referred(parcels, parcels.parcel_id[due]), pairs
+
+
+def _in_reach(here: Outline, xy: Float) -> Bool:
+    """Whether parcels may have drifted onto the pass."""
+    xmin, ymin, xmax, ymax = here.footprint.buffer(LARGEST_MARGIN).bounds
+    x, y = xy[:, 0], xy[:, 1]
+    return np.asarray((x >= xmin) & (x <= xmax) & (y >= ymin) & (y <= ymax))
 
 
 def _covered(here: Outline, xy: Float) -> Bool:

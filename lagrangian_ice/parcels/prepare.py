@@ -39,6 +39,8 @@ from lagrangian_ice.superlim.weights_store import load_network
 
 CACHE_BYTES = 30 * 2**30
 """Default limit of the cache: about four days of 20 full passes."""
+RECENT_BYTES = 2**30
+"""What a worker may keep in memory of small passes; of large ones it keeps two."""
 _PART = ".part"
 FORMAT = 2
 """Of the files; what is kept in an older one is made again."""
@@ -139,27 +141,43 @@ def is_current(task: Task) -> bool:
 
 
 class Recent:
-    """The few passes that were used last, in memory.
+    """The passes that were used last, in memory.
 
     Parameters
     ----------
-    size : int
-        How many are kept.
+    least : int
+        So many are kept, however large they are.
+    limit : int
+        Bytes that more than these may take, with them.
     """
 
-    def __init__(self, size: int = 2) -> None:
-        self._size = size
+    def __init__(self, least: int = 2, limit: int = RECENT_BYTES) -> None:
+        self._least = least
+        self._limit = limit
         self._kept: OrderedDict[tuple[str, str], Ready] = OrderedDict()
 
     def get(self, task: Task) -> Ready:
         """Load a processed pass (its task has a key) unless it is here."""
         name = (task.key, str(task.cache))
         if name not in self._kept:
-            while len(self._kept) >= self._size:
-                self._kept.popitem(last=False)
+            # Before the next is loaded, or there would be one more than is allowed for.
+            self._make_room(self._least - 1)
             self._kept[name] = load(task)
+            self._make_room(self._least)
         self._kept.move_to_end(name)
         return self._kept[name]
+
+    def _make_room(self, least: int) -> None:
+        while len(self._kept) > least and self._size() > self._limit:
+            self._kept.popitem(last=False)
+
+    def _size(self) -> int:
+        return sum(_bytes_of(ready) for ready in self._kept.values())
+
+
+def _bytes_of(ready: Ready) -> int:
+    image, features = ready
+    return image.data.nbytes + image.land.nbytes + features.descriptors.nbytes
 
 
 def keep_template(task: Task, ready: Ready) -> None:

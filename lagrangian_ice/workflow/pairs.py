@@ -11,13 +11,13 @@ import numpy as np
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.match import match_field
+from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.pair import select_bands
 from lagrangian_ice.parcels.fields import FieldTask, ensure_field, keep_field
-from lagrangian_ice.parcels.prepare import (
-    Recent,
-    Task,
-)
+from lagrangian_ice.parcels.nearby import around_ends, surroundings
+from lagrangian_ice.parcels.prepare import Ready, Recent, Task
 from lagrangian_ice.settings import Settings
 
 
@@ -27,6 +27,8 @@ class PairTask:
 
     Attributes
     ----------
+    names : tuple of str
+        Ids of source and target.
     source, target : Task
         Of processed passes.
     xy : (N, 2) float64
@@ -35,13 +37,17 @@ class PairTask:
         Of the matching.
     matcher : callable
         Takes what :func:`lagrangian_ice.matching.match.match_images` takes.
+    few : bool
+        Whether they are so few that only their surroundings are matched.
     """
 
+    names: tuple[str, str]
     source: Task
     target: Task
     xy: Float
     settings: Settings
     matcher: Callable[..., Vectors]
+    few: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,24 +72,40 @@ def match_pair(task: PairTask) -> Matched:
     """
     begun = time.perf_counter()
     recent = _recent()
-    second, second_features = recent.get(task.target)
-    first, first_features = recent.get(task.source)
-    bands = [name for name in first.polarisations if name in second.polarisations]
+    target, source = recent.get(task.target), recent.get(task.source)
+    names = (source[0].polarisations, target[0].polarisations)
+    bands = [name for name in names[0] if name in names[1]]
     if not bands:
-        raise SceneError(f"{first.pass_id} and {second.pass_id}: no polarisation in common")
-    pair = FieldTask(task.source, task.target, task.settings.first_guess)
-    field, seconds = ensure_field(pair, recent)
+        ids = f"{source[0].pass_id} and {target[0].pass_id}"
+        raise SceneError(f"{ids}: no polarisation in common")
+    if task.few:
+        source, target, field, seconds = _nearby(task, source, target)
+    else:
+        pair = FieldTask(task.source, task.target, task.settings.first_guess)
+        field, seconds = ensure_field(pair, recent)
     vectors = task.matcher(
-        select_bands(first, bands),
-        first_features,
-        select_bands(second, bands),
-        second_features,
+        select_bands(source[0], bands),
+        source[1],
+        select_bands(target[0], bands),
+        target[1],
         task.xy,
         task.settings.first_guess,
         task.settings.mcc,
         field,
     )
     return Matched(vectors, time.perf_counter() - begun - seconds, seconds)
+
+
+def _nearby(
+    task: PairTask, source: Ready, target: Ready
+) -> tuple[Ready, Ready, MotionField, float]:
+    """Cut both passes to what few parcels need; their motion field, and the seconds it took."""
+    begun = time.perf_counter()
+    settings = task.settings.first_guess
+    source, reached = surroundings(source, target, task.xy, settings)
+    field = match_field(*source, *reached, settings)
+    target = around_ends(target, task.xy, field, settings)
+    return source, target, field, time.perf_counter() - begun
 
 
 def match_ahead(task: FieldTask) -> float:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from lagrangian_ice.engine import Rank, Stopwatch, Workers, tasks
+from lagrangian_ice.engine import Job, Rank, Stopwatch, Workers, tasks
 from lagrangian_ice.errors import SceneError
+from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.match import match_images
 from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.parcels.concentration import Concentration, IceField
@@ -25,6 +26,7 @@ from lagrangian_ice.parcels.fold import (
     lost_until,
     speed_to_search,
 )
+from lagrangian_ice.parcels.nearby import are_few
 from lagrangian_ice.parcels.plan import Outline, plan
 from lagrangian_ice.parcels.prepare import (
     CACHE_BYTES,
@@ -116,7 +118,7 @@ class Run:
         self.store = store
         self.settings = settings
         self.options = options
-        self.recent = Recent()
+        self.recent = Recent(1, 0)
         self.watch = Stopwatch()
         self.streams = store.streams()
         self.scenes: dict[str, Scene] = {}
@@ -220,14 +222,20 @@ class Run:
         seen = np.unique([self.parcels.pass_index, self.parcels.reference_pass])
         done = {index: self._outline(index) for index in seen[seen >= 0].tolist()}
         planned = plan(self.parcels, passes, done, self.streams, rules, margin, self.concentration)
+        areas = {one.id: one.footprint.area for one in passes}
+        areas |= {one.id: one.footprint.area for one in done.values()}
         speeds = self._speeds_to_check()
         fastest = self.settings.first_guess.max_speed
         pairs: list[Pair] = []
         for pair in (pair for one in planned for pair in one.pairs):
             speed = fastest if pair.purpose == "follow" else speeds.get(pair.source)
-            if speed is not None:
+            if speed is not None and not self._are_few(pair.xy, areas[pair.source]):
                 pairs.append((pair.source, pair.target, speed))
         return pairs
+
+    def _are_few(self, xy: Float, area: float) -> bool:
+        """Whether parcels of a source of this area need no field of the whole pass."""
+        return are_few(xy, area, self.settings.images.pixel)
 
     def _speeds_to_check(self) -> dict[str, float]:
         """Speed to search from each pass that parcels are compared with, by its id."""
@@ -317,12 +325,8 @@ class Run:
     ) -> list[Vectors]:
         """Track points from earlier passes; one that cannot be read any more shows nothing."""
         begun = time.perf_counter()
-        jobs, found = [], []
-        pairs = [(self.names[w.source_pass], self.names[target], w.max_speed) for w in wanted]
-        for one, seconds in zip(wanted, ahead.fields(pairs), strict=True):
-            told.spent("field", seconds)
-            task = self._pair(one, target)
-            jobs.append(ahead.pool.submit(match_pair, task, rank=Rank.NOW))
+        jobs = self._handed_in([self._pair(one, target) for one in wanted], ahead, told)
+        found = []
         for one, job in zip(wanted, jobs, strict=True):
             try:
                 matched = job.result()
@@ -337,11 +341,30 @@ class Run:
         told.waited += time.perf_counter() - begun
         return found
 
+    def _handed_in(
+        self, pairs: Sequence[PairTask], ahead: Ahead, told: PassReport
+    ) -> list[Job[PairTask, Matched]]:
+        """Hand in the pairs of a pass, those of whole passes as their fields are there."""
+        jobs: dict[int, Job[PairTask, Matched]] = {}
+        # What takes longest first: no worker shall be alone with it at the end.
+        order = sorted(range(len(pairs)), key=lambda number: -len(pairs[number].xy))
+        whole = [number for number in order if not pairs[number].few]
+        fields = ahead.fields([_as_expected(pairs[number]) for number in whole])
+        for number in order:
+            if pairs[number].few:
+                jobs[number] = ahead.pool.submit(match_pair, pairs[number], rank=Rank.NOW)
+        for number, seconds in zip(whole, fields, strict=True):
+            told.spent("field", seconds)
+            jobs[number] = ahead.pool.submit(match_pair, pairs[number], rank=Rank.NOW)
+        return [jobs[number] for number in range(len(pairs))]
+
     def _pair(self, one: Wanted, target: int) -> PairTask:
         guess = self.settings.first_guess.model_copy(update={"max_speed": one.max_speed})
         settings = self.settings.model_copy(update={"first_guess": guess})
         source, second = self.tasks[one.source_pass], self.tasks[target]
-        return PairTask(source, second, one.xy, settings, match_images)
+        few = self._are_few(one.xy, self._outline(one.source_pass).footprint.area)
+        names = (self.names[one.source_pass], self.names[target])
+        return PairTask(names, source, second, one.xy, settings, match_images, few)
 
     def _tell(self, told: PassReport, fold: Fold, watch: Stopwatch) -> None:
         """Put a pass into the report and the log."""
@@ -398,6 +421,10 @@ def with_whole_path(settings: Settings) -> Settings:
         update={"ice_concentration": str(Path(source).absolute())}
     )
     return settings.model_copy(update={"parcels": parcels})
+
+
+def _as_expected(pair: PairTask) -> Pair:
+    return (*pair.names, pair.settings.first_guess.max_speed)
 
 
 def _record(

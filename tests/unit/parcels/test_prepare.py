@@ -1,8 +1,11 @@
 """Images that are kept come back bit for bit."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from lagrangian_ice.parcels import prepare as home
 from lagrangian_ice.parcels.prepare import (
     Recent,
     Task,
@@ -70,6 +73,25 @@ def test_a_template_outlives_the_scene_and_the_cache(task):
     assert_same(made, load(known))
     drop_templates(task.templates, set())
     assert list(task.templates.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("least", "limit", "asked", "loads"),
+    [
+        (1, 0, "aabba", "aba"),
+        (2, 0, "ababcab", "abcab"),
+        (2, 3, "abcabcdcba", "abcda"),
+    ],
+)
+def test_small_passes_stay_in_memory_large_ones_by_number(monkeypatch, least, limit, asked, loads):
+    """Sizes are told in passes."""
+    loaded = []
+    monkeypatch.setattr(home, "load", lambda task: loaded.append(task.key) or task.key)
+    monkeypatch.setattr(home, "_bytes_of", lambda ready: 1)
+    recent = Recent(least, limit)
+    for key in asked:
+        assert recent.get(Task((), SETTINGS, Path(), Path(), 0, key)) == key
+    assert "".join(loaded) == loads
 
 
 def test_a_template_is_kept_where_the_cache_has_lost_it(task):
