@@ -7,7 +7,7 @@ agree with each other, and with the vectors tracked already, are not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ COARSE = 4
 """Pixels averaged along each axis: what is left of speckle is little."""
 HALF_WIDTH, RADIUS = 12, 40
 """Of the coarse templates and their search, coarse pixels."""
+MARGIN = 2 * (HALF_WIDTH + RADIUS)
+"""Coarse pixels around an image: where a search with data in a corner may reach."""
 ROTATION_STEP = 6.0
 FARTHEST_ROTATION = 48.0
 """Degrees, unless more is asked for."""
@@ -124,8 +126,9 @@ def _coarse_matches(
     places, start, guess = places[seen], start[seen], guess[seen]
     if len(places) == 0:
         return places, places
-    # What is missing of a template is left flat: a mask for each rotation would cost twice as much.
-    bands[0] = replace(bands[0], complete=True)
+    # What is missing is left flat, at the mean: masks would cost twice as much.
+    bands = [_flat(band) for band in bands]
+    start, guess = start + MARGIN, guess + MARGIN
     steps = int(min(farthest, 180.0) // ROTATION_STEP)
     angles = torch.deg2rad(ROTATION_STEP * torch.arange(-steps, steps + 1, dtype=torch.float64))
 
@@ -145,7 +148,7 @@ def _coarse_matches(
     found = list(thread_map(look, parts))
     position = np.concatenate([f[0] for f in found])
     usable = np.concatenate([f[1] for f in found])
-    ends = target[0].xy(_from_coarse(position[usable]))
+    ends = target[0].xy(_from_coarse(position[usable] - MARGIN))
     return places[usable], ends - places[usable]
 
 
@@ -160,6 +163,12 @@ def _to_coarse(rowcol: Float) -> Float:
 
 def _from_coarse(rowcol: Float) -> Float:
     return np.asarray(rowcol * COARSE + (COARSE - 1) / 2)
+
+
+def _flat(band: Band) -> Band:
+    """Band with a margin, as wide as a search, that counts what is missing as data at the mean."""
+    pixels = torch.nn.functional.pad(band.pixels, (MARGIN,) * 4)
+    return Band(pixels, torch.ones_like(pixels, dtype=torch.bool), complete=True)
 
 
 def _averaged(band: Band) -> Band:

@@ -85,3 +85,18 @@ def test_where_no_place_has_data_nothing_is_known():
     at = source[0].xy(pair.start)
     guess = tracked_at(source[0], pair.start[:1], pair.start[:1])
     assert len(look_again(source, target, at, guess)) == 0
+
+
+def test_ice_is_found_beside_a_gap_and_at_the_rim_of_the_image():
+    """What is missing is flat, not a mask: what is there must be found as before."""
+    pair = moved_pair([20.0, -30.0], noise=0.3, seed=6, size=480, smooth=4.0)
+    pair.target[:, :150] = np.nan
+    source, target = images(pair)
+    inside = (pair.truth[:, 1] > 220) & ((pair.truth > 60) & (pair.truth < 420)).all(axis=1)
+    wanted = source[0].xy(pair.start[inside])
+    guess = tracked_at(source[0], pair.start[:1], pair.start[:1])
+    found = look_again(source, target, wanted, guess).predict(wanted, 12)
+    error = np.hypot(*(wanted + found.displacement - target[0].xy(pair.truth[inside])).T)
+    assert inside.sum() > 10
+    assert np.nanmax(error) < 4 * PIXEL
+    assert np.isfinite(found.error).mean() > 0.9
