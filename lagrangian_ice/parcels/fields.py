@@ -22,7 +22,7 @@ from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.parcels.prepare import Recent, Task, is_current
 from lagrangian_ice.settings import FirstGuessSettings
 
-FORMAT = 1
+FORMAT = 2
 """Of the files, and of how a field is found; what is kept of an older one is made again."""
 
 
