@@ -129,8 +129,6 @@ class SuperLIM(nn.Module):
         self.modulation: nn.Linear | None = None
         if topology.rotation_input:
             self.modulation = nn.Linear(2 * HARMONICS, 2 * topology.descriptor_width, bias=False)
-            # So a network that was never told a rotation can be the start of one that is.
-            nn.init.zeros_(self.modulation.weight)
 
     def modulated(self, rotation: Tensor) -> tuple[Tensor, Tensor]:
         """Tell what a rotation does to the descriptor head's first convolution.

@@ -192,7 +192,7 @@ def _begin(
     torch.manual_seed(recipe.seed)
     network = SuperLIM(topology)
     if start is not None:
-        # A start that was never told a rotation leaves that input at nought.
+        # A start that was never told a rotation may be told one now: at 0 degrees nothing changes.
         network.load_state_dict(network.state_dict() | start.state_dict())
     # torch's own annotations leave this documented form out.
     network.to(recipe.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
