@@ -109,6 +109,7 @@ def test_track_tells_the_rotation_to_the_target_alone(run, tmp_path):
     shipped = load_network("default")
     told = SuperLIM(shipped.topology.model_copy(update={"rotation_input": True}))
     # 1 + cos(rotation) - 1: at 90 degrees nothing of the image is left.
+    told.modulation.weight.data.zero_()
     told.modulation.weight.data[: shipped.topology.descriptor_width, 0] = 1.0
     told.load_state_dict(told.state_dict() | shipped.state_dict())
     save_network(told, tmp_path / "told.pt")
