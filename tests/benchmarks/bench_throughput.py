@@ -4,7 +4,7 @@
 
 SCENES is an archive, such as ``lagrangian-ice simulate`` writes. Every run begins with an empty
 cache, in a process of its own with one thread a worker, and says where its seconds went. To be run
-on an idle machine; more workers than one must find the state of the first run.
+on an idle machine. However many workers there are, the state must be the same.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("scenes", type=Path)
     parser.add_argument("--date", default="2021-01-01")
-    parser.add_argument("--days", type=float, default=5)
+    parser.add_argument("--days", type=float, default=5.0)
     parser.add_argument("--spacing", type=float, default=5000)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     given = parser.parse_args()
     seconds = {}
     for workers in given.workers:
         seconds[workers] = timed(given.folder / f"workers{workers}", given, workers)
-    first = given.workers[0]
-    for workers in given.workers[1:]:
+    first, *others = sorted(given.workers)
+    for workers in others:
         one, other = (state(given.folder / f"workers{count}") for count in (first, workers))
         differ = [name for name, rows in one.items() if rows != other[name]]
         say(
