@@ -2,7 +2,7 @@
 
 Only the tiles that a scene touches are unpacked. The file is made from the GSHHG shorelines
 (Wessel and Smith 1996) as the roaring-landmask wheel rasterises them, see
-``tools/build_land_bitmap.py``; GSHHG is under the LGPL, as ``land.LICENSE`` tells.
+``tests/build_land_bitmap.py``; GSHHG is under the LGPL, as ``land.LICENSE`` tells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Make ``lagrangian_ice/images/land.npz``: ``python tools/build_land_bitmap.py`` (ten minutes).
+"""Make ``lagrangian_ice/images/land.npz``: ``python tests/build_land_bitmap.py`` (ten minutes).
 
 Needs the roaring-landmask wheel, whose bitmap of the GSHHG shorelines it reads cell by cell.
 """
