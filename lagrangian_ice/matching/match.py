@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import GeoImage
-from lagrangian_ice.matching.consensus import agreeing_share
+from lagrangian_ice.matching.cracks import SAME, Candidates, Sides, choose_sides
 from lagrangian_ice.matching.first_guess import first_guess, motion_field
+from lagrangian_ice.matching.look import Look, Pair, map_covariance
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
-from lagrangian_ice.matching.refine import FILTER_PLACES, LARGEST_RADIUS, Bands, Refined, refine
+from lagrangian_ice.matching.motions import motions_around, moves_otherwise
+from lagrangian_ice.matching.refine import FILTER_PLACES, Bands
 from lagrangian_ice.matching.second_look import FARTHEST_ROTATION, Tracked, look_again
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
-from lagrangian_ice.superlim.features import STRIDE, Features
-
-OUTLIER_SHARE = 0.15
-"""Least share of the nearest matches that a vector must agree with; a crack leaves more."""
-OUTLIER_TOLERANCE = 0.75
-"""Cells that a vector may differ from a match near by."""
+from lagrangian_ice.superlim.features import Features
 
 WORTH_A_SECOND_LOOK = (
     Status.NO_FIRST_GUESS,
@@ -34,11 +30,16 @@ WORTH_A_SECOND_LOOK = (
     Status.OUTLIER,
     Status.TOO_FAST,
 )
+WORTH_A_LOOK_BESIDE_CRACKS = (*WORTH_A_SECOND_LOOK, Status.BACK_MATCH_DISAGREES)
+LEAST_ODDS = 2.0
+"""Logarithm of the odds with which a parcel must be on one side of a crack."""
+SIDE_SEARCH, SIDE_ERROR = 4, 1.0
+"""Pixels around the motion of a side that are searched, and its standard error."""
+UNSURE_APART = 3.0
+"""Pixels; where the motions differ by more the side must be sure."""
 SECOND_SIZE = 1.5
 """Times the first look's template: it is asked where a correlation is weak."""
 SECOND_NEIGHBOURS = 12
-RETURN_TOLERANCE = 1.5
-"""Pixels from where it began that a match back may end."""
 
 
 @dataclass(frozen=True)
@@ -173,122 +174,6 @@ def _unrefined(
     )
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What one refinement found of M points."""
-
-    end: Float
-    status: NDArray[np.int8]
-    covariance: Float
-    mcc: Float
-    peak_ratio: Float
-    rotation: Float
-    strain: Float
-
-    @classmethod
-    def nothing(cls, status: NDArray[np.int8]) -> _Look:
-        """No vector for points of which this is known."""
-        shapes = ((2,), (2, 2), (), (), (), (3,))
-        end, *rest = (np.full((len(status), *shape), np.nan) for shape in shapes)
-        return cls(end, status, *rest)
-
-    def put(self, index: NDArray[np.intp], other: _Look) -> _Look:
-        """Take the points of ``index`` from another."""
-        changed = {}
-        for field in fields(self):
-            values = np.array(getattr(self, field.name))
-            values[index] = getattr(other, field.name)
-            changed[field.name] = values
-        return _Look(**changed)
-
-    def take(self, index: NDArray[np.intp]) -> _Look:
-        """Take some of the points."""
-        return _Look(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """Both images with their bands, and what guides the search."""
-
-    source: GeoImage
-    target: GeoImage
-    bands: Bands
-    settings: FirstGuessSettings
-
-    def look(
-        self, xy: Float, prediction: Prediction, field: MotionField, settings: MccSettings
-    ) -> _Look:
-        """Refine points (M, 2) from their predictions and judge them by the field."""
-        look = _Look.nothing(np.full(len(xy), Status.TOO_LITTLE_DATA, dtype=np.int8))
-        seen = np.flatnonzero(self.seen(xy, prediction, settings))
-        return look.put(seen, self._look(xy[seen], prediction.take(seen), field, settings))
-
-    def seen(self, xy: Float, prediction: Prediction, settings: MccSettings) -> NDArray[np.bool_]:
-        """Whether a template has data, and the target has any where it is looked for."""
-        ends = torch.from_numpy(self.target.grid.rowcol(xy + prediction.displacement))
-        reach = settings.half_width + max(settings.search_radius, LARGEST_RADIUS)
-        any_data = self.bands.target.share(ends, reach) > 0
-        return np.asarray(self.templates_known(xy, settings) & any_data.numpy())
-
-    def templates_known(self, xy: Float, settings: MccSettings) -> NDArray[np.bool_]:
-        """Whether the templates around points have data enough."""
-        start = torch.from_numpy(self.source.grid.rowcol(xy))
-        share = self.bands.source.share(start, settings.half_width)
-        return np.asarray((share >= settings.min_valid).numpy())
-
-    def _look(
-        self, xy: Float, prediction: Prediction, field: MotionField, settings: MccSettings
-    ) -> _Look:
-        pixel = self.source.grid.pixel
-        found = refine(
-            self.bands,
-            self.source.grid.rowcol(xy),
-            self.target.grid.rowcol(xy + prediction.displacement),
-            prediction.error / pixel,
-            prediction.rotation,
-            settings,
-        )
-        rotation, strain = _rotation_and_strain(found.matrix)
-        end = self.target.grid.xy(found.position)
-        status = _verdict(found, settings)
-        seconds = self.target.time_at(end) - self.source.time_at(xy)
-        for reason, fault in (
-            (Status.TOO_FAST, _too_fast(end - xy, seconds, self.source, self.settings)),
-            (Status.OUTLIER, _outlier(xy, end, rotation, field, self.source, self.settings)),
-        ):
-            status[(status == Status.TRACKED) & fault] = reason
-        return _Look(
-            end,
-            status,
-            _map_covariance(found.covariance, pixel),
-            found.correlation,
-            found.ratio,
-            rotation,
-            strain,
-        )
-
-    def returns(self, xy: Float, look: _Look, settings: MccSettings) -> NDArray[np.bool_]:
-        """Whether the ice at the end of each vector is found again at its start."""
-        backwards = Bands(
-            self.bands.target,
-            self.bands.source,
-            self.bands.target_filtered,
-            self.bands.source_filtered,
-            self.bands.colour,
-        )
-        back = refine(
-            backwards,
-            self.target.grid.rowcol(look.end),
-            self.source.grid.rowcol(xy),
-            # A start that is known would draw the match to it: it is to come back by itself.
-            np.full(len(xy), (settings.search_radius - 1) / 3),
-            -look.rotation,
-            settings,
-        )
-        apart = back.position - self.source.grid.rowcol(xy)
-        return np.asarray(back.converged & (np.hypot(apart[:, 0], apart[:, 1]) < RETURN_TOLERANCE))
-
-
 def _refined(
     source: GeoImage,
     target: GeoImage,
@@ -301,12 +186,13 @@ def _refined(
     places = _places(source, target, guess, guess_settings.fit_neighbours)
     source_sea, target_sea = thread_map(_sea, (source, target))
     bands = Bands.prepare(source_sea, target_sea, places)
-    pair = _Pair(source, target, bands, guess_settings)
+    pair = Pair(source, target, bands, guess_settings)
     tried = np.flatnonzero(status == Status.TRACKED)
     prediction = guess.prediction
     first = pair.look(xy[tried], prediction.take(tried), guess.field, settings)
-    look = _Look.nothing(status).put(tried, first)
+    look = Look.nothing(status).put(tried, first)
     look, prediction = _second_look(pair, xy, look, prediction, settings)
+    look = _beside_cracks(pair, xy, look, _Guess(prediction, guess.field), settings)
     return _assembled(
         source,
         target,
@@ -325,8 +211,8 @@ def _refined(
 
 
 def _second_look(
-    pair: _Pair, xy: Float, look: _Look, prediction: Prediction, settings: MccSettings
-) -> tuple[_Look, Prediction]:
+    pair: Pair, xy: Float, look: Look, prediction: Prediction, settings: MccSettings
+) -> tuple[Look, Prediction]:
     """Look again, with larger templates, for what a wrong first guess or weak texture lost.
 
     A vector found so must be tracked as well as one of the first look, agree with its
@@ -356,6 +242,74 @@ def _second_look(
         look.put(failed[found], second.take(found)),
         prediction.put(failed[found], expected.take(found)),
     )
+
+
+def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings) -> Look:
+    """Look at parcels around which motions meet by the ice on their own side only.
+
+    What was found of them follows the larger part of their templates. Where the side cannot be
+    told there is no vector.
+    """
+    index = _between_motions(pair, xy, look, guess)
+    if len(index) == 0:
+        return look
+    sides = choose_sides(
+        pair.bands,
+        pair.source.grid.rowcol(xy[index]),
+        _candidates(pair, xy[index], guess.field),
+        settings,
+    )
+    index, sides = index[np.isfinite(sides.odds)], sides.take(np.isfinite(sides.odds))
+    anew = _by_own_side(pair, xy[index], sides, guess.field, settings)
+    better = (anew.status == Status.TRACKED) | ~_found_there(pair, look.take(index), sides)
+    look = look.put(index[better], anew.take(np.flatnonzero(better)))
+    look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
+    apart = np.hypot(sides.apart[:, 0], sides.apart[:, 1])
+    unsure = index[(sides.odds < LEAST_ODDS) & (apart > UNSURE_APART)]
+    look.status[unsure[look.status[unsure] == Status.TRACKED]] = Status.TWO_MOTIONS
+    return look
+
+
+def _by_own_side(
+    pair: Pair, xy: Float, sides: Sides, field: MotionField, settings: MccSettings
+) -> Look:
+    """Refine parcels (N, 2) by that part of their templates that is on their own side."""
+    expected = Prediction(
+        pair.target.grid.xy(sides.position) - xy,
+        np.full(len(xy), SIDE_ERROR * pair.source.grid.pixel),
+        sides.rotation,
+    )
+    near = settings.model_copy(update={"search_radius": SIDE_SEARCH})
+    return pair.look(xy, expected, field, near, sides.line)
+
+
+def _found_there(pair: Pair, look: Look, sides: Sides) -> NDArray[np.bool_]:
+    """Whether parcels (N,) were found by their whole templates where their side leads."""
+    apart = pair.target.grid.rowcol(np.nan_to_num(look.end)) - sides.position
+    tracked = look.status == Status.TRACKED
+    return np.asarray(tracked & (np.hypot(apart[:, 0], apart[:, 1]) < SAME))
+
+
+def _between_motions(pair: Pair, xy: Float, look: Look, guess: _Guess) -> NDArray[np.intp]:
+    """Parcels, found or not, that others around them do not move with."""
+    tracked = look.status == Status.TRACKED
+    moved = np.where(tracked[:, None], look.end - xy, guess.prediction.displacement)
+    rotation = np.where(tracked, look.rotation, guess.prediction.rotation)
+    index = np.flatnonzero(tracked | np.isin(look.status, WORTH_A_LOOK_BESIDE_CRACKS))
+    index = index[np.isfinite(moved[index]).all(axis=1)]
+    other = moves_otherwise(
+        guess.field, xy[index], moved[index], rotation[index], pair.source.grid.pixel
+    )
+    return index[other]
+
+
+def _candidates(pair: Pair, xy: Float, field: MotionField) -> Candidates:
+    """Motions around parcels (N, 2), in pixels."""
+    motions = motions_around(field, xy, pair.source.grid.pixel)
+    ends = xy[:, None] + motions.displacement
+    guess = pair.target.grid.rowcol(ends.reshape(-1, 2)).reshape(ends.shape)
+    x, y = np.moveaxis(motions.towards(), -1, 0)
+    return Candidates(guess, motions.rotation, np.stack([-y, x], axis=-1))
 
 
 def _wider(settings: MccSettings) -> MccSettings:
@@ -388,67 +342,6 @@ def _places(
         target.grid.rowcol(start + field.displacement[chosen]),
         np.radians(field.predict(start, neighbours).rotation),
     )
-
-
-def _verdict(found: Refined, settings: MccSettings) -> NDArray[np.int8]:
-    """First reason that speaks against each point, in the order in which they are found."""
-    discounted = np.nan_to_num(found.discounted, nan=-1.0)
-    reasons = [
-        (np.isnan(found.correlation), Status.NO_TEXTURE),
-        (discounted < settings.min_correlation, Status.LOW_CORRELATION),
-        (found.at_edge, Status.EDGE_OF_SEARCH),
-        (found.ratio > settings.max_peak_ratio, Status.TWO_PEAKS),
-        (found.overlap < settings.min_valid, Status.TOO_LITTLE_DATA),
-        (~found.converged, Status.NO_CONVERGENCE),
-    ]
-    conditions = [condition for condition, _ in reasons]
-    chosen = np.select(conditions, [int(s) for _, s in reasons], default=int(Status.TRACKED))
-    return chosen.astype(np.int8)
-
-
-def _too_fast(
-    moved: Float, seconds: Float, source: GeoImage, settings: FirstGuessSettings
-) -> NDArray[np.bool_]:
-    """Whether displacements (N, 2) are beyond what the fastest ice could do, and a cell."""
-    farthest = np.abs(seconds) * settings.max_speed + STRIDE * source.grid.pixel
-    return np.asarray(np.hypot(moved[:, 0], moved[:, 1]) > farthest)
-
-
-def _outlier(
-    xy: Float,
-    end: Float,
-    rotation: Float,
-    field: MotionField,
-    source: GeoImage,
-    settings: FirstGuessSettings,
-) -> NDArray[np.bool_]:
-    """Whether too few of the matches around move like the vector."""
-    share = agreeing_share(
-        xy,
-        end - xy,
-        field.xy,
-        field.displacement,
-        settings.consensus_neighbours,
-        OUTLIER_TOLERANCE * STRIDE * source.grid.pixel,
-        rotation,
-    )
-    return np.asarray(share < OUTLIER_SHARE)
-
-
-def _map_covariance(covariance: Float, pixel: float) -> Float:
-    """From row, col in pixels to x, y in metres: x grows with col, y against row."""
-    turn = np.array([[0.0, pixel], [-pixel, 0.0]])
-    return np.asarray(turn @ covariance @ turn.T)
-
-
-def _rotation_and_strain(matrix: Float) -> tuple[Float, Float]:
-    """Degrees counter-clockwise, and stretch along x, along y, half the shear angle."""
-    angle = np.arctan2(matrix[:, 1, 0] - matrix[:, 0, 1], matrix[:, 0, 0] + matrix[:, 1, 1])
-    cosine, sine = np.cos(angle), np.sin(angle)
-    turn = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], axis=-2)
-    stretch = np.swapaxes(turn, 1, 2) @ matrix - np.eye(2)
-    half_shear = -0.5 * (stretch[:, 0, 1] + stretch[:, 1, 0])
-    return np.degrees(angle), np.stack([stretch[:, 1, 1], stretch[:, 0, 0], half_shear], axis=-1)
 
 
 def _assembled(

@@ -27,6 +27,7 @@ class Status(IntEnum):
     BACK_MATCH_DISAGREES = 10
     OUTLIER = 11
     TOO_FAST = 12
+    TWO_MOTIONS = 13
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,281 @@
+"""On which side of a crack a parcel is, where its template holds ice of two motions.
+
+A correlation follows the larger part of a template, and the parcel in its middle may be on the
+other. Each motion that meets around the parcel is aligned by itself, with that half of the
+template that lies towards it; then the straight line is sought along which the template, cut in
+two, is explained best, and with it the side of the middle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lagrangian_ice.engine import thread_map
+from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE, correlate
+from lagrangian_ice.matching.refine import Bands
+from lagrangian_ice.matching.templates import Templates
+from lagrangian_ice.settings import MccSettings
+
+SEARCH = 6
+"""Pixels around a motion's prediction in which it is aligned."""
+AHEAD = 2.0
+"""Pixels from the parcel towards the ice of a motion where the half begins that aligns it."""
+SAME = 1.5
+"""Pixels; motions that differ by less are one."""
+DIRECTIONS, STEP = 24, 1.0
+"""Of the lines that are tried: how many normals, and pixels between lines."""
+LEAST, MOST = 0.2, 0.9
+"""Correlation by which a motion is taken to explain its ice."""
+CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Side of N parcels.
+
+    Attributes
+    ----------
+    position : (N, 2) float64
+        Row, col in the target, of the side's motion.
+    rotation : (N,) float64
+        Degrees counter-clockwise.
+    line : (N, 3) float64
+        Cuts the template; see :class:`~lagrangian_ice.matching.templates.Templates`.
+    odds : (N,) float64
+        Logarithm of the odds of this side; NaN where no two motions differ.
+    apart : (N, 2) float64
+        Row, col from the position to where the strongest rival leads.
+    """
+
+    position: Float
+    rotation: Float
+    line: Float
+    odds: Float
+    apart: Float
+
+    def spread(self) -> Float:
+        """Covariance (N, 2, 2) of row and col, px2, as the other side may be the right one."""
+        right = 1 / (1 + np.exp(-self.odds))
+        outer = self.apart[:, :, None] * self.apart[:, None, :]
+        return np.asarray((right * (1 - right))[:, None, None] * outer)
+
+    def take(self, which: NDArray[np.bool_]) -> Sides:
+        """Take some of the parcels."""
+        return Sides(
+            self.position[which],
+            self.rotation[which],
+            self.line[which],
+            self.odds[which],
+            self.apart[which],
+        )
+
+    @classmethod
+    def joined(cls, parts: list[Sides]) -> Sides:
+        """Put chunks together."""
+        return cls(
+            np.concatenate([np.empty((0, 2)), *(part.position for part in parts)]),
+            np.concatenate([np.empty(0), *(part.rotation for part in parts)]),
+            np.concatenate([np.empty((0, 3)), *(part.line for part in parts)]),
+            np.concatenate([np.empty(0), *(part.odds for part in parts)]),
+            np.concatenate([np.empty((0, 2)), *(part.apart for part in parts)]),
+        )
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """M motions that N parcels may follow.
+
+    Attributes
+    ----------
+    guess : (N, M, 2) float64
+        Row, col in the target that each leads to; NaN where there are not so many.
+    rotation : (N, M) float64
+        Degrees counter-clockwise.
+    towards : (N, M, 2) float64
+        Row, col: unit vector towards the ice that follows it.
+    """
+
+    guess: Float
+    rotation: Float
+    towards: Float
+
+    def take(self, index: NDArray[np.intp]) -> Candidates:
+        """Take some of the parcels."""
+        return Candidates(self.guess[index], self.rotation[index], self.towards[index])
+
+
+def choose_sides(
+    bands: Bands, start: Float, candidates: Candidates, settings: MccSettings
+) -> Sides:
+    """Say which motion each parcel follows.
+
+    Parameters
+    ----------
+    bands : Bands
+        Both images.
+    start : (N, 2) float64
+        Row, col in the source.
+    candidates : Candidates
+        Motions around them.
+    settings : MccSettings
+        Template and rotations.
+    """
+
+    def choose(index: NDArray[np.intp]) -> Sides:
+        whole = Templates(torch.from_numpy(start[index]), settings.half_width)
+        aligned = _Aligned.by_halves(bands, whole, candidates.take(index), settings)
+        return _Duel.between(bands, whole, aligned).won(aligned)
+
+    parts = np.array_split(np.arange(len(start)), max(1, -(-len(start) // CHUNK)))
+    return Sides.joined(list(thread_map(choose, parts if len(start) else [])))
+
+
+@dataclass(frozen=True)
+class _Aligned:
+    """Where M motions really lead N parcels.
+
+    ``position`` (N, M, 2) row, col; ``rotation`` (N, M) radians; ``known`` (N, M).
+    """
+
+    position: Tensor
+    rotation: Tensor
+    known: Tensor
+
+    @classmethod
+    def by_halves(
+        cls, bands: Bands, whole: Templates, candidates: Candidates, settings: MccSettings
+    ) -> _Aligned:
+        """Align each candidate by the half of the template that lies towards its ice."""
+        offsets = torch.deg2rad(torch.tensor(settings.rotations, dtype=torch.float64))
+        position = torch.from_numpy(candidates.guess).nan_to_num()
+        rotation = torch.deg2rad(torch.from_numpy(candidates.rotation))
+        known = torch.from_numpy(np.isfinite(candidates.guess[..., 0]))
+        towards = torch.from_numpy(candidates.towards).nan_to_num()
+        lines = torch.cat([towards, torch.full_like(towards[..., :1], AHEAD)], dim=-1)
+        for number in range(known.shape[1]):
+            index = torch.nonzero(known[:, number])[:, 0]
+            if len(index) == 0:
+                continue
+            half = Templates(whole.start[index], whole.half_width, lines[index, number])
+            angles = rotation[index, number, None] + offsets
+            guess = position[index, number]
+            peak = correlate(bands.source, bands.target, half, guess, angles, SEARCH)
+            position[index, number], rotation[index, number] = peak.position, peak.rotation
+            known[index, number] = torch.isfinite(peak.correlation)
+        return cls(position, rotation, known)
+
+
+@dataclass(frozen=True)
+class _Duel:
+    """Candidates against each other, NaN where there are no two.
+
+    ``odds`` (N, M, M) of each over each, logarithms; ``lines`` (N, M, M, 3) that leave it its ice.
+    """
+
+    odds: Tensor
+    lines: Tensor
+
+    @classmethod
+    def between(cls, bands: Bands, whole: Templates, aligned: _Aligned) -> _Duel:
+        count, most = aligned.known.shape
+        still = torch.zeros(count, 1, dtype=torch.float64)
+        first = _standardised(*whole.turned(bands.source_filtered, still))
+        seconds = [
+            _standardised(
+                *replace(whole, start=aligned.position[:, m]).turned(
+                    bands.target_filtered, -aligned.rotation[:, m, None]
+                )
+            )
+            for m in range(most)
+        ]
+        odds = torch.full((count, most, most), torch.nan, dtype=torch.float64)
+        lines = torch.zeros(count, most, most, 3, dtype=torch.float64)
+        for a in range(most):
+            for b in range(a + 1, most):
+                apart = (aligned.position[:, a] - aligned.position[:, b]).norm(dim=1) > SAME
+                index = torch.nonzero(apart & aligned.known[:, a] & aligned.known[:, b])[:, 0]
+                if len(index) == 0:
+                    continue
+                evidence = _evidence(first[index], seconds[a][index], seconds[b][index])
+                ahead, mine, other = _parted(evidence, whole.half_width)
+                odds[index, a, b], odds[index, b, a] = ahead, -ahead
+                lines[index, a, b], lines[index, b, a] = mine, other
+        return cls(odds, lines)
+
+    def won(self, aligned: _Aligned) -> Sides:
+        """Take the candidate that stands best against its strongest rival, with their line."""
+        filled = torch.where(torch.isnan(self.odds), torch.inf, self.odds)
+        least, rival = filled.min(dim=2)
+        odds, winner = torch.where(torch.isinf(least), -torch.inf, least).max(dim=1)
+        rows = torch.arange(len(winner))
+        other = rival[rows, winner]
+        position = aligned.position[rows, winner]
+        return Sides(
+            position.numpy(),
+            torch.rad2deg(aligned.rotation[rows, winner]).numpy(),
+            self.lines[rows, winner, other].numpy(),
+            torch.where(torch.isinf(odds), torch.nan, odds).numpy(),
+            (aligned.position[rows, other] - position).numpy(),
+        )
+
+
+def _standardised(values: Tensor, known: Tensor | None) -> Tensor:
+    """First turned template of each point, (N, K): mean 0, spread 1, 0 where not known."""
+    flat = values[:, 0].flatten(1)
+    if known is None:
+        centred = flat - flat.mean(dim=1, keepdim=True)
+        count = torch.full_like(flat[:, :1], flat.shape[1])
+    else:
+        mask = known[:, 0].flatten(1)
+        count = mask.sum(dim=1, keepdim=True).clamp_min(1).to(flat)
+        centred = torch.where(mask, flat - flat.sum(dim=1, keepdim=True) / count, 0.0)
+    return centred * torch.rsqrt((centred**2).sum(dim=1, keepdim=True) / count + 1e-12)
+
+
+def _evidence(ice: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Logarithm (N, K) of how much likelier each pixel is to have moved to ``one``.
+
+    Where a pixel of the source is seen again as g with the correlation r, it is normal about
+    r g with variance ``1 - r^2``. Neighbours are not independent.
+    """
+    best = torch.maximum((ice * one).mean(dim=1), (ice * other).mean(dim=1))
+    r = best.clamp(LEAST, MOST)[:, None]
+    against = (ice - r * other) ** 2 - (ice - r * one) ** 2
+    return against / (2 * (1 - r**2) * PIXELS_PER_SAMPLE)
+
+
+def _parted(evidence: Tensor, half_width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Odds (N,) that the middle moved to the first, and the best lines (N, 3) for either side.
+
+    Summed over all lines that part the template, as likely as each makes it.
+    """
+    masks, lines = _half_planes(half_width)
+    likelihood = (evidence @ masks.T).double()
+    holds = lines[:, 2] <= 0
+    mine = torch.logsumexp(likelihood[:, holds], dim=1)
+    other = torch.logsumexp(likelihood[:, ~holds], dim=1)
+    kept = lines[holds][likelihood[:, holds].argmax(dim=1)]
+    left = -lines[~holds][likelihood[:, ~holds].argmax(dim=1)]
+    return mine - other, kept, left
+
+
+@lru_cache(maxsize=4)
+def _half_planes(half_width: int) -> tuple[Tensor, Tensor]:
+    """Pixels (J, K) on one side of lines through a template, as numbers, and the lines (J, 3)."""
+    reach = 1.3 * half_width
+    angles = np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS
+    distances = (np.arange(-round(reach / STEP), round(reach / STEP)) + 0.5) * STEP
+    lines = torch.tensor(
+        [[np.cos(angle), np.sin(angle), d] for angle in angles for d in distances],
+        dtype=torch.float64,
+    )
+    rows, cols = Templates(torch.empty(0, 2), half_width).offsets()
+    ahead = lines[:, 0, None] * rows.flatten() + lines[:, 1, None] * cols.flatten()
+    return (ahead >= lines[:, 2:]).float(), lines
