@@ -99,7 +99,8 @@ class Candidates:
     rotation : (N, M) float64
         Degrees counter-clockwise.
     towards : (N, M, 2) float64
-        Row, col: unit vector towards the ice that follows it.
+        Row, col: unit vector towards the ice that follows it; 0 for a motion that was found with
+        the whole template.
     """
 
     guess: Float
@@ -152,15 +153,19 @@ class _Aligned:
     def by_halves(
         cls, bands: Bands, whole: Templates, candidates: Candidates, settings: MccSettings
     ) -> _Aligned:
-        """Align each candidate by the half of the template that lies towards its ice."""
+        """Align each candidate by the half of the template that lies towards its ice.
+
+        One that was found with the whole template is aligned already.
+        """
         offsets = torch.deg2rad(torch.tensor(settings.rotations, dtype=torch.float64))
         position = torch.from_numpy(candidates.guess).nan_to_num()
         rotation = torch.deg2rad(torch.from_numpy(candidates.rotation))
         known = torch.from_numpy(np.isfinite(candidates.guess[..., 0]))
         towards = torch.from_numpy(candidates.towards).nan_to_num()
         lines = torch.cat([towards, torch.full_like(towards[..., :1], AHEAD)], dim=-1)
+        loose = known & (towards != 0).any(dim=-1)
         for number in range(known.shape[1]):
-            index = torch.nonzero(known[:, number])[:, 0]
+            index = torch.nonzero(loose[:, number])[:, 0]
             if len(index) == 0:
                 continue
             half = Templates(whole.start[index], whole.half_width, lines[index, number])
@@ -254,10 +259,11 @@ def _evidence(ice: Tensor, one: Tensor, other: Tensor) -> Tensor:
 def _parted(evidence: Tensor, half_width: int) -> tuple[Tensor, Tensor, Tensor]:
     """Odds (N,) that the middle moved to the first, and the best lines (N, 3) for either side.
 
-    Summed over all lines that part the template, as likely as each makes it.
+    Summed over all lines that could part the template, and that none does, as likely as each
+    makes it.
     """
-    masks, lines = _half_planes(half_width)
-    likelihood = (evidence @ masks.T).double()
+    masks, lines, prior = _half_planes(half_width)
+    likelihood = (evidence @ masks.T).double() + prior
     holds = lines[:, 2] <= 0
     mine = torch.logsumexp(likelihood[:, holds], dim=1)
     other = torch.logsumexp(likelihood[:, ~holds], dim=1)
@@ -267,15 +273,26 @@ def _parted(evidence: Tensor, half_width: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @lru_cache(maxsize=4)
-def _half_planes(half_width: int) -> tuple[Tensor, Tensor]:
-    """Pixels (J, K) on one side of lines through a template, as numbers, and the lines (J, 3)."""
-    reach = 1.3 * half_width
+def _half_planes(half_width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Ways to part a template between two motions.
+
+    Returns
+    -------
+    masks : (J, K) float32 Tensor
+        1 where a pixel follows the first.
+    lines : (J, 3) float64 Tensor
+        Between the two; the last two ways leave all of it to one.
+    prior : (J,) float64 Tensor
+        Logarithm of the weight of each: that no line parts it counts as much as all lines.
+    """
+    reach = round(1.3 * half_width / STEP)
     angles = np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS
-    distances = (np.arange(-round(reach / STEP), round(reach / STEP)) + 0.5) * STEP
-    lines = torch.tensor(
-        [[np.cos(angle), np.sin(angle), d] for angle in angles for d in distances],
-        dtype=torch.float64,
-    )
+    distances = (np.arange(-reach, reach) + 0.5) * STEP
+    parting = [[np.cos(angle), np.sin(angle), d] for angle in angles for d in distances]
+    whole = [[1.0, 0.0, -2.0 * half_width], [1.0, 0.0, 2.0 * half_width]]
+    lines = torch.tensor(parting + whole, dtype=torch.float64)
+    prior = torch.zeros(len(lines), dtype=torch.float64)
+    prior[-2:] = np.log(len(parting) / 2)
     rows, cols = Templates(torch.empty(0, 2), half_width).offsets()
     ahead = lines[:, 0, None] * rows.flatten() + lines[:, 1, None] * cols.flatten()
-    return (ahead >= lines[:, 2:]).float(), lines
+    return (ahead >= lines[:, 2:]).float(), lines, prior

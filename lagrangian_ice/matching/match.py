@@ -31,7 +31,7 @@ WORTH_A_SECOND_LOOK = (
     Status.TOO_FAST,
 )
 WORTH_A_LOOK_BESIDE_CRACKS = (*WORTH_A_SECOND_LOOK, Status.BACK_MATCH_DISAGREES)
-LEAST_ODDS = 2.0
+LEAST_ODDS = 1.0
 """Logarithm of the odds with which a parcel must be on one side of a crack."""
 SIDE_SEARCH, SIDE_ERROR = 4, 1.0
 """Pixels around the motion of a side that are searched, and its standard error."""
@@ -256,7 +256,7 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     sides = choose_sides(
         pair.bands,
         pair.source.grid.rowcol(xy[index]),
-        _candidates(pair, xy[index], guess.field),
+        _candidates(pair, xy[index], look.take(index), guess.field),
         settings,
     )
     index, sides = index[np.isfinite(sides.odds)], sides.take(np.isfinite(sides.odds))
@@ -285,9 +285,8 @@ def _by_own_side(
 
 def _found_there(pair: Pair, look: Look, sides: Sides) -> NDArray[np.bool_]:
     """Whether parcels (N,) were found by their whole templates where their side leads."""
-    apart = pair.target.grid.rowcol(np.nan_to_num(look.end)) - sides.position
-    tracked = look.status == Status.TRACKED
-    return np.asarray(tracked & (np.hypot(apart[:, 0], apart[:, 1]) < SAME))
+    apart = pair.target.grid.rowcol(_found_end(look)) - sides.position
+    return np.asarray(np.hypot(apart[:, 0], apart[:, 1]) < SAME)
 
 
 def _between_motions(pair: Pair, xy: Float, look: Look, guess: _Guess) -> NDArray[np.intp]:
@@ -303,13 +302,22 @@ def _between_motions(pair: Pair, xy: Float, look: Look, guess: _Guess) -> NDArra
     return index[other]
 
 
-def _candidates(pair: Pair, xy: Float, field: MotionField) -> Candidates:
-    """Motions around parcels (N, 2), in pixels."""
+def _candidates(pair: Pair, xy: Float, look: Look, field: MotionField) -> Candidates:
+    """Motions that parcels (N, 2) may follow: as they were found, and those around them."""
     motions = motions_around(field, xy, pair.source.grid.pixel)
-    ends = xy[:, None] + motions.displacement
-    guess = pair.target.grid.rowcol(ends.reshape(-1, 2)).reshape(ends.shape)
+    ends = np.concatenate([_found_end(look)[:, None], xy[:, None] + motions.displacement], axis=1)
     x, y = np.moveaxis(motions.towards(), -1, 0)
-    return Candidates(guess, motions.rotation, np.stack([-y, x], axis=-1))
+    towards = np.stack([-y, x], axis=-1)
+    return Candidates(
+        pair.target.grid.rowcol(ends.reshape(-1, 2)).reshape(ends.shape),
+        np.concatenate([np.nan_to_num(look.rotation)[:, None], motions.rotation], axis=1),
+        np.concatenate([np.zeros((len(xy), 1, 2)), towards], axis=1),
+    )
+
+
+def _found_end(look: Look) -> Float:
+    """Return the ends (N, 2) of what is tracked; NaN else."""
+    return np.where((look.status == Status.TRACKED)[:, None], look.end, np.nan)
 
 
 def _wider(settings: MccSettings) -> MccSettings:
