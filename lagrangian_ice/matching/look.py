@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.consensus import agreeing_share
+from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.refine import LARGEST_RADIUS, Bands, Refined, refine
 from lagrangian_ice.matching.vectors import Status
@@ -21,6 +22,8 @@ OUTLIER_SHARE = 0.15
 """Least share of the nearest matches that a vector must agree with; a crack leaves more."""
 OUTLIER_TOLERANCE = 0.75
 """Cells that a vector may differ from a match near by."""
+LEAST_PEAK_ODDS = 4.0
+"""Logarithm of how much likelier the highest peak must be than the second."""
 RETURN_TOLERANCE = 1.5
 """Pixels from where it began that a match back may end."""
 
@@ -164,12 +167,23 @@ def _verdict(found: Refined, settings: MccSettings) -> NDArray[np.int8]:
         (discounted < settings.min_correlation, Status.LOW_CORRELATION),
         (found.at_edge, Status.EDGE_OF_SEARCH),
         (found.ratio > settings.max_peak_ratio, Status.TWO_PEAKS),
+        (_peak_odds(discounted, found.ratio, settings) < LEAST_PEAK_ODDS, Status.TWO_PEAKS),
         (found.overlap < settings.min_valid, Status.TOO_LITTLE_DATA),
         (~found.converged, Status.NO_CONVERGENCE),
     ]
     conditions = [condition for condition, _ in reasons]
     chosen = np.select(conditions, [int(s) for _, s in reasons], default=int(Status.TRACKED))
     return chosen.astype(np.int8)
+
+
+def _peak_odds(score: Float, ratio: Float, settings: MccSettings) -> Float:
+    """Logarithm (N,) of how much likelier the highest peak is than the second.
+
+    The likelihood of a correlation r of n independent pixels goes with ``(1 - r^2)^(-n / 2)``.
+    """
+    independent = (2 * settings.half_width + 1) ** 2 / PIXELS_PER_SAMPLE
+    left, second_left = (1 - np.clip(one, 0, 0.999) ** 2 for one in (score, ratio * score))
+    return np.asarray(0.5 * independent * np.log(second_left / left))
 
 
 def _too_fast(
