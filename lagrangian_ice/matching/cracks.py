@@ -66,6 +66,13 @@ class Sides:
         outer = self.apart[:, :, None] * self.apart[:, None, :]
         return np.asarray((right * (1 - right))[:, None, None] * outer)
 
+    def share(self, half_width: int) -> Float:
+        """Share (N,) of a template's pixels that are on the side."""
+        steps = np.arange(-half_width, half_width + 1)
+        row, col, distance = (part[:, None, None] for part in self.line.T)
+        ahead = row * steps[:, None] + col * steps
+        return np.asarray((ahead >= distance).mean(axis=(1, 2)))
+
     def take(self, which: NDArray[np.bool_]) -> Sides:
         """Take some of the parcels."""
         return Sides(

@@ -280,7 +280,11 @@ def _by_own_side(
         sides.rotation,
     )
     near = settings.model_copy(update={"search_radius": SIDE_SEARCH})
-    return pair.look(xy, expected, field, near, sides.line)
+    look = pair.look(xy, expected, field, near, sides.line)
+    # Of fewer pixels chance makes more: what n of them correlate goes with 1 / sqrt(n).
+    least = settings.min_correlation / np.sqrt(sides.share(settings.half_width).clip(0.01))
+    look.status[(look.status == Status.TRACKED) & (look.mcc < least)] = Status.LOW_CORRELATION
+    return look
 
 
 def _found_there(pair: Pair, look: Look, sides: Sides) -> NDArray[np.bool_]:

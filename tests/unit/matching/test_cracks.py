@@ -49,6 +49,7 @@ def test_the_line_lies_on_the_crack():
     sides = choose_sides(bands(), start, both_motions(start), MccSettings())
     assert (sides.line[:, 1] > 0.8).all()
     assert np.median(sides.line[:, 2]) == pytest.approx(-6, abs=1.5)
+    assert np.median(sides.share(16)) == pytest.approx((16 + 6) / 33, abs=0.06)
 
 
 def test_with_one_motion_there_is_no_side():
