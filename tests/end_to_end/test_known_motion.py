@@ -16,11 +16,14 @@ HALF_WIDTH = 1650.0
 
 def tracked(case, seed, *, refine=True):
     pair = known_motion_pair(seed, case, shape=SHAPE)
-    network = load_network("default")
-    features = [extract_features(i, network, FeatureSettings()) for i in (pair.source, pair.target)]
     rng = np.random.default_rng(seed)
     xy = pair.source.grid.xy(rng.uniform(20, 620, (1200, 2)))
-    xy = xy[pair.observable(xy, HALF_WIDTH)]
+    return tracked_at(pair, xy[pair.observable(xy, HALF_WIDTH)], refine=refine)
+
+
+def tracked_at(pair, xy, *, refine=True):
+    network = load_network("default")
+    features = [extract_features(i, network, FeatureSettings()) for i in (pair.source, pair.target)]
     vectors = match_images(
         pair.source,
         features[0],
@@ -53,6 +56,22 @@ def test_errors_are_small_unbiased_and_true_to_what_is_stated(case, median, answ
 def test_both_sides_of_slipping_plates_are_tracked():
     _, error = tracked("shear", seed=22)
     assert (np.hypot(*error.T) < 300).mean() >= 0.985
+
+
+def test_beside_cracks_parcels_follow_their_own_side_or_say_that_they_may_not():
+    pair = known_motion_pair(26, "shear", shape=SHAPE)
+    xy = pair.source.grid.xy(np.random.default_rng(26).uniform(40, 600, (6000, 2)))
+    distance = pair.distance_to_crack(xy)
+    xy = xy[(distance > 500) & (distance < 1600) & pair.observable(xy)]
+    vectors, error = tracked_at(pair, xy)
+    found = vectors.tracked
+    wrong = np.hypot(*error[found].T) > 300
+    sigma = np.sqrt(np.trace(vectors.covariance[found], axis1=1, axis2=2))
+    assert len(xy) > 400
+    assert found.mean() > 0.7
+    assert wrong.mean() < 0.05
+    assert (wrong & (sigma < 150)).mean() < 0.03
+    assert (vectors.status == Status.TWO_MOTIONS).any()
 
 
 def test_first_guess_alone_is_good_to_a_cell():
