@@ -42,7 +42,9 @@ GLOBAL = _Round(side=3, block=32)
 """A ninth of the cells, in the whole window."""
 GLOBAL_AXES = 48
 """Of some 90 along which descriptors vary: enough to find where to look more closely."""
-GUIDED = (_Round(side=2, block=16, radius=20), _Round(side=1, block=8, radius=8))
+GLOBAL_ENOUGH = 0.05
+"""Share of those cells that must agree; else all cells are asked, along all axes."""
+GUIDED = (_Round(side=1, block=8, radius=20), _Round(side=1, block=8, radius=8))
 """Around the field's prediction; widely at first, as the field is coarse where ice turns."""
 AGREEMENT = 1.5
 """Cells by which two neighbouring matches may differ and still move alike."""
@@ -65,7 +67,8 @@ def motion_field(
     The source's strongest cells are compared with all target cells that ice could have
     reached; mutual best matches that move like their neighbours make a motion field. Guided
     by it, more cells and at last all are matched in small windows around its prediction, which
-    fills the holes that repetitive or changed ice left. It depends on no parcel.
+    fills the holes that repetitive or changed ice left. Where too few of the strongest agree
+    all cells are asked at once. It depends on no parcel.
 
     Parameters
     ----------
@@ -79,18 +82,27 @@ def motion_field(
     pair = CellPair.of(source, target)
     cell = STRIDE * source.grid.pixel
     reach = settings.max_speed * abs(seconds) + cell
-    still = np.zeros_like(block_centres(source, GLOBAL.block))
-    windows = Windows(GLOBAL.block, still, reach)
     strongest = strongest_cells(source, GLOBAL.side)
-    found = match_cells(pair.along(GLOBAL_AXES), windows, strongest, between=False)
-    moved = found.displacement
-    field = _agreeing(found[np.hypot(moved[:, 0], moved[:, 1]) <= reach], cell, settings)
+    field = _unguided(pair.along(GLOBAL_AXES), strongest, reach, settings)
+    if len(field) < GLOBAL_ENOUGH * np.count_nonzero(strongest):
+        field = _unguided(pair, source.valid, reach, settings)
     for one in GUIDED:
         looking = strongest_cells(source, one.side)
         windows = _guided(source, field, one, settings)
         found = match_cells(pair, windows, looking, between=one is GUIDED[-1])
         field = _agreeing(found, cell, settings)
     return field
+
+
+def _unguided(
+    pair: CellPair, looking: NDArray[np.bool_], reach: float, settings: FirstGuessSettings
+) -> MotionField:
+    """Motion field from some cells of the source and all that ice could have reached, metres."""
+    still = np.zeros_like(block_centres(pair.source, GLOBAL.block))
+    found = match_cells(pair, Windows(GLOBAL.block, still, reach), looking, between=False)
+    moved = found.displacement
+    near = found[np.hypot(moved[:, 0], moved[:, 1]) <= reach]
+    return _agreeing(near, STRIDE * pair.source.grid.pixel, settings)
 
 
 def _guided(

@@ -253,3 +253,13 @@ def test_no_parcels_descriptor_is_asked_where_all_matches_agree(monkeypatch):
     source, target, _ = shifted_pair(rows=64, cols=64)
     guessed(source, target, source.grid.xy(np.random.default_rng(6).uniform(150, 350, (40, 2))))
     assert asked == [0]
+
+
+def test_where_the_strongest_cells_do_not_agree_all_are_asked():
+    """Descriptors so changed that one cell in twenty finds its like."""
+    source, target, truth = shifted_pair(rows=64, cols=64, seed=5)
+    noise = np.random.default_rng(6).normal(size=target.descriptors.shape)
+    changed = features(target.descriptors + 0.3 * noise, 5000.0, 9000.0)
+    field = motion_field(source, changed, 86400.0, FirstGuessSettings())
+    assert len(field) > 1000
+    assert np.abs(np.median(field.displacement, axis=0) - truth).max() < 150
