@@ -251,14 +251,12 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     told there is no vector.
     """
     index = _between_motions(pair, xy, look, guess)
+    candidates = _candidates(pair, xy[index], look.take(index), guess.field)
+    several = np.flatnonzero(np.isfinite(candidates.guess[..., 0]).sum(axis=1) > 1)
+    index, candidates = index[several], candidates.take(several)
     if len(index) == 0:
         return look
-    sides = choose_sides(
-        pair.bands,
-        pair.source.grid.rowcol(xy[index]),
-        _candidates(pair, xy[index], look.take(index), guess.field),
-        settings,
-    )
+    sides = choose_sides(pair.bands, pair.source.grid.rowcol(xy[index]), candidates, settings)
     index, sides = index[np.isfinite(sides.odds)], sides.take(np.isfinite(sides.odds))
     anew = _by_own_side(pair, xy[index], sides, guess.field, settings)
     better = (anew.status == Status.TRACKED) | ~_found_there(pair, look.take(index), sides)
@@ -307,13 +305,17 @@ def _between_motions(pair: Pair, xy: Float, look: Look, guess: _Guess) -> NDArra
 
 
 def _candidates(pair: Pair, xy: Float, look: Look, field: MotionField) -> Candidates:
-    """Motions that parcels (N, 2) may follow: as they were found, and those around them."""
+    """Motions that parcels (N, 2) may follow: as they were found, and others around them."""
     motions = motions_around(field, xy, pair.source.grid.pixel)
-    ends = np.concatenate([_found_end(look)[:, None], xy[:, None] + motions.displacement], axis=1)
+    found = pair.target.grid.rowcol(_found_end(look))[:, None]
+    ends = xy[:, None] + motions.displacement
+    others = pair.target.grid.rowcol(ends.reshape(-1, 2)).reshape(ends.shape)
+    # What leads so near to where a parcel was found is the same motion, less well known.
+    others[np.linalg.norm(others - found, axis=2) < UNSURE_APART] = np.nan
     x, y = np.moveaxis(motions.towards(), -1, 0)
     towards = np.stack([-y, x], axis=-1)
     return Candidates(
-        pair.target.grid.rowcol(ends.reshape(-1, 2)).reshape(ends.shape),
+        np.concatenate([found, others], axis=1),
         np.concatenate([np.nan_to_num(look.rotation)[:, None], motions.rotation], axis=1),
         np.concatenate([np.zeros((len(xy), 1, 2)), towards], axis=1),
     )
