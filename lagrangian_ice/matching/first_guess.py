@@ -44,6 +44,8 @@ GLOBAL_AXES = 48
 """Of some 90 along which descriptors vary: enough to find where to look more closely."""
 GLOBAL_ENOUGH = 0.05
 """Share of those cells that must agree; else all cells are asked, along all axes."""
+LEAST_AGREEING = 100
+"""Of all cells, that then must agree: a few do so by chance where the ice is not in the target."""
 GUIDED = (_Round(side=1, block=8, radius=20), _Round(side=1, block=8, radius=8))
 """Around the field's prediction; widely at first, as the field is coarse where ice turns."""
 AGREEMENT = 1.5
@@ -85,7 +87,8 @@ def motion_field(
     strongest = strongest_cells(source, GLOBAL.side)
     field = _unguided(pair.along(GLOBAL_AXES), strongest, reach, settings)
     if len(field) < GLOBAL_ENOUGH * np.count_nonzero(strongest):
-        field = _unguided(pair, source.valid, reach, settings)
+        of_all = _unguided(pair, source.valid, reach, settings)
+        field = of_all if len(of_all) >= LEAST_AGREEING else field
     for one in GUIDED:
         looking = strongest_cells(source, one.side)
         windows = _guided(source, field, one, settings)
