@@ -480,6 +480,11 @@ def thread_map(function: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
             yield from in_order(pool, function, items, 2 * count)
 
 
+def chunks(count: int, size: int) -> list[slice]:
+    """Parts of ``size`` of so many items; an empty one where there are none."""
+    return [slice(first, first + size) for first in range(0, max(count, 1), size)]
+
+
 def _one_thread_here() -> None:
     """Torch counts its threads for each thread that calls it."""
     torch = _torch()

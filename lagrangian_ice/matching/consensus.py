@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from lagrangian_ice.engine import thread_map
+from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.rows import Rows
 
 Single = NDArray[np.float32]
 Numbers = TypeVar("Numbers", Single, Float)
@@ -104,7 +105,7 @@ def best_rotation(
 
 
 @dataclass(frozen=True)
-class _Around:
+class _Around(Rows):
     """The K vectors nearest to each of N vectors.
 
     ``x``, ``y`` (N, K) are their offsets from it, ``u``, ``v`` their displacements less its
@@ -137,10 +138,6 @@ class _Around:
             distance.astype(np.float32),
             index,
         )
-
-    def take(self, which: NDArray[np.intp]) -> _Around:
-        """Take those of some of the vectors."""
-        return _Around(*(getattr(self, field.name)[which] for field in fields(self)))
 
     def agree(self, tolerance: float, rotation: float | Float) -> NDArray[np.bool_]:
         """Whether neighbours (N, K) move alike where the ice turns by degrees, one or (N,)."""
@@ -199,8 +196,7 @@ def in_consensus(
         around = _Around.of(tree, displacement, xy[part], displacement[part], count)
         return _votes(around, share, tolerance, rotations)
 
-    parts = [slice(first, first + CHUNK) for first in range(0, len(xy), CHUNK)]
-    votes = list(thread_map(asked, parts))
+    votes = list(thread_map(asked, chunks(len(xy), CHUNK)))
     rotation = np.concatenate([vote.rotation for vote in votes])
     passed = np.isfinite(rotation)
     remain = np.concatenate([vote.remain(passed) for vote in votes])

@@ -20,6 +20,7 @@ from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE, correlate
 from lagrangian_ice.matching.refine import Bands
+from lagrangian_ice.matching.rows import Rows
 from lagrangian_ice.matching.templates import Templates
 from lagrangian_ice.settings import MccSettings
 
@@ -37,7 +38,7 @@ CHUNK = 32
 
 
 @dataclass(frozen=True)
-class Sides:
+class Sides(Rows):
     """Side of N parcels.
 
     Attributes
@@ -73,30 +74,9 @@ class Sides:
         ahead = row * steps[:, None] + col * steps
         return np.asarray((ahead >= distance).mean(axis=(1, 2)))
 
-    def take(self, which: NDArray[np.bool_]) -> Sides:
-        """Take some of the parcels."""
-        return Sides(
-            self.position[which],
-            self.rotation[which],
-            self.line[which],
-            self.odds[which],
-            self.apart[which],
-        )
-
-    @classmethod
-    def joined(cls, parts: list[Sides]) -> Sides:
-        """Put chunks together."""
-        return cls(
-            np.concatenate([np.empty((0, 2)), *(part.position for part in parts)]),
-            np.concatenate([np.empty(0), *(part.rotation for part in parts)]),
-            np.concatenate([np.empty((0, 3)), *(part.line for part in parts)]),
-            np.concatenate([np.empty(0), *(part.odds for part in parts)]),
-            np.concatenate([np.empty((0, 2)), *(part.apart for part in parts)]),
-        )
-
 
 @dataclass(frozen=True)
-class Candidates:
+class Candidates(Rows):
     """M motions that N parcels may follow.
 
     Attributes
@@ -113,10 +93,6 @@ class Candidates:
     guess: Float
     rotation: Float
     towards: Float
-
-    def take(self, index: NDArray[np.intp]) -> Candidates:
-        """Take some of the parcels."""
-        return Candidates(self.guess[index], self.rotation[index], self.towards[index])
 
 
 def choose_sides(
@@ -142,7 +118,7 @@ def choose_sides(
         return _Duel.between(bands, whole, aligned).won(aligned)
 
     parts = np.array_split(np.arange(len(start)), max(1, -(-len(start) // CHUNK)))
-    return Sides.joined(list(thread_map(choose, parts if len(start) else [])))
+    return Sides.joined(list(thread_map(choose, parts)))
 
 
 @dataclass(frozen=True)

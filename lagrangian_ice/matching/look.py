@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from lagrangian_ice.matching.consensus import agreeing_share
 from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.refine import LARGEST_RADIUS, Bands, Refined, refine
+from lagrangian_ice.matching.rows import Rows
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
 from lagrangian_ice.superlim.features import STRIDE
@@ -29,7 +30,7 @@ RETURN_TOLERANCE = 1.5
 
 
 @dataclass(frozen=True)
-class Look:
+class Look(Rows):
     """What one refinement found of M points."""
 
     end: Float
@@ -46,19 +47,6 @@ class Look:
         shapes = ((2,), (2, 2), (), (), (), (3,))
         end, *rest = (np.full((len(status), *shape), np.nan) for shape in shapes)
         return cls(end, status, *rest)
-
-    def put(self, index: NDArray[np.intp], other: Look) -> Look:
-        """Take the points of ``index`` from another."""
-        changed = {}
-        for field in fields(self):
-            values = np.array(getattr(self, field.name))
-            values[index] = getattr(other, field.name)
-            changed[field.name] = values
-        return Look(**changed)
-
-    def take(self, index: NDArray[np.intp]) -> Look:
-        """Take some of the points."""
-        return Look(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
 @dataclass(frozen=True)

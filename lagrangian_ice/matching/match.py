@@ -35,8 +35,8 @@ LEAST_ODDS = 2.0
 """Logarithm of the odds with which a parcel must be on one side of a crack."""
 SIDE_SEARCH, SIDE_ERROR = 4, 1.0
 """Pixels around the motion of a side that are searched, and its standard error."""
-UNSURE_APART = 3.0
-"""Pixels; where the motions differ by more the side must be sure."""
+APART = 3.0
+"""Pixels by which motions must differ to be two; where they do the side must be sure."""
 SECOND_SIZE = 1.5
 """Times the first look's template: it is asked where a correlation is weak."""
 SECOND_NEIGHBOURS = 12
@@ -233,7 +233,7 @@ def _second_look(
     )
     expected = field.predict(xy[failed], SECOND_NEIGHBOURS)
     known = expected.error <= pair.settings.max_error * pair.source.grid.pixel
-    failed, expected = failed[known], expected.take(np.flatnonzero(known))
+    failed, expected = failed[known], expected.take(known)
     second = pair.look(xy[failed], expected, field, wider)
     found = np.flatnonzero(second.status == Status.TRACKED)
     back = pair.returns(xy[failed[found]], second.take(found), wider)
@@ -260,10 +260,10 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     index, sides = index[np.isfinite(sides.odds)], sides.take(np.isfinite(sides.odds))
     anew = _by_own_side(pair, xy[index], sides, guess.field, settings)
     better = (anew.status == Status.TRACKED) | ~_found_there(pair, look.take(index), sides)
-    look = look.put(index[better], anew.take(np.flatnonzero(better)))
+    look = look.put(index[better], anew.take(better))
     look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
     apart = np.hypot(sides.apart[:, 0], sides.apart[:, 1])
-    unsure = index[(sides.odds < LEAST_ODDS) & (apart > UNSURE_APART)]
+    unsure = index[(sides.odds < LEAST_ODDS) & (apart > APART)]
     look.status[unsure[look.status[unsure] == Status.TRACKED]] = Status.TWO_MOTIONS
     return look
 
@@ -311,7 +311,7 @@ def _candidates(pair: Pair, xy: Float, look: Look, field: MotionField) -> Candid
     ends = xy[:, None] + motions.displacement
     others = pair.target.grid.rowcol(ends.reshape(-1, 2)).reshape(ends.shape)
     # What leads so near to where a parcel was found is the same motion, less well known.
-    others[np.linalg.norm(others - found, axis=2) < UNSURE_APART] = np.nan
+    others[np.linalg.norm(others - found, axis=2) < APART] = np.nan
     x, y = np.moveaxis(motions.towards(), -1, 0)
     towards = np.stack([-y, x], axis=-1)
     return Candidates(

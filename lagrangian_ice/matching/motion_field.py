@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from lagrangian_ice.engine import thread_map
+from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.consensus import nearest, turned
+from lagrangian_ice.matching.rows import Rows
 
 ROBUST_ITERATIONS = 4
 LEAST_MATCHES = 8
@@ -24,7 +25,7 @@ VOTERS = 2
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Rows):
     """Motion expected at N positions.
 
     Attributes
@@ -45,19 +46,6 @@ class Prediction:
     def unknown(cls, count: int) -> Prediction:
         """Nothing is known of ``count`` positions."""
         return cls(np.full((count, 2), np.nan), np.full(count, np.inf), np.zeros(count))
-
-    def take(self, index: NDArray[np.intp]) -> Prediction:
-        """Take some of the positions."""
-        return Prediction(self.displacement[index], self.error[index], self.rotation[index])
-
-    def put(self, index: NDArray[np.intp], other: Prediction) -> Prediction:
-        """Take the positions of ``index`` from another."""
-        mine = [np.array(v) for v in (self.displacement, self.error, self.rotation)]
-        for values, others in zip(
-            mine, (other.displacement, other.error, other.rotation), strict=True
-        ):
-            values[index] = others
-        return Prediction(*mine)
 
 
 @dataclass(frozen=True)
@@ -176,14 +164,8 @@ class MotionField:
             around = _Around.of(self, xy[chunk], *nearest(tree, xy[chunk], count))
             return _fitted(around, begin(around, chunk), self.tolerance)
 
-        chunks = [slice(first, first + CHUNK) for first in range(0, len(xy), CHUNK)]
-        parts, dissents = zip(*thread_map(fitted, chunks), strict=True)
-        prediction = Prediction(
-            np.concatenate([part.displacement for part in parts]),
-            np.concatenate([part.error for part in parts]),
-            np.concatenate([part.rotation for part in parts]),
-        )
-        return prediction, np.concatenate(dissents)
+        parts, dissents = zip(*thread_map(fitted, chunks(len(xy), CHUNK)), strict=True)
+        return Prediction.joined(parts), np.concatenate(dissents)
 
     def _voted(self, around: _Around) -> tuple[Float, Float]:
         """Residuals of the neighbours from the motion that most of them follow."""
@@ -221,10 +203,15 @@ def _fitted(
     # match, grows there.
     spread = np.sqrt(variance * (1.0 / 4.0 + leverage))
     ux, uy, vx, vy = (gradient / around.reach for gradient in (a[1], a[2], b[1], b[2]))
-    rotation = np.degrees(np.arctan2(vx - uy, 2 + ux + vy))
+    rotation = rotation_of(ux, uy, vx, vy)
     error = spread + 0.02 * around.distance[:, 0]
     dissent = (left[0] ** 2 + left[1] ** 2 > (DISSENT * tolerance) ** 2).mean(axis=1)
     return Prediction(np.stack([a[0], b[0]], axis=1), error, rotation), dissent
+
+
+def rotation_of(ux: Float, uy: Float, vx: Float, vy: Float) -> Float:
+    """Degrees counter-clockwise, of the gradients of a displacement."""
+    return np.asarray(np.degrees(np.arctan2(vx - uy, 2 + ux + vy)))
 
 
 def _less(values: Float, fit: tuple[Float, Float, Float], x: Float, y: Float) -> Float:

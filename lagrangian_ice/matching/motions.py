@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from lagrangian_ice.engine import thread_map
+from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.consensus import nearest, turn_effect
-from lagrangian_ice.matching.motion_field import MotionField
+from lagrangian_ice.matching.motion_field import MotionField, rotation_of
+from lagrangian_ice.matching.rows import Rows
 from lagrangian_ice.superlim.features import STRIDE
 
 NEIGHBOURS = 64
@@ -35,7 +36,7 @@ CHUNK = 128
 
 
 @dataclass(frozen=True)
-class Motions:
+class Motions(Rows):
     """Motions around N positions, M each, that which most matches follow first.
 
     Attributes
@@ -145,16 +146,7 @@ def motions_around(field: MotionField, xy: Float, pixel: float) -> Motions:
     def found(chunk: slice) -> Motions:
         return _motions(_Around.of(field, tree, xy[chunk], STRIDE * pixel))
 
-    chunks = [slice(first, first + CHUNK) for first in range(0, len(xy), CHUNK)]
-    parts = list(thread_map(found, chunks))
-    if not parts:
-        nothing = np.empty((0, MOST_MOTIONS, 2))
-        return Motions(nothing, nothing[..., 0], nothing)
-    return Motions(
-        np.concatenate([part.displacement for part in parts]),
-        np.concatenate([part.rotation for part in parts]),
-        np.concatenate([part.centre for part in parts]),
-    )
+    return Motions.joined(list(thread_map(found, chunks(len(xy), CHUNK))))
 
 
 def _motions(around: _Around) -> Motions:
@@ -171,7 +163,9 @@ def _motions(around: _Around) -> Motions:
         enough = follows.sum(axis=1) >= LEAST_MATCHES
         index, fit, follows = index[enough], fit[enough], follows[enough]
         displacement[index, number] = fit[:, 0]
-        rotation[index, number] = _rotation(fit)
+        rotation[index, number] = rotation_of(
+            fit[:, 1, 0], fit[:, 2, 0], fit[:, 1, 1], fit[:, 2, 1]
+        )
         weight = (around.weight[index] * follows)[..., None]
         centre[index, number] = (weight * around.offset[index]).sum(axis=1) / weight.sum(axis=1)
         free[index] &= ~follows
@@ -211,13 +205,6 @@ def _fitted(
         follows = free & (_length(around.displacement - design @ fit) < ALIKE * around.cell)
     fit[:, 1:] /= around.cell
     return fit, follows
-
-
-def _rotation(fit: Float) -> Float:
-    """Degrees counter-clockwise of affine motions (N, 3, 2)."""
-    gradient = fit[:, 1:]
-    turn = gradient[:, 0, 1] - gradient[:, 1, 0]
-    return np.asarray(np.degrees(np.arctan2(turn, 2 + gradient[:, 0, 0] + gradient[:, 1, 1])))
 
 
 def _length(vectors: Float) -> Float:

@@ -146,7 +146,7 @@ class Patches:
             all are known.
         """
         side = (self.fine.shape[1] - 1) // FINE
-        lattice = torch.stack([cols, rows], dim=-1).reshape(len(rows), 1, -1, 2)
+        lattice = torch.stack([cols, rows], dim=-1).flatten(1, -2)[:, None]
         lattice = lattice * (2.0 / side) - 1.0
         values = _bilinear(self.fine, lattice).reshape(rows.shape)
         outside = lattice.abs().amax(dim=-1) > 1.0
