@@ -36,9 +36,8 @@ ROTATIONS = rotations_to(84.0)
 """Degrees up to which descriptors are matched at all."""
 
 
-def nearest(points: Float | cKDTree, xy: Float, count: int) -> tuple[Float, NDArray[np.intp]]:
+def nearest(tree: cKDTree, xy: Float, count: int) -> tuple[Float, NDArray[np.intp]]:
     """Distance and index (N, count) of the ``count`` points nearest to each position."""
-    tree = points if isinstance(points, cKDTree) else cKDTree(points)
     distance, index = tree.query(xy, k=np.arange(1, count + 1))
     return np.asarray(distance, dtype=np.float64), np.asarray(index, dtype=np.intp)
 
@@ -46,7 +45,7 @@ def nearest(points: Float | cKDTree, xy: Float, count: int) -> tuple[Float, NDAr
 def agreeing_share(
     xy: Float,
     displacement: Float,
-    neighbour_xy: Float,
+    neighbours_tree: cKDTree,
     neighbour_displacement: Float,
     neighbours: int,
     tolerance: float,
@@ -62,9 +61,11 @@ def agreeing_share(
     ----------
     xy, displacement : (N, 2) float64
         The vectors to be judged, metres.
-    neighbour_xy, neighbour_displacement : (M, 2) float64
-        Those they are judged by. A neighbour at distance 0 is the vector itself and is not
-        counted.
+    neighbours_tree : cKDTree
+        Of the positions of those M that they are judged by, metres. A neighbour at distance 0 is
+        the vector itself and is not counted.
+    neighbour_displacement : (M, 2) float64
+        Metres.
     neighbours : int
         How many are asked.
     tolerance : float
@@ -73,17 +74,17 @@ def agreeing_share(
         Of the ice at the vectors, degrees counter-clockwise: neighbours on a turning floe
         move differently by the rotation times their distance.
     """
-    count = min(neighbours + 1, len(neighbour_xy))
+    count = min(neighbours + 1, neighbours_tree.n)
     if len(xy) == 0 or count == 0:
         return np.zeros(len(xy))
-    around = _Around.of(cKDTree(neighbour_xy), neighbour_displacement, xy, displacement, count)
+    around = _Around.of(neighbours_tree, neighbour_displacement, xy, displacement, count)
     return around.share(around.agree(tolerance, 0.0 if rotation is None else rotation))
 
 
 def best_rotation(
     xy: Float,
     displacement: Float,
-    neighbour_xy: Float,
+    neighbours_tree: cKDTree,
     neighbour_displacement: Float,
     neighbours: int,
     tolerance: float,
@@ -92,11 +93,11 @@ def best_rotation(
 
     Parameters as in :func:`agreeing_share`.
     """
-    count = min(neighbours + 1, len(neighbour_xy))
+    count = min(neighbours + 1, neighbours_tree.n)
     rotation, best = np.zeros(len(xy)), np.zeros(len(xy))
     if len(xy) == 0 or count == 0:
         return rotation, best
-    around = _Around.of(cKDTree(neighbour_xy), neighbour_displacement, xy, displacement, count)
+    around = _Around.of(neighbours_tree, neighbour_displacement, xy, displacement, count)
     for angle in ROTATIONS:
         share = around.share(around.agree(tolerance, angle))
         better = share > best

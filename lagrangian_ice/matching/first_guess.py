@@ -27,26 +27,25 @@ from lagrangian_ice.superlim.features import STRIDE, Features, cell_to_rowcol, r
 
 @dataclass(frozen=True)
 class _Round:
-    """Which source cells are matched, and where.
+    """Where all cells of the source are matched.
 
-    ``side``: of each ``side`` x ``side`` cells the strongest; ``block``: cells per side of the
-    blocks that share a window; ``radius``: cells around the expected end, where one is expected.
+    ``block``: cells per side of the blocks that share a window; ``radius``: cells around the
+    expected end.
     """
 
-    side: int
     block: int
-    radius: float = np.inf
+    radius: float
 
 
-GLOBAL = _Round(side=3, block=32)
-"""A ninth of the cells, in the whole window."""
+GLOBAL_SIDE, GLOBAL_BLOCK = 3, 32
+"""Of each 3 x 3 cells the strongest is matched in the whole window, blocks of 32 x 32 at once."""
 GLOBAL_AXES = 48
 """Of some 90 along which descriptors vary: enough to find where to look more closely."""
 GLOBAL_ENOUGH = 0.05
 """Share of those cells that must agree; else all cells are asked, along all axes."""
 LEAST_AGREEING = 100
 """Of all cells, that then must agree: a few do so by chance where the ice is not in the target."""
-GUIDED = (_Round(side=1, block=8, radius=20), _Round(side=1, block=8, radius=8))
+GUIDED = (_Round(block=8, radius=20), _Round(block=8, radius=8))
 """Around the field's prediction; widely at first, as the field is coarse where ice turns."""
 AGREEMENT = 1.5
 """Cells by which two neighbouring matches may differ and still move alike."""
@@ -68,7 +67,7 @@ def motion_field(
 
     The source's strongest cells are compared with all target cells that ice could have
     reached; mutual best matches that move like their neighbours make a motion field. Guided
-    by it, more cells and at last all are matched in small windows around its prediction, which
+    by it, all cells are matched in windows around its prediction, the last of them small, which
     fills the holes that repetitive or changed ice left. Where too few of the strongest agree
     all cells are asked at once. It depends on no parcel.
 
@@ -84,15 +83,14 @@ def motion_field(
     pair = CellPair.of(source, target)
     cell = STRIDE * source.grid.pixel
     reach = settings.max_speed * abs(seconds) + cell
-    strongest = strongest_cells(source, GLOBAL.side)
+    strongest = strongest_cells(source, GLOBAL_SIDE)
     field = _unguided(pair.along(GLOBAL_AXES), strongest, reach, settings)
     if len(field) < GLOBAL_ENOUGH * np.count_nonzero(strongest):
         of_all = _unguided(pair, source.valid, reach, settings)
         field = of_all if len(of_all) >= LEAST_AGREEING else field
     for one in GUIDED:
-        looking = strongest_cells(source, one.side)
         windows = _guided(source, field, one, settings)
-        found = match_cells(pair, windows, looking, between=one is GUIDED[-1])
+        found = match_cells(pair, windows, between=one is GUIDED[-1])
         field = _agreeing(found, cell, settings)
     return field
 
@@ -101,8 +99,8 @@ def _unguided(
     pair: CellPair, looking: NDArray[np.bool_], reach: float, settings: FirstGuessSettings
 ) -> MotionField:
     """Motion field from some cells of the source and all that ice could have reached, metres."""
-    still = np.zeros_like(block_centres(pair.source, GLOBAL.block))
-    found = match_cells(pair, Windows(GLOBAL.block, still, reach), looking, between=False)
+    still = np.zeros_like(block_centres(pair.source, GLOBAL_BLOCK))
+    found = match_cells(pair, Windows(GLOBAL_BLOCK, still, reach), looking, between=False)
     moved = found.displacement
     near = found[np.hypot(moved[:, 0], moved[:, 1]) <= reach]
     return _agreeing(near, STRIDE * pair.source.grid.pixel, settings)
@@ -162,7 +160,7 @@ def _with_minorities(
     rotation, share = best_rotation(
         xy[index],
         own[index],
-        field.xy,
+        field.tree,
         field.displacement,
         settings.consensus_neighbours,
         MINORITY_TOLERANCE * field.tolerance,

@@ -194,7 +194,7 @@ def _outlier(
     share = agreeing_share(
         xy,
         end - xy,
-        field.xy,
+        field.tree,
         field.displacement,
         settings.consensus_neighbours,
         OUTLIER_TOLERANCE * STRIDE * source.grid.pixel,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,11 @@ class MotionField:
     def __len__(self) -> int:
         return len(self.xy)
 
+    @cached_property
+    def tree(self) -> cKDTree:
+        """Of the positions: whoever asks for the nearest matches asks it."""
+        return cKDTree(self.xy)
+
     def predict(self, xy: Float, neighbours: int) -> Prediction:
         """Robust local affine motion at any position.
 
@@ -158,7 +164,7 @@ class MotionField:
         count = min(neighbours, len(self))
         if len(xy) == 0 or count < LEAST_MATCHES:
             return Prediction.unknown(len(xy)), np.zeros(len(xy))
-        tree = cKDTree(self.xy)
+        tree = self.tree
 
         def fitted(chunk: slice) -> tuple[Prediction, Float]:
             around = _Around.of(self, xy[chunk], *nearest(tree, xy[chunk], count))

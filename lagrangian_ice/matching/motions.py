@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float
@@ -77,8 +76,8 @@ class _Around:
     cell: float
 
     @classmethod
-    def of(cls, field: MotionField, tree: cKDTree, xy: Float, cell: float) -> _Around:
-        distance, index = nearest(tree, xy, min(NEIGHBOURS, len(field)))
+    def of(cls, field: MotionField, xy: Float, cell: float) -> _Around:
+        distance, index = nearest(field.tree, xy, min(NEIGHBOURS, len(field)))
         weight = np.exp(-0.5 * (distance / (NEARNESS * cell)) ** 2)
         weight[distance > FARTHEST * cell] = 0.0
         return cls(
@@ -117,7 +116,7 @@ def moves_otherwise(
     """
     if len(xy) == 0 or len(field) < LEAST_MATCHES:
         return np.zeros(len(xy), dtype=np.bool_)
-    around = _Around.of(field, cKDTree(field.xy), xy, STRIDE * pixel)
+    around = _Around.of(field, xy, STRIDE * pixel)
     left = around.displacement - displacement[:, None] - turn_effect(around.offset, rotation)
     other = (_length(left) > ALIKE * around.cell + 0.02 * _length(around.offset)) & (
         around.weight > 0
@@ -141,10 +140,9 @@ def motions_around(field: MotionField, xy: Float, pixel: float) -> Motions:
     pixel : float
         Of the images, metres.
     """
-    tree = cKDTree(field.xy)
 
     def found(chunk: slice) -> Motions:
-        return _motions(_Around.of(field, tree, xy[chunk], STRIDE * pixel))
+        return _motions(_Around.of(field, xy[chunk], STRIDE * pixel))
 
     return Motions.joined(list(thread_map(found, chunks(len(xy), CHUNK))))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float, Grid
@@ -116,7 +117,7 @@ def _coarse_matches(
     """Positions (M, 2) and displacements (M, 2), metres, of the coarse correlation's peaks."""
     if len(places) == 0:
         return places, places
-    _, index = nearest(tracked.xy, places, min(EXPECTED_FROM, len(tracked.xy)))
+    _, index = nearest(cKDTree(tracked.xy), places, min(EXPECTED_FROM, len(tracked.xy)))
     expected = places + np.median(tracked.displacement[index], axis=1)
     start = _to_coarse(source[0].rowcol(places))
     guess = _to_coarse(target[0].rowcol(expected))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from lagrangian_ice.matching.consensus import agreeing_share, best_rotation, in_consensus
 
@@ -29,7 +30,7 @@ def test_both_rigid_sides_of_a_crack_survive():
 def test_a_vector_is_not_its_own_witness():
     xy = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
     moved = np.array([[0.0, 0.0], [9000.0, 0.0], [9000.0, 0.0]])
-    share = agreeing_share(xy, moved, xy, moved, 2, 500.0)
+    share = agreeing_share(xy, moved, cKDTree(xy), moved, 2, 500.0)
     assert share[0] == 0
 
 
@@ -59,7 +60,7 @@ def test_a_turning_floe_is_in_consensus_at_its_rotation(degrees):
 def test_best_rotation_of_a_vector_among_others():
     xy = scattered()
     moved = turning(xy, 40.0, 50_000.0)
-    rotation, share = best_rotation(xy[:20], moved[:20], xy, moved, 20, 600.0)
+    rotation, share = best_rotation(xy[:20], moved[:20], cKDTree(xy), moved, 20, 600.0)
     assert np.abs(rotation - 40).max() <= 12
     assert share.min() > 0.7
 
@@ -67,7 +68,10 @@ def test_best_rotation_of_a_vector_among_others():
 def test_nobody_agrees_with_nobody():
     nothing = np.empty((0, 2))
     assert len(in_consensus(nothing, nothing, 20, 0.4, 1200.0)) == 0
-    assert agreeing_share(np.zeros((2, 2)), np.zeros((2, 2)), nothing, nothing, 20, 1.0).max() == 0
+    assert (
+        agreeing_share(np.zeros((2, 2)), np.zeros((2, 2)), cKDTree(nothing), nothing, 20, 1.0).max()
+        == 0
+    )
 
 
 def test_who_agrees_only_with_the_fallen_falls_too():
@@ -76,5 +80,5 @@ def test_who_agrees_only_with_the_fallen_falls_too():
     xy = np.column_stack([1000 * x, np.zeros(9)])
     moved = np.zeros((9, 2))
     moved[3:, 1] = 10_000.0 * np.arange(3, 9)
-    assert agreeing_share(xy, moved, xy, moved, 4, 500.0)[0] == 0.5
+    assert agreeing_share(xy, moved, cKDTree(xy), moved, 4, 500.0)[0] == 0.5
     assert np.isnan(in_consensus(xy, moved, 4, 0.5, 500.0, (0.0,))).all()
