@@ -52,6 +52,12 @@ class Motions(Rows):
     rotation: Float
     centre: Float
 
+    @classmethod
+    def unknown(cls, count: int) -> Motions:
+        """No motion is known around ``count`` positions."""
+        shape = (count, MOST_MOTIONS)
+        return cls(np.full((*shape, 2), np.nan), np.zeros(shape), np.full((*shape, 2), np.nan))
+
     def towards(self) -> Float:
         """Point from the other motions' matches to those of each, unit vectors (N, M, 2)."""
         known = np.isfinite(self.centre[..., 0])
@@ -140,6 +146,8 @@ def motions_around(field: MotionField, xy: Float, pixel: float) -> Motions:
     pixel : float
         Of the images, metres.
     """
+    if len(field) < LEAST_MATCHES:
+        return Motions.unknown(len(xy))
 
     def found(chunk: slice) -> Motions:
         return _motions(_Around.of(field, xy[chunk], STRIDE * pixel))
@@ -148,26 +156,24 @@ def motions_around(field: MotionField, xy: Float, pixel: float) -> Motions:
 
 
 def _motions(around: _Around) -> Motions:
-    count = len(around.weight)
-    displacement = np.full((count, MOST_MOTIONS, 2), np.nan)
-    rotation = np.zeros((count, MOST_MOTIONS))
-    centre = np.full((count, MOST_MOTIONS, 2), np.nan)
+    motions = Motions.unknown(len(around.weight))
     free = around.weight > 0
-    index = np.arange(count)
+    index = np.arange(len(free))
     for number in range(MOST_MOTIONS):
         index = index[free[index].sum(axis=1) >= LEAST_MATCHES]
         part, unused = around.take(index), free[index]
         fit, follows = _fitted(part, _most_followed(part, unused), unused)
         enough = follows.sum(axis=1) >= LEAST_MATCHES
         index, fit, follows = index[enough], fit[enough], follows[enough]
-        displacement[index, number] = fit[:, 0]
-        rotation[index, number] = rotation_of(
+        motions.displacement[index, number] = fit[:, 0]
+        motions.rotation[index, number] = rotation_of(
             fit[:, 1, 0], fit[:, 2, 0], fit[:, 1, 1], fit[:, 2, 1]
         )
         weight = (around.weight[index] * follows)[..., None]
-        centre[index, number] = (weight * around.offset[index]).sum(axis=1) / weight.sum(axis=1)
+        middle = (weight * around.offset[index]).sum(axis=1) / weight.sum(axis=1)
+        motions.centre[index, number] = middle
         free[index] &= ~follows
-    return Motions(displacement, rotation, centre)
+    return motions
 
 
 def _most_followed(around: _Around, free: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -1,5 +1,7 @@
 """Vectors of whole image pairs against known motion."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,14 @@ def test_what_is_not_tracked_has_no_end():
     assert np.isnan(vectors.covariance[failed]).all()
     assert np.isnan(vectors.time1[failed]).all()
     assert set(vectors.status[failed]) <= {int(status) for status in Status}
+
+
+def test_images_without_a_match_in_common_give_no_vector():
+    first, second = (known_motion_pair(seed, "easy", shape=(320, 320)) for seed in (27, 28))
+    pair = replace(first, target=second.target)
+    vectors, _ = tracked_at(pair, pair.source.grid.xy([[100.0, 100.0], [150.0, 200.0]]))
+    assert (vectors.status == Status.NO_FIRST_GUESS).all()
+    assert np.isnan(vectors.xy1).all()
 
 
 def test_points_outside_and_on_no_data_are_told_apart():

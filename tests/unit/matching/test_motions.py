@@ -72,3 +72,7 @@ def test_nothing_is_asked_and_nothing_answered():
     empty = MotionField(none, none, np.empty(0), 1200.0)
     assert motions_around(sheared_pair().field, none, 100.0).displacement.shape == (0, 3, 2)
     assert not moves_otherwise(empty, np.zeros((2, 2)), np.zeros((2, 2)), np.zeros(2), 100.0).any()
+    for count in (0, 2):
+        motions = motions_around(empty, np.zeros((count, 2)), 100.0)
+        assert motions.displacement.shape == (count, 3, 2)
+        assert np.isnan(motions.displacement).all()
