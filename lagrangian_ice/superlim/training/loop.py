@@ -18,7 +18,7 @@ from torch import Tensor
 from lagrangian_ice.engine import in_order
 from lagrangian_ice.errors import WeightsError
 from lagrangian_ice.files import in_place
-from lagrangian_ice.superlim.device import usable_device
+from lagrangian_ice.superlim.device import computes_bfloat16, usable_device
 from lagrangian_ice.superlim.network import SuperLIM, Topology
 from lagrangian_ice.superlim.weights_store import save_network
 
@@ -174,7 +174,7 @@ def seen(
     """
     inputs = images[:, None].expand(-1, network.topology.inputs, -1, -1)
     told = rotation if network.topology.rotation_input else None
-    mixed = images.device.type == "cpu" or torch.cuda.is_bf16_supported()
+    mixed = computes_bfloat16(images.device)
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=mixed):
         logits, descriptors = network(inputs.contiguous(memory_format=torch.channels_last), told)
     return logits.float(), descriptors.float()
