@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from lagrangian_ice.errors import SettingsError
@@ -37,5 +39,5 @@ def computes_bfloat16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    told = getattr(torch.cpu, "get_capabilities", dict)()
+    told: Mapping[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(told.get("avx512_bf16", False) or told.get("amx_bf16", False))
