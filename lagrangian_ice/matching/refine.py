@@ -165,7 +165,8 @@ def refine(
         )
         return index, _collected(peak, fit, VARIANCE_SCALE * bands.colour)
 
-    return _joined(list(thread_map(refine_chunk, _chunks(radius))), len(start))
+    gaps = _gaps(bands, start, guess, settings.half_width + radius)
+    return _joined(list(thread_map(refine_chunk, _chunks(radius, gaps))), len(start))
 
 
 def _search_radius(error: Float, least: int) -> NDArray[np.int64]:
@@ -174,10 +175,24 @@ def _search_radius(error: Float, least: int) -> NDArray[np.int64]:
     return np.asarray(np.minimum(steps * least, max(LARGEST_RADIUS, least)), dtype=np.int64)
 
 
-def _chunks(radius: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+def _gaps(bands: Bands, start: Float, guess: Float, reach: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether data may be missing of what each point (N,) is refined by."""
+    gaps = np.zeros(len(start), dtype=np.bool_)
+    for value in np.unique(reach):
+        index = np.flatnonzero(reach == value)
+        for band, centre in ((bands.source, start), (bands.target, guess)):
+            share = band.share(torch.from_numpy(centre[index]), int(value))
+            gaps[index] |= share.numpy() < 1
+    return gaps
+
+
+def _chunks(radius: NDArray[np.int64], gaps: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
+    """Points that can share a batch; those without gaps need no masks and go by themselves."""
     for value in np.unique(radius):
-        index = np.flatnonzero(radius == value)
-        yield from np.array_split(index, -(-len(index) // CHUNK))
+        for missing in (False, True):
+            index = np.flatnonzero((radius == value) & (gaps == missing))
+            if len(index):
+                yield from np.array_split(index, -(-len(index) // CHUNK))
 
 
 def _collected(peak: Peak, fit: AffineFit, variance_scale: float) -> Refined:

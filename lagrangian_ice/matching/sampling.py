@@ -7,8 +7,9 @@ and a GPU, and its cost goes with the number of points, not with the size of the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -66,34 +67,52 @@ class Band:
         known : (N, size, size) bool Tensor or None
             Where there is data; None where all have.
         """
+        if len(corner) and self._contains(corner, size):
+            values = _squares(self.pixels, corner, size)
+            if bool((self._count(corner, size) == size**2).all()):
+                return values, None
+            return values, _squares(self.present, corner, size)
         height, width = self.shape
         steps = torch.arange(size, device=corner.device)
         rows, cols = corner[:, :1] + steps, corner[:, 1:] + steps
-        inside = bool(
-            (corner >= 0).all()
-            and (corner[:, 0] + size <= height).all()
-            and (corner[:, 1] + size <= width).all()
-        )
         index = rows.clamp(0, height - 1)[:, :, None] * width + cols.clamp(0, width - 1)[:, None, :]
-        values = self.pixels.reshape(-1).take(index)
-        if inside and self.complete:
-            return values, None
         known = self.present.reshape(-1).take(index)
         row_inside, col_inside = (
             (at >= 0) & (at < limit) for at, limit in ((rows, height), (cols, width))
         )
         known &= row_inside[:, :, None] & col_inside[:, None, :]
-        if bool(known.all()):
-            return values, None
-        return torch.where(known, values, 0.0), known
+        return torch.where(known, self.pixels.reshape(-1).take(index), 0.0), known
 
     def share(self, centre: Tensor, half_width: int) -> Tensor:
         """Share (N,) of the pixels with data in squares around positions (N, 2), row and col."""
-        corner = torch.floor(centre + 0.5).long() - half_width
-        _, known = self.cut(corner, 2 * half_width + 1)
-        if known is None:
-            return torch.ones(len(centre))
-        return known.float().mean(dim=(1, 2))
+        size = 2 * half_width + 1
+        return self._count(torch.floor(centre + 0.5).long() - half_width, size) / size**2
+
+    def _contains(self, corner: Tensor, size: int) -> bool:
+        """Whether all squares lie in the image."""
+        limit = torch.tensor(self.shape, device=corner.device)
+        return bool(((corner >= 0) & (corner + size <= limit)).all())
+
+    def _count(self, corner: Tensor, size: int) -> Tensor:
+        """Pixels (N,) with data in squares."""
+        limit = torch.tensor(self.shape, device=corner.device)
+        top, left = corner.clamp_min(0).minimum(limit).unbind(dim=1)
+        bottom, right = (corner + size).clamp_min(0).minimum(limit).unbind(dim=1)
+        sums = self._sums
+        return sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+
+    @cached_property
+    def _sums(self) -> Tensor:
+        """Pixels (rows + 1, cols + 1) with data above and to the left of each corner."""
+        sums = cv2.integral(self.present.cpu().numpy().view(np.uint8))
+        return torch.from_numpy(sums).to(self.present.device)
+
+
+def _squares(values: Tensor, corner: Tensor, size: int) -> Tensor:
+    """Squares (N, size, size) that lie in an image (rows, cols)."""
+    row, col = corner.unbind(dim=1)
+    squares: Tensor = values.unfold(0, size, 1).unfold(1, size, 1)[row, col]
+    return squares
 
 
 @dataclass(frozen=True)
