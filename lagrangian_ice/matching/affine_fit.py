@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lagrangian_ice.matching.sampling import MARGIN, Band, Patches, bridged, slope_matrix
-from lagrangian_ice.matching.templates import Templates
+from lagrangian_ice.matching.templates import Templates, farthest_corner
 
 ITERATIONS = 16
 CONVERGED = 0.01
@@ -22,6 +22,8 @@ FARTHEST = 3.0
 """Pixels that the fit may move from the correlation peak."""
 SLACK = 1.08
 """Stretch of a template for which its view of the target has room."""
+ROTATION_SLACK = np.radians(8.0)
+"""Rotation of a template beyond that of its correlation peak for which there is room."""
 SLOPE_MARGIN = 4
 """Pixels at a template's border whose slopes its own pixels do not give."""
 LEAST_SHARED = 0.1
@@ -91,7 +93,9 @@ def _climb(
     offset = templates.start - centre
     template = _Template.cut(source, replace(templates, start=centre))
     middle = torch.round(position)
-    reach = int(np.ceil(SLACK * np.sqrt(2.0) * templates.half_width + FARTHEST + 1))
+    turned = torch.stack([rotation - ROTATION_SLACK, rotation, rotation + ROTATION_SLACK])
+    size = SLACK * farthest_corner(turned) * templates.half_width
+    reach = int(np.ceil(size + FARTHEST + 1))
     view = Patches.around(target, middle, reach)
     turn = _initial_warp(torch.zeros_like(position), rotation)[:, :2, :2]
     first = _initial_warp(position - middle + reach - _turned(turn, offset), rotation)

@@ -64,7 +64,7 @@ class Templates:
             None where all are known and count.
         """
         middle = torch.floor(self.start + 0.5)
-        reach = int(np.ceil(self.half_width * np.sqrt(2.0) + 0.5))
+        reach = int(np.ceil(self.half_width * farthest_corner(rotations) + 0.5))
         patches = Patches.around(source, middle, reach)
         rows, cols = self.offsets()
         # Ice that turned by +a shows, at offset d in the target, what was at -a turned d.
@@ -78,6 +78,12 @@ class Templates:
             return values, known
         known = counting if known is None else known & counting
         return torch.where(known, values, 0.0), known
+
+
+def farthest_corner(rotations: Tensor) -> float:
+    """How far the corners of turned squares of half width 1 reach along an axis, 1 to root 2."""
+    reach = torch.cos(rotations).abs() + torch.sin(rotations).abs()
+    return float(reach.max()) if reach.numel() else 1.0
 
 
 def rotated(rows: Tensor, cols: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:

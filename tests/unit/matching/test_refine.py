@@ -65,3 +65,19 @@ def test_error_does_not_depend_on_the_fraction_of_the_motion():
         error = refined(pair, places).position - pair.truth
         means.append(np.median(error, axis=0))
     assert np.ptp(means, axis=0).max() < 0.02
+
+
+def test_points_beside_gaps_change_nothing_of_the_others():
+    """They are refined by themselves, with masks; the others as if there were no gap."""
+    pair = moved_pair(shift=[3.3, -2.2], noise=0.3, seed=1)
+    whole = refined(pair)
+    row, col = np.rint(pair.truth[0]).astype(int)
+    pair.target[row + 5 : row + 8, col - 3 : col + 3] = np.nan
+    with_gap = refined(pair)
+    reach = MccSettings().half_width + MccSettings().search_radius + 10
+    beside = (np.abs(pair.truth - [row, col]) < reach).all(axis=1)
+    assert with_gap.converged[beside].any()
+    # All but the mean of the band, which the gap changes, is the same.
+    np.testing.assert_allclose(
+        with_gap.position[~beside], whole.position[~beside], rtol=0, atol=2e-3
+    )

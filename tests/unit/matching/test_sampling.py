@@ -96,3 +96,36 @@ def test_gaps_are_bridged_by_the_mean_of_the_rest():
     values = torch.tensor([[[1.0, 3.0], [99.0, 5.0]]])
     known = torch.tensor([[[True, True], [False, True]]])
     assert bridged(values, known)[0, 1, 0] == pytest.approx(3.0)
+
+
+def cut_by_hand(pixels, corner, size):
+    """What has no data, or is outside, is NaN."""
+    wide = np.pad(pixels, 200, constant_values=np.nan)
+    row, col = corner + 200
+    return wide[row : row + size, col : col + size]
+
+
+@pytest.mark.parametrize("gap", [False, True])
+@pytest.mark.parametrize("corners", [[(5, 7), (40, 60)], [(5, 7), (-3, 60)], [(80, 100), (-90, 4)]])
+def test_squares_inside_across_and_outside_the_image(pixels, gap, corners):
+    if gap:
+        pixels[20:24, 10:13] = np.nan
+    size = 21
+    corner = torch.tensor(corners)
+    values, known = Band.of(pixels).cut(corner, size)
+    expected = np.stack([cut_by_hand(pixels, c, size) for c in corner.numpy()])
+    there = np.isfinite(expected)
+    assert (known is None) == there.all()
+    if known is not None:
+        np.testing.assert_array_equal(known.numpy(), there)
+    mean = np.nanmean(pixels)
+    np.testing.assert_allclose(values.numpy(), np.where(there, expected - mean, 0), atol=1e-6)
+
+
+def test_share_is_that_of_the_pixels_with_data(pixels):
+    pixels[20:40, 10:30] = np.nan
+    centre = torch.tensor([[30.0, 20.0], [12.4, 12.6], [2.0, 3.0], [-50.0, 20.0], [88.0, 200.0]])
+    share = Band.of(pixels).share(centre, 8)
+    corners = np.floor(centre.numpy() + 0.5).astype(int) - 8
+    by_hand = [np.isfinite(cut_by_hand(pixels, corner, 17)).mean() for corner in corners]
+    np.testing.assert_allclose(share.numpy(), by_hand, atol=1e-6)

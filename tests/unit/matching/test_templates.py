@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lagrangian_ice.matching.sampling import Band
-from lagrangian_ice.matching.templates import Templates, rotated
+from lagrangian_ice.matching.templates import Templates, farthest_corner, rotated
 
 AT = torch.tensor([[30.0, 30.0], [28.4, 33.7]], dtype=torch.float64)
 STILL = torch.zeros(2, 1, dtype=torch.float64)
@@ -39,3 +39,18 @@ def test_the_line_turns_with_the_ice():
     _, known = Templates(AT[:1], 4, north).turned(band(), quarter)
     assert known[0, 0, :, :4].all()
     assert not known[0, 0, :, 4:].any()
+
+
+@pytest.mark.parametrize("degrees", [0.0, 10.0, 45.0, 90.0, 170.0])
+def test_turned_templates_are_whole_at_any_angle(degrees):
+    """The patch that they are read from is no larger than it must be, and no smaller."""
+    angle = torch.full((2, 1), np.radians(degrees), dtype=torch.float64)
+    _, known = Templates(AT, 8).turned(band(), angle)
+    assert known is None
+
+
+def test_no_templates_and_no_rotations():
+    nothing = Templates(AT[:0], 8)
+    values, _ = nothing.turned(band(), torch.zeros(0, 1, dtype=torch.float64))
+    assert values.shape == (0, 1, 17, 17)
+    assert farthest_corner(torch.zeros(0)) == 1.0
