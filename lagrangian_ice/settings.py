@@ -157,11 +157,17 @@ class ParcelSettings(Stage):
         "0: never",
     )
     closure_limit: float = Field(
-        4.0,
+        8.0,
         gt=0,
         le=100,
         description="up to this difference the earlier sighting's end holds, px; beyond it the "
         "later one's, with the worst quality flag",
+    )
+    max_parting: float = Field(
+        0.04,
+        ge=0,
+        le=10,
+        description="speed beside the parcels around at which nothing may move alone, m/s",
     )
     max_fold_side: float = Field(
         2.5,

@@ -31,7 +31,7 @@ WORTH_A_SECOND_LOOK = (
     Status.TOO_FAST,
 )
 WORTH_A_LOOK_BESIDE_CRACKS = (*WORTH_A_SECOND_LOOK, Status.BACK_MATCH_DISAGREES)
-LEAST_ODDS = 2.0
+LEAST_ODDS = 4.0
 """Logarithm of the odds with which a parcel must be on one side of a crack."""
 SIDE_SEARCH, SIDE_ERROR = 4, 1.0
 """Pixels around the motion of a side that are searched, and its standard error."""

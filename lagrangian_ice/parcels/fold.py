@@ -36,7 +36,7 @@ from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import IceField
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
 from lagrangian_ice.parcels.quality import BEST, WORST, quality_flags
-from lagrangian_ice.parcels.topology import folding
+from lagrangian_ice.parcels.topology import folding, parted
 from lagrangian_ice.parcels.transitions import Bool, Ids
 from lagrangian_ice.settings import ParcelSettings
 
@@ -70,6 +70,8 @@ SLOWEST = 0.05
 """Added to the speed at which a parcel has gone when it is matched from long before, m s-1."""
 LEAST_SEARCH = 0.1
 """Least speed that is searched then, m s-1."""
+PARTING_PIXELS = 8.0
+"""Pixels that parcels may part however short the time, beside ``max_parting``."""
 _NOT_COVERED = (Status.OUT_OF_IMAGE, Status.TOO_LITTLE_DATA)
 """Statuses that say nothing about the parcel: the pass did not show the place."""
 
@@ -350,11 +352,18 @@ def _within(image: GeoImage, xy: Float, margin: Float) -> Bool:
 
 
 def _unfolded(pair: Pair, view: View) -> Pair:
-    """Pair without the vectors that fold the mesh of its parcels."""
+    """Pair without the vectors that nothing around moves with, and those that fold the mesh."""
     vectors = pair.vectors
-    tracked = np.flatnonzero(vectors.tracked)
     longest = view.settings.max_fold_side * view.finest
-    guilty = tracked[folding(vectors.xy0[tracked], vectors.xy1[tracked], longest)]
+    tracked = np.flatnonzero(vectors.tracked)
+    if not len(tracked):
+        return pair
+    seconds = float(np.median(vectors.time1[tracked] - vectors.time0[tracked]))
+    farthest = view.settings.max_parting * abs(seconds) + PARTING_PIXELS * view.image.grid.pixel
+    alone = parted(vectors.xy0[tracked], vectors.xy1[tracked], longest, farthest)
+    left = tracked[~alone]
+    folds = left[folding(vectors.xy0[left], vectors.xy1[left], longest)]
+    guilty = np.concatenate([tracked[alone], folds])
     return replace(pair, vectors=_refused(vectors, guilty)) if len(guilty) else pair
 
 

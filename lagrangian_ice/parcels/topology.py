@@ -23,11 +23,47 @@ LEAST_SIDE = 5
 """Parcels that make a plate; fewer that fold the mesh are wrong vectors."""
 LEAST_ANGLE = 10.0
 """Degrees; flatter triangles turn over by small errors and convict nobody."""
+NEIGHBOURS, FELLOWS = 8, 3
+"""Of the nearest parcels so many must have moved with a parcel, if there are enough of them."""
 WOBBLE = 1.0
 """Metres."""
 
 Index = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+
+
+def parted(xy0: Float, xy1: Float, max_side: float, farthest: float) -> Bool:
+    """Which of N displacements are unlike nearly all around.
+
+    A wrong vector beyond the last parcels folds no triangle, but nothing there moves with it.
+
+    Parameters
+    ----------
+    xy0, xy1 : (N, 2) float64
+        Starts and ends, metres; all finite.
+    max_side : float
+        Parcels farther away say nothing, metres.
+    farthest : float
+        Metres by which ice may move otherwise than what is around it.
+
+    Returns
+    -------
+    (N,) bool
+        True where five or more of the ``NEIGHBOURS`` nearest are in reach and fewer than
+        ``FELLOWS`` of these differ by no more than ``farthest``.
+    """
+    if len(xy0) <= FELLOWS:
+        return np.zeros(len(xy0), dtype=np.bool_)
+    count = min(NEIGHBOURS + 1, len(xy0))
+    # The first of each is itself; beyond the reach there are infinite distances.
+    found = cKDTree(xy0).query(xy0, count, distance_upper_bound=max_side)
+    distance, index = (np.asarray(one)[:, 1:] for one in found)
+    near = np.isfinite(distance)
+    moved = xy1 - xy0
+    other = moved[np.where(near, index, 0)]
+    alike = near & (np.linalg.norm(other - moved[:, None], axis=2) <= farthest)
+    enough = near.sum(axis=1) > NEIGHBOURS // 2
+    return np.asarray(enough & (alike.sum(axis=1) < FELLOWS))
 
 
 def folding(xy0: Float, xy1: Float, max_side: float) -> Bool:

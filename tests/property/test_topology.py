@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import Delaunay
 
-from lagrangian_ice.parcels.topology import LEAST_ANGLE, LEAST_SIDE, TOGETHER, folding
+from lagrangian_ice.parcels.topology import LEAST_ANGLE, LEAST_SIDE, TOGETHER, folding, parted
 
 SPACING = 10_000.0
 MAX_SIDE = 2.5 * SPACING
@@ -139,3 +139,31 @@ def test_switched_off_it_convicts_nobody():
     end[40] += 35e3
     assert folding(xy, end, MAX_SIDE)[40]
     assert not folding(xy, end, 0.0).any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 2))
+def test_wrong_vectors_at_the_rim_are_alone_though_they_fold_nothing(seed, count):
+    rng = np.random.default_rng(seed)
+    xy0 = np.stack(np.meshgrid(np.arange(8), np.arange(8)), axis=-1).reshape(-1, 2) * 10_000.0
+    xy0 += rng.uniform(-2000, 2000, xy0.shape)
+    moved = np.array([3000.0, -2000.0]) + rng.uniform(-300, 300, xy0.shape)
+    wrong = np.zeros(len(xy0), bool)
+    wrong[np.argsort(xy0[:, 0])[-count:]] = True
+    moved[wrong] += [16_000.0, 0.0]
+    found = parted(xy0, xy0 + moved, 25_000, 4000)
+    np.testing.assert_array_equal(found, wrong)
+
+
+def test_sides_of_a_crack_are_not_alone():
+    xy0 = np.stack(np.meshgrid(np.arange(8), np.arange(8)), axis=-1).reshape(-1, 2) * 10_000.0
+    moved = np.where(xy0[:, :1] > 35_000, [[9000.0, 0.0]], [[0.0, 9000.0]])
+    assert not parted(xy0, xy0 + moved, 25_000, 4000).any()
+
+
+def test_where_few_are_near_nobody_is_alone():
+    xy0 = np.arange(10.0)[:, None] * [10_000.0, 0.0]
+    moved = np.random.default_rng(0).uniform(-20_000, 20_000, xy0.shape)
+    assert not parted(xy0, xy0 + moved, 21_000, 4000).any()
+    assert not parted(xy0, xy0 + moved, 0, 4000).any()
+    assert not parted(xy0[:3], xy0[:3] + moved[:3], 90_000, 4000).any()

@@ -237,17 +237,17 @@ def test_templates_that_drift_are_told_by_their_closure():
     np.testing.assert_allclose((seen.xy - [150.0, 0.0]) % 1e4, 0.0, atol=1e-6)
     np.testing.assert_array_equal(seen.xy, fold.parcels.xy)
     assert (seen.q_flag == 0).all()
-    ice.offset = (1100.0, 0.0)
+    ice.offset = (2100.0, 0.0)
     assert (days(ice, See(0, WHOLE), 2)[2].observations.q_flag == 1).all()
 
 
 def test_beyond_the_limit_nothing_is_corrected_and_the_flag_is_the_worst():
     ice = Slipping(velocity=(0.0, 0.0))
-    ice.offset = (2100.0, 0.0)
+    ice.offset = (4100.0, 0.0)
     seen = days(ice, See(0, WHOLE), 2)[2].observations
     checked = np.isfinite(seen.closure)
-    np.testing.assert_allclose(seen.closure[checked], 2100.0)
-    np.testing.assert_allclose((seen.xy[checked] - [4200.0, 0.0]) % 1e4, 0.0, atol=1e-6)
+    np.testing.assert_allclose(seen.closure[checked], 4100.0)
+    np.testing.assert_allclose((seen.xy[checked] - [8200.0, 0.0]) % 1e4, 0.0, atol=1e-6)
     assert (seen.q_flag[checked] == 3).all()
 
 
@@ -285,6 +285,26 @@ class Misled(Ice):
         vectors = super().match(source, target, xy)
         wrong = np.hypot(*(xy - [20_000.0, 10_000.0]).T) < 100
         return replace(vectors, xy1=vectors.xy1 + wrong[:, None] * np.array([21_000.0, 14_000.0]))
+
+
+class Scattered(Ice):
+    """Ice of which a corner is matched far outside of the rest, where it folds nothing."""
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        wrong = np.hypot(*(xy - [50_000.0, 30_000.0]).T) == 0
+        return replace(vectors, xy1=vectors.xy1 + wrong[:, None] * np.array([-400.0, 9_500.0]))
+
+
+def test_a_vector_that_nothing_around_moves_with_is_no_sighting():
+    ice = Scattered(velocity=(0.0, 0.0))
+    first = born(ice, See(0, WHOLE))
+    at = np.hypot(*(first.parcels.xy - [50_000.0, 30_000.0]).T) == 0
+    fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000)
+    assert fold.missed.tolist() == first.parcels.parcel_id[at].tolist()
+    fast = ParcelSettings(birth_margin=0, reseed=False, max_parting=1.0)
+    fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, fast, 1000)
+    assert not len(fold.missed)
 
 
 def test_a_vector_that_folds_the_mesh_is_no_sighting():
