@@ -70,6 +70,8 @@ SLOWEST = 0.05
 """Added to the speed at which a parcel has gone when it is matched from long before, m s-1."""
 LEAST_SEARCH = 0.1
 """Least speed that is searched then, m s-1."""
+PARTING_REACH = 2.0
+"""Times ``max_fold_side`` that parcels are asked: at the rim of a pass few are nearer."""
 PARTING_PIXELS = 8.0
 """Pixels that parcels may part however short the time, beside ``max_parting``."""
 _NOT_COVERED = (Status.OUT_OF_IMAGE, Status.TOO_LITTLE_DATA)
@@ -360,7 +362,8 @@ def _unfolded(pair: Pair, view: View) -> Pair:
         return pair
     seconds = float(np.median(vectors.time1[tracked] - vectors.time0[tracked]))
     farthest = view.settings.max_parting * abs(seconds) + PARTING_PIXELS * view.image.grid.pixel
-    alone = parted(vectors.xy0[tracked], vectors.xy1[tracked], longest, farthest)
+    reach = PARTING_REACH * longest
+    alone = parted(vectors.xy0[tracked], vectors.xy1[tracked], reach, farthest)
     left = tracked[~alone]
     folds = left[folding(vectors.xy0[left], vectors.xy1[left], longest)]
     guilty = np.concatenate([tracked[alone], folds])
