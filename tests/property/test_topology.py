@@ -141,29 +141,31 @@ def test_switched_off_it_convicts_nobody():
     assert not folding(xy, end, 0.0).any()
 
 
+FARTHEST = 4000.0
+
+
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 2))
+@given(seed=SEEDS, count=st.integers(1, 2))
 def test_wrong_vectors_at_the_rim_are_alone_though_they_fold_nothing(seed, count):
     rng = np.random.default_rng(seed)
-    xy0 = np.stack(np.meshgrid(np.arange(8), np.arange(8)), axis=-1).reshape(-1, 2) * 10_000.0
-    xy0 += rng.uniform(-2000, 2000, xy0.shape)
-    moved = np.array([3000.0, -2000.0]) + rng.uniform(-300, 300, xy0.shape)
-    wrong = np.zeros(len(xy0), bool)
-    wrong[np.argsort(xy0[:, 0])[-count:]] = True
-    moved[wrong] += [16_000.0, 0.0]
-    found = parted(xy0, xy0 + moved, 25_000, 4000)
-    np.testing.assert_array_equal(found, wrong)
+    xy = grid(rng)
+    drift = np.array([3000.0, -2000.0])
+    end = xy + drift + rng.uniform(-300, 300, xy.shape)
+    wrong = np.zeros(len(xy), bool)
+    wrong[np.argsort(xy[:, 0])[-count:]] = True
+    end[wrong] += [16_000.0, 0.0]
+    np.testing.assert_array_equal(parted(xy, end, MAX_SIDE, FARTHEST), wrong)
 
 
 def test_sides_of_a_crack_are_not_alone():
-    xy0 = np.stack(np.meshgrid(np.arange(8), np.arange(8)), axis=-1).reshape(-1, 2) * 10_000.0
-    moved = np.where(xy0[:, :1] > 35_000, [[9000.0, 0.0]], [[0.0, 9000.0]])
-    assert not parted(xy0, xy0 + moved, 25_000, 4000).any()
+    xy = grid(np.random.default_rng(0))
+    moved = np.where(xy[:, :1] > 3.5 * SPACING, [[9000.0, 0.0]], [[0.0, 9000.0]])
+    assert not parted(xy, xy + moved, MAX_SIDE, FARTHEST).any()
 
 
 def test_where_few_are_near_nobody_is_alone():
-    xy0 = np.arange(10.0)[:, None] * [10_000.0, 0.0]
-    moved = np.random.default_rng(0).uniform(-20_000, 20_000, xy0.shape)
-    assert not parted(xy0, xy0 + moved, 21_000, 4000).any()
-    assert not parted(xy0, xy0 + moved, 0, 4000).any()
-    assert not parted(xy0[:3], xy0[:3] + moved[:3], 90_000, 4000).any()
+    xy = np.arange(10.0)[:, None] * [SPACING, 0.0]
+    end = xy + np.random.default_rng(0).uniform(-20_000, 20_000, xy.shape)
+    assert not parted(xy, end, 2.1 * SPACING, FARTHEST).any()
+    assert not parted(xy, end, 0, FARTHEST).any()
+    assert not parted(xy[:3], end[:3], 9 * SPACING, FARTHEST).any()
