@@ -123,6 +123,13 @@ class MccSettings(Stage):
     max_peak_ratio: float = Field(
         0.95, gt=0, le=1, description="second peak over first; above it the match is ambiguous"
     )
+    min_odds: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="logarithm of the odds that the middle of a template, not only a part of it "
+        "beyond a crack, is seen where it was found; 0: not asked",
+    )
 
 
 class ParcelSettings(Stage):
@@ -175,6 +182,13 @@ class ParcelSettings(Stage):
         le=20,
         description="triangles of parcels with sides up to so many spacings must not fold "
         "between two passes; 0: not checked",
+    )
+    min_odds: float = Field(
+        6.0,
+        ge=0,
+        le=100,
+        description="`mcc.min_odds` of parcels: one that is not found is looked for again, one "
+        "that is wrong stays wrong",
     )
     ice_concentration: str = Field(
         "",

@@ -9,7 +9,6 @@ two, is explained best, and with it the side of the middle.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 from lagrangian_ice.engine import thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE, correlate
+from lagrangian_ice.matching.parting import LEAST, MOST, parted, standardised
 from lagrangian_ice.matching.refine import Bands
 from lagrangian_ice.matching.rows import Rows
 from lagrangian_ice.matching.templates import Templates
@@ -30,10 +30,6 @@ AHEAD = 2.0
 """Pixels from the parcel towards the ice of a motion where the half begins that aligns it."""
 SAME = 1.5
 """Pixels; motions that differ by less are one."""
-DIRECTIONS, STEP = 24, 1.0
-"""Of the lines that are tried: how many normals, and pixels between lines."""
-LEAST, MOST = 0.2, 0.9
-"""Correlation by which a motion is taken to explain its ice."""
 CHUNK = 32
 
 
@@ -93,6 +89,21 @@ class Candidates(Rows):
     guess: Float
     rotation: Float
     towards: Float
+
+    def beside(self, found: Float) -> Candidates:
+        """With others (N, K, 2), turned as the first, that are where their ice was found.
+
+        Those that lead somewhere come first, and there are no more than some parcel has.
+        """
+        guess = np.concatenate([self.guess, found], axis=1)
+        turned = np.repeat(self.rotation[:, :1], found.shape[1], axis=1)
+        rotation = np.concatenate([self.rotation, turned], axis=1)
+        towards = np.concatenate([self.towards, np.zeros_like(found)], axis=1)
+        known = np.isfinite(guess[..., 0])
+        most = int(known.sum(axis=1).max(initial=1))
+        order = np.argsort(~known, axis=1, kind="stable")[:, :most]
+        rows = np.arange(len(guess))[:, None]
+        return Candidates(guess[rows, order], rotation[rows, order], towards[rows, order])
 
 
 def choose_sides(
@@ -174,9 +185,9 @@ class _Duel:
     def between(cls, bands: Bands, whole: Templates, aligned: _Aligned) -> _Duel:
         count, most = aligned.known.shape
         still = torch.zeros(count, 1, dtype=torch.float64)
-        first = _standardised(*whole.turned(bands.source_filtered, still))
+        first = standardised(*whole.turned(bands.source_filtered, still))
         seconds = [
-            _standardised(
+            standardised(
                 *replace(whole, start=aligned.position[:, m]).turned(
                     bands.target_filtered, -aligned.rotation[:, m, None]
                 )
@@ -192,7 +203,7 @@ class _Duel:
                 if len(index) == 0:
                     continue
                 evidence = _evidence(first[index], seconds[a][index], seconds[b][index])
-                ahead, mine, other = _parted(evidence, whole.half_width)
+                ahead, mine, other = parted(evidence, whole.half_width)
                 odds[index, a, b], odds[index, b, a] = ahead, -ahead
                 lines[index, a, b], lines[index, b, a] = mine, other
         return cls(odds, lines)
@@ -214,19 +225,6 @@ class _Duel:
         )
 
 
-def _standardised(values: Tensor, known: Tensor | None) -> Tensor:
-    """First turned template of each point, (N, K): mean 0, spread 1, 0 where not known."""
-    flat = values[:, 0].flatten(1)
-    if known is None:
-        centred = flat - flat.mean(dim=1, keepdim=True)
-        count = torch.full_like(flat[:, :1], flat.shape[1])
-    else:
-        mask = known[:, 0].flatten(1)
-        count = mask.sum(dim=1, keepdim=True).clamp_min(1).to(flat)
-        centred = torch.where(mask, flat - flat.sum(dim=1, keepdim=True) / count, 0.0)
-    return centred * torch.rsqrt((centred**2).sum(dim=1, keepdim=True) / count + 1e-12)
-
-
 def _evidence(ice: Tensor, one: Tensor, other: Tensor) -> Tensor:
     """Logarithm (N, K) of how much likelier each pixel is to have moved to ``one``.
 
@@ -237,45 +235,3 @@ def _evidence(ice: Tensor, one: Tensor, other: Tensor) -> Tensor:
     r = best.clamp(LEAST, MOST)[:, None]
     against = (ice - r * other) ** 2 - (ice - r * one) ** 2
     return against / (2 * (1 - r**2) * PIXELS_PER_SAMPLE)
-
-
-def _parted(evidence: Tensor, half_width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Odds (N,) that the middle moved to the first, and the best lines (N, 3) for either side.
-
-    Summed over all lines that could part the template, and that none does, as likely as each
-    makes it.
-    """
-    masks, lines, prior = _half_planes(half_width)
-    likelihood = (evidence @ masks.T).double() + prior
-    holds = lines[:, 2] <= 0
-    mine = torch.logsumexp(likelihood[:, holds], dim=1)
-    other = torch.logsumexp(likelihood[:, ~holds], dim=1)
-    kept = lines[holds][likelihood[:, holds].argmax(dim=1)]
-    left = -lines[~holds][likelihood[:, ~holds].argmax(dim=1)]
-    return mine - other, kept, left
-
-
-@lru_cache(maxsize=4)
-def _half_planes(half_width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Ways to part a template between two motions.
-
-    Returns
-    -------
-    masks : (J, K) float32 Tensor
-        1 where a pixel follows the first.
-    lines : (J, 3) float64 Tensor
-        Between the two; the last two ways leave all of it to one.
-    prior : (J,) float64 Tensor
-        Logarithm of the weight of each: that no line parts it counts as much as all lines.
-    """
-    reach = round(1.3 * half_width / STEP)
-    angles = np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS
-    distances = (np.arange(-reach, reach) + 0.5) * STEP
-    parting = [[np.cos(angle), np.sin(angle), d] for angle in angles for d in distances]
-    whole = [[1.0, 0.0, -2.0 * half_width], [1.0, 0.0, 2.0 * half_width]]
-    lines = torch.tensor(parting + whole, dtype=torch.float64)
-    prior = torch.zeros(len(lines), dtype=torch.float64)
-    prior[-2:] = np.log(len(parting) / 2)
-    rows, cols = Templates(torch.empty(0, 2), half_width).offsets()
-    ahead = lines[:, 0, None] * rows.flatten() + lines[:, 1, None] * cols.flatten()
-    return (ahead >= lines[:, 2:]).float(), lines, prior

@@ -125,6 +125,10 @@ class Pair:
             strain,
         )
 
+    def places(self, xy: Float, look: Look) -> tuple[Float, Float, Float]:
+        """Row, col (M, 2) in the source and the target, and rotation (M,) of points found."""
+        return self.source.grid.rowcol(xy), self.target.grid.rowcol(look.end), look.rotation
+
     def returns(self, xy: Float, look: Look, settings: MccSettings) -> NDArray[np.bool_]:
         """Whether the ice at the end of each vector is found again at its start."""
         backwards = Bands(

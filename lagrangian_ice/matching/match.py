@@ -12,6 +12,7 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.cracks import SAME, Candidates, Sides, choose_sides
 from lagrangian_ice.matching.first_guess import first_guess, motion_field
+from lagrangian_ice.matching.halves import halves_apart, seen_again, torn
 from lagrangian_ice.matching.look import Look, Pair, map_covariance
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.motions import motions_around, moves_otherwise
@@ -37,6 +38,8 @@ SIDE_SEARCH, SIDE_ERROR = 4, 1.0
 """Pixels around the motion of a side that are searched, and its standard error."""
 APART = 3.0
 """Pixels by which motions must differ to be two; where they do the side must be sure."""
+STRAINED = 0.04
+"""Strain of a template that is taken for a crack under it."""
 SECOND_SIZE = 1.5
 """Times the first look's template: it is asked where a correlation is weak."""
 SECOND_NEIGHBOURS = 12
@@ -193,6 +196,8 @@ def _refined(
     look = Look.nothing(status).put(tried, first)
     look, prediction = _second_look(pair, xy, look, prediction, settings)
     look = _beside_cracks(pair, xy, look, _Guess(prediction, guess.field), settings)
+    if settings.min_odds > 0:
+        _refuse_other_ice(pair, xy, look, settings)
     return _assembled(
         source,
         target,
@@ -250,8 +255,13 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     What was found of them follows the larger part of their templates. Where the side cannot be
     told there is no vector.
     """
-    index = _between_motions(pair, xy, look, guess)
+    broken = _broken(pair, xy, look, settings)
+    index = np.union1d(_between_motions(pair, xy, look, guess), broken)
     candidates = _candidates(pair, xy[index], look.take(index), guess.field)
+    cut = np.full((len(index), 2, 2), np.nan)
+    places = pair.places(xy[broken], look.take(broken))
+    cut[np.isin(index, broken)] = halves_apart(pair.bands, *places, settings.half_width)
+    candidates = candidates.beside(cut)
     several = np.flatnonzero(np.isfinite(candidates.guess[..., 0]).sum(axis=1) > 1)
     index, candidates = index[several], candidates.take(several)
     if len(index) == 0:
@@ -266,6 +276,22 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     unsure = index[(sides.odds < LEAST_ODDS) & (apart > APART)]
     look.status[unsure[look.status[unsure] == Status.TRACKED]] = Status.TWO_MOTIONS
     return look
+
+
+def _refuse_other_ice(pair: Pair, xy: Float, look: Look, settings: MccSettings) -> None:
+    """Give up parcels of which only ice around may have been found, in place."""
+    found = np.flatnonzero(look.status == Status.TRACKED)
+    places = pair.places(xy[found], look.take(found))
+    unsure = seen_again(pair.bands, *places, settings.half_width) < settings.min_odds
+    look.status[found[unsure]] = Status.TWO_MOTIONS
+
+
+def _broken(pair: Pair, xy: Float, look: Look, settings: MccSettings) -> NDArray[np.intp]:
+    """Parcels found whose templates no one motion explains."""
+    index = np.flatnonzero(look.status == Status.TRACKED)
+    strained = np.linalg.norm(look.strain[index], axis=1) > STRAINED
+    places = pair.places(xy[index], look.take(index))
+    return np.asarray(index[strained | torn(pair.bands, *places, settings.half_width)])
 
 
 def _by_own_side(

@@ -134,8 +134,8 @@ def trajectory_distances(frame: pd.DataFrame, truth: Truth) -> pd.DataFrame:
     return found.assign(true_x=true[:, 0], true_y=true[:, 1], distance=distance)
 
 
-def expected_to_live(xy: Float, time: Float, truth: Truth) -> Mask:
-    """Whether ice can be followed from birth to the last image.
+def expected_to_live(xy: Float, time: Float, truth: Truth, until: float | None = None) -> Mask:
+    """Whether ice can be followed from birth to the last image, or until later.
 
     Parameters
     ----------
@@ -145,6 +145,9 @@ def expected_to_live(xy: Float, time: Float, truth: Truth) -> Mask:
         Times of birth, seconds since 1970.
     truth : Truth
         The true motion.
+    until : float, optional
+        When the parcels are asked for, seconds since 1970: those that no image has shown for too
+        long by then have rightly ended. At the last image by default.
 
     Returns
     -------
@@ -155,7 +158,7 @@ def expected_to_live(xy: Float, time: Float, truth: Truth) -> Mask:
     found = truth.sightings(xy, time, EDGE)
     later = found.time > time[:, None] + SHORTEST_INTERVAL
     seen = later & found.inside & found.on_top
-    end = float(np.nanmax(found.time, initial=-np.inf))
+    end = float(np.nanmax(found.time, initial=-np.inf if until is None else until))
     moments = np.where(seen, found.time, np.nan)
     moments = np.sort(np.column_stack([time, moments, np.full(len(time), end)]), axis=1)
     gap = np.diff(moments, axis=1)

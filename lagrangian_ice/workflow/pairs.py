@@ -83,6 +83,7 @@ def match_pair(task: PairTask) -> Matched:
     else:
         pair = FieldTask(task.source, task.target, task.settings.first_guess)
         field, seconds = ensure_field(pair, recent)
+    odds = max(task.settings.mcc.min_odds, task.settings.parcels.min_odds)
     vectors = task.matcher(
         select_bands(source[0], bands),
         source[1],
@@ -90,7 +91,7 @@ def match_pair(task: PairTask) -> Matched:
         target[1],
         task.xy,
         task.settings.first_guess,
-        task.settings.mcc,
+        task.settings.mcc.model_copy(update={"min_odds": odds}),
         field,
     )
     return Matched(vectors, time.perf_counter() - begun - seconds, seconds)

@@ -108,7 +108,7 @@ def score(workspace: Path, truth: Truth, left: Truth, end: float) -> None:
     xy, time = birth[["x", "y"]].to_numpy(float), birth["time"].to_numpy(float)
     on_ice = np.isfinite(truth.position(xy, time, time)[:, 0])
     observable = np.zeros(len(birth), bool)
-    observable[on_ice] = expected_to_live(xy[on_ice], time[on_ice], left)
+    observable[on_ice] = expected_to_live(xy[on_ice], time[on_ice], left, end)
     kept = alive[birth.index].to_numpy()
     tell("observable all the time", observable.sum(), "")
     tell("of them alive", kept[observable].mean(), ">= 0.95")

@@ -102,6 +102,15 @@ def test_ice_that_leaves_the_images_is_not_expected_to_live(
     assert not expected_to_live(births, np.full(len(births), last), truth).any()
 
 
+def test_ice_that_nothing_has_shown_for_too_long_when_asked_is_not_expected_to_live(
+    truth: Truth, births: np.ndarray
+) -> None:
+    time, last = np.full(len(births), truth.swaths[0].start), truth.swaths[-1].start
+    at_the_last = expected_to_live(births, time, truth)
+    assert (expected_to_live(births, time, truth, last + DAY / 24) == at_the_last).all()
+    assert not expected_to_live(births, time, truth, last + 5 * DAY).any()
+
+
 def test_strain_of_true_triangles_has_no_error(truth: Truth, births: np.ndarray) -> None:
     time0, time1 = truth.swaths[0].start, truth.swaths[3].start
     nodes = pd.DataFrame(births, columns=["x", "y"]).assign(time_start=time0, time_end=time1)

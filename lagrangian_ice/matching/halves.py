@@ -1,0 +1,163 @@
+"""Templates of which one half is found and the other is not, or elsewhere."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lagrangian_ice.engine import thread_map
+from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE, correlate
+from lagrangian_ice.matching.parting import LEAST, MOST, parted, standardised
+from lagrangian_ice.matching.refine import Bands
+from lagrangian_ice.matching.templates import Templates
+
+CUTS, SEARCH = 4, 8
+"""Ways in which a template is cut through its middle, and pixels that the halves may part."""
+AHEAD = 2.0
+"""Pixels from the middle where the half begins that is aligned by itself."""
+UNLIKE = 0.4
+"""By which the correlations of two halves differ where only one is ice of the motion found."""
+CHUNK = 32
+
+Bool = NDArray[np.bool_]
+
+
+def torn(bands: Bands, start: Float, end: Float, rotation: Float, half_width: int) -> Bool:
+    """Whether one half of templates is seen again where they were found, and the other less so.
+
+    Parameters
+    ----------
+    bands : Bands
+        Both images.
+    start, end : (N, 2) float64
+        Row, col in the source, and in the target where the whole template was found.
+    rotation : (N,) float64
+        Degrees counter-clockwise, with which it was found.
+    half_width : int
+        Of the template, pixels.
+
+    Returns
+    -------
+    (N,) bool
+        Whether the correlations of two halves differ by more than ``UNLIKE``.
+    """
+
+    def unlike(index: NDArray[np.intp]) -> Bool:
+        looks = _looks(bands, (start[index], end[index], rotation[index]), half_width)
+        r = _correlation_within(*looks, _cuts(half_width))
+        return np.asarray(((r[:, 0] - r[:, 1]).abs() > UNLIKE).any(dim=1).numpy())
+
+    return np.concatenate([np.empty(0, np.bool_), *thread_map(unlike, _parts(len(start)))])
+
+
+def seen_again(bands: Bands, start: Float, end: Float, rotation: Float, half_width: int) -> Float:
+    """Say how sure it is that the middle of templates is ice that is seen where they were found.
+
+    A correlation of half a template may find it, and the parcel be in the other half.
+
+    Parameters
+    ----------
+    bands, start, end, rotation, half_width
+        As of :func:`torn`.
+
+    Returns
+    -------
+    (N,) float64
+        Logarithm of the odds, over all straight lines that could part what is seen again.
+    """
+
+    def odds(index: NDArray[np.intp]) -> Float:
+        first, second = _looks(bands, (start[index], end[index], rotation[index]), half_width)
+        best = _correlation_within(first, second, _cuts(half_width)).flatten(1).amax(dim=1)
+        r = best.clamp(LEAST, MOST)[:, None]
+        left = (first - r * second) ** 2 / (1 - r**2) + torch.log1p(-(r**2))
+        evidence = (first**2 - left) / (2 * PIXELS_PER_SAMPLE)
+        # What is missing in either says nothing.
+        evidence[(first == 0) | (second == 0)] = 0.0
+        return np.asarray(parted(evidence, half_width)[0].numpy())
+
+    return np.concatenate([np.empty(0), *thread_map(odds, _parts(len(start)))])
+
+
+def _looks(
+    bands: Bands, places: tuple[Float, Float, Float], half_width: int
+) -> tuple[Tensor, Tensor]:
+    """Templates (N, K) in both images, standardised: at the start, and turned at the end."""
+    start, end, rotation = (torch.from_numpy(values) for values in places)
+    turn = torch.deg2rad(rotation)[:, None]
+    first = Templates(start, half_width).turned(bands.source_filtered, torch.zeros_like(turn))
+    second = Templates(end, half_width).turned(bands.target_filtered, -turn)
+    return standardised(*first), standardised(*second)
+
+
+def _correlation_within(first: Tensor, second: Tensor, counts: Tensor) -> Tensor:
+    """Correlate templates (N, K) over parts (..., K) of their pixels, (N, ...)."""
+    parts = counts.flatten(0, -2).T
+
+    def mean(values: Tensor) -> Tensor:
+        return values @ parts / parts.sum(dim=0)
+
+    f, g = mean(first), mean(second)
+    power = (mean(first**2) - f**2) * (mean(second**2) - g**2)
+    r = (mean(first * second) - f * g) * torch.rsqrt(power.clamp_min(1e-6))
+    return r.reshape(len(first), *counts.shape[:-1])
+
+
+def halves_apart(bands: Bands, start: Float, end: Float, rotation: Float, half_width: int) -> Float:
+    """Say where the two halves of templates were found that no one motion explains.
+
+    Each is cut through its middle in ``CUTS`` ways; of that which explains most, both halves are
+    aligned by themselves.
+
+    Parameters
+    ----------
+    bands, start, end, rotation, half_width
+        As of :func:`torn`.
+
+    Returns
+    -------
+    (N, 2, 2) float64
+        Row, col of both in the target; NaN where one has no peak.
+    """
+    lines = torch.cat([_normals(), torch.full((2, CUTS, 1), AHEAD, dtype=torch.float64)], dim=2)
+
+    def aligned(index: NDArray[np.intp]) -> Float:
+        middle, guess = (torch.from_numpy(at[index]) for at in (start, end))
+        angle = torch.deg2rad(torch.from_numpy(rotation[index]))[:, None]
+        position = torch.empty(len(index), CUTS, 2, 2, dtype=torch.float64)
+        left = torch.zeros(len(index), CUTS)
+        for side in range(2):
+            for cut in range(CUTS):
+                half = Templates(middle, half_width, lines[side, cut].expand(len(index), 3))
+                peak = correlate(bands.source, bands.target, half, guess, angle, SEARCH)
+                known = torch.isfinite(peak.correlation) & ~peak.at_edge
+                position[:, cut, side] = torch.where(known[:, None], peak.position, torch.nan)
+                left[:, cut] += torch.log1p(-(peak.correlation.nan_to_num().clamp(0, MOST) ** 2))
+        return position[torch.arange(len(index)), left.argmin(dim=1)].numpy()
+
+    return np.concatenate([np.empty((0, 2, 2)), *thread_map(aligned, _parts(len(start)))])
+
+
+def _parts(count: int) -> list[NDArray[np.intp]]:
+    """Divide the indices of ``count`` points; nothing for none."""
+    return np.array_split(np.arange(count), -(-count // CHUNK)) if count else []
+
+
+def _normals() -> Tensor:
+    """Make unit vectors (2, CUTS, 2) across the cuts through a template, and against them."""
+    angles = np.pi / CUTS * np.arange(CUTS)
+    normals = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return torch.from_numpy(np.stack([normals, -normals]))
+
+
+@lru_cache(maxsize=4)
+def _cuts(half_width: int) -> Tensor:
+    """Halves (2, CUTS, K) float32 of a template: 1 where a pixel is ahead of the cut."""
+    rows, cols = Templates(torch.empty(0, 2), half_width).offsets()
+    offsets = torch.stack([rows.flatten(), cols.flatten()])
+    return (_normals() @ offsets > 0).float()
