@@ -187,8 +187,20 @@ class ParcelSettings(Stage):
         6.0,
         ge=0,
         le=100,
-        description="`mcc.min_odds` of parcels: one that is not found is looked for again, one "
-        "that is wrong stays wrong",
+        description="`mcc.min_odds` of pairs longer apart than `sure_within_hours`",
+    )
+    sure_within_hours: float = Field(
+        70.0,
+        ge=0,
+        le=240,
+        description="see `min_odds`; matches with an earlier sighting are longer apart, h",
+    )
+    max_step_error: float = Field(
+        0.75,
+        gt=0,
+        le=100,
+        description="a parcel found with a larger standard error along an axis counts as not "
+        "found, px",
     )
     ice_concentration: str = Field(
         "",

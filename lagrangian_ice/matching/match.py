@@ -255,13 +255,13 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     What was found of them follows the larger part of their templates. Where the side cannot be
     told there is no vector.
     """
+    index = _between_motions(pair, xy, look, guess)
     broken = _broken(pair, xy, look, settings)
-    index = np.union1d(_between_motions(pair, xy, look, guess), broken)
     candidates = _candidates(pair, xy[index], look.take(index), guess.field)
     cut = np.full((len(index), 2, 2), np.nan)
-    places = pair.places(xy[broken], look.take(broken))
-    cut[np.isin(index, broken)] = halves_apart(pair.bands, *places, settings.half_width)
+    cut[np.isin(index, broken)] = _halves(pair, xy, look, np.intersect1d(index, broken), settings)
     candidates = candidates.beside(cut)
+    look = _torn_apart(pair, xy, look, np.setdiff1d(broken, index), guess, settings)
     several = np.flatnonzero(np.isfinite(candidates.guess[..., 0]).sum(axis=1) > 1)
     index, candidates = index[several], candidates.take(several)
     if len(index) == 0:
@@ -292,6 +292,39 @@ def _broken(pair: Pair, xy: Float, look: Look, settings: MccSettings) -> NDArray
     strained = np.linalg.norm(look.strain[index], axis=1) > STRAINED
     places = pair.places(xy[index], look.take(index))
     return np.asarray(index[strained | torn(pair.bands, *places, settings.half_width)])
+
+
+def _halves(
+    pair: Pair, xy: Float, look: Look, index: NDArray[np.intp], settings: MccSettings
+) -> Float:
+    """Row, col (M, 2, 2) in the target of both halves of the templates of some parcels."""
+    places = pair.places(xy[index], look.take(index))
+    return halves_apart(pair.bands, *places, settings.half_width)
+
+
+def _torn_apart(
+    pair: Pair,
+    xy: Float,
+    look: Look,
+    index: NDArray[np.intp],
+    guess: _Guess,
+    settings: MccSettings,
+) -> Look:
+    """Look at parcels of broken templates by their own side, where one is sure.
+
+    Their crack opens by less than the matches tell, or has no matches beyond. Else what was
+    found holds, with the error that the other side would make of it.
+    """
+    start, end, rotation = pair.places(xy[index], look.take(index))
+    whole = Candidates(end[:, None], rotation[:, None], np.zeros((len(index), 1, 2)))
+    found = whole.beside(_halves(pair, xy, look, index, settings))
+    sides = choose_sides(pair.bands, start, found, settings)
+    index, sides = index[np.isfinite(sides.odds)], sides.take(np.isfinite(sides.odds))
+    anew = _by_own_side(pair, xy[index], sides, guess.field, settings)
+    better = (anew.status == Status.TRACKED) & (sides.odds >= LEAST_ODDS)
+    look = look.put(index[better], anew.take(better))
+    look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
+    return look
 
 
 def _by_own_side(

@@ -333,7 +333,8 @@ def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[P
             requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
             asked.append((parcels.parcel_id[rows], covered))
     pairs = []
-    for request, (ids, covered), vectors in zip(requests, asked, match(requests), strict=True):
+    matched = (_sure(vectors, view) for vectors in match(requests))
+    for request, (ids, covered), vectors in zip(requests, asked, matched, strict=True):
         # An attempt outside the pass that found nothing says nothing.
         told = vectors.tracked | (covered & ~np.isin(vectors.status, _NOT_COVERED))
         if told.any():
@@ -368,6 +369,13 @@ def _unfolded(pair: Pair, view: View) -> Pair:
     folds = left[folding(vectors.xy0[left], vectors.xy1[left], longest)]
     guilty = np.concatenate([tracked[alone], folds])
     return replace(pair, vectors=_refused(vectors, guilty)) if len(guilty) else pair
+
+
+def _sure(vectors: Vectors, view: View) -> Vectors:
+    """Vectors without those that may as well lead elsewhere."""
+    variance = np.diagonal(vectors.covariance, axis1=1, axis2=2).max(axis=1, initial=0.0)
+    largest = view.settings.max_step_error * view.image.grid.pixel
+    return _refused(vectors, np.flatnonzero(vectors.tracked & (variance > largest**2)))
 
 
 def _refused(vectors: Vectors, rows: NDArray[np.int64]) -> Vectors:
@@ -450,7 +458,8 @@ def _closures(
         requests.append(Wanted(source, start, speed))
         asked.append(chosen)
     pairs = []
-    for request, chosen, vectors in zip(requests, asked, match(requests), strict=True):
+    matched = (_sure(vectors, view) for vectors in match(requests))
+    for request, chosen, vectors in zip(requests, asked, matched, strict=True):
         pairs.append(Pair(request.source_pass, seen.parcel_id[chosen], vectors))
         over = age[chosen] >= 2 * due_after
         found = _Found(request.source_pass, vectors, sighted.before[chosen], over)

@@ -19,7 +19,8 @@ from lagrangian_ice.files import in_place
 from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
 from lagrangian_ice.superlim.onnx_export import export_onnx
 
-PACKAGED = "default"
+PACKAGED = ("default", "light")
+"""Names of what comes with the package; see ``docs/superlim.md``."""
 LARGEST_FILE = 256 * 2**20
 
 
@@ -99,7 +100,7 @@ def import_weights(path: Path, name: str | None = None) -> WeightsEntry:
         If the file cannot be read or does not fit the published topology.
     """
     name = name or path.stem
-    if name == PACKAGED or Path(name).name != name:
+    if name in PACKAGED or Path(name).name != name:
         raise WeightsError(f"weights name {name!r} is not usable; choose another with --name")
     target = user_folder() / f"{name}.pt"
     content = _read(path)

@@ -164,7 +164,9 @@ def expected_to_live(xy: Float, time: Float, truth: Truth, until: float | None =
     gap = np.diff(moments, axis=1)
     longest = np.max(gap, axis=1, where=np.isfinite(gap), initial=0.0)
     buried = (later & ~found.on_top).any(axis=1)
-    return np.asarray(seen.any(axis=1) & (longest <= LONGEST_GAP) & ~buried)
+    # A sighting may be passed over because the parcel was seen a little sooner.
+    followed = longest <= LONGEST_GAP - SHORTEST_INTERVAL
+    return np.asarray(seen.any(axis=1) & followed & ~buried)
 
 
 class StrainComparison(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
+from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.match import match_field
 from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.matching.vectors import Status, Vectors
@@ -18,7 +19,7 @@ from lagrangian_ice.pair import select_bands
 from lagrangian_ice.parcels.fields import FieldTask, ensure_field, keep_field
 from lagrangian_ice.parcels.nearby import around_ends, surroundings
 from lagrangian_ice.parcels.prepare import Ready, Recent, Task
-from lagrangian_ice.settings import Settings
+from lagrangian_ice.settings import MccSettings, Settings
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,6 @@ def match_pair(task: PairTask) -> Matched:
     else:
         pair = FieldTask(task.source, task.target, task.settings.first_guess)
         field, seconds = ensure_field(pair, recent)
-    odds = max(task.settings.mcc.min_odds, task.settings.parcels.min_odds)
     vectors = task.matcher(
         select_bands(source[0], bands),
         source[1],
@@ -91,10 +91,19 @@ def match_pair(task: PairTask) -> Matched:
         target[1],
         task.xy,
         task.settings.first_guess,
-        task.settings.mcc.model_copy(update={"min_odds": odds}),
+        _mcc_settings(task.settings, source[0], target[0]),
         field,
     )
     return Matched(vectors, time.perf_counter() - begun - seconds, seconds)
+
+
+def _mcc_settings(settings: Settings, source: GeoImage, target: GeoImage) -> MccSettings:
+    """Ask more of matches between passes that are long apart."""
+    seconds = abs(float(target.node_time.mean() - source.node_time.mean()))
+    if seconds <= settings.parcels.sure_within_hours * 3600.0:
+        return settings.mcc
+    odds = max(settings.mcc.min_odds, settings.parcels.min_odds)
+    return settings.mcc.model_copy(update={"min_odds": odds})
 
 
 def _nearby(

@@ -16,15 +16,15 @@ SHAPE = (640, 640)
 HALF_WIDTH = 1650.0
 
 
-def tracked(case, seed, *, refine=True):
+def tracked(case, seed, *, refine=True, weights="default"):
     pair = known_motion_pair(seed, case, shape=SHAPE)
     rng = np.random.default_rng(seed)
     xy = pair.source.grid.xy(rng.uniform(20, 620, (1200, 2)))
-    return tracked_at(pair, xy[pair.observable(xy, HALF_WIDTH)], refine=refine)
+    return tracked_at(pair, xy[pair.observable(xy, HALF_WIDTH)], refine=refine, weights=weights)
 
 
-def tracked_at(pair, xy, *, refine=True):
-    network = load_network("default")
+def tracked_at(pair, xy, *, refine=True, weights="default"):
+    network = load_network(weights)
     features = [extract_features(i, network, FeatureSettings()) for i in (pair.source, pair.target)]
     vectors = match_images(
         pair.source,
@@ -53,6 +53,14 @@ def test_errors_are_small_unbiased_and_true_to_what_is_stated(case, median, answ
     sigma = np.sqrt(np.stack([vectors.covariance[:, 0, 0], vectors.covariance[:, 1, 1]], axis=1))
     inside = (np.abs(error[found]) < sigma[found]).mean()
     assert 0.55 <= inside <= 0.85
+
+
+def test_the_light_network_guesses_nearly_as_well():
+    vectors, error = tracked("medium", seed=21, refine=False, weights="light")
+    distance = np.hypot(*error.T)
+    assert vectors.tracked.mean() >= 0.99
+    assert (distance < 800).mean() >= 0.98
+    assert np.nanmedian(distance) <= 150
 
 
 def test_both_sides_of_slipping_plates_are_tracked():

@@ -1,8 +1,8 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from drifting_ice import DAY, T0, Ice, See, stream
+from drifting_ice import DAY, PIXEL, T0, Ice, See, stream
 
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
@@ -428,3 +428,48 @@ def test_the_least_concentration_is_a_setting():
 def test_not_all_that_ice_could_do_is_searched_from_long_before(gone, expected):
     assert speed_to_search(gone, 0.6) == pytest.approx(expected)
     assert speed_to_search(gone, 0.6) >= min(0.6, 1.5 * gone + 0.05) - 1e-12
+
+
+@dataclass
+class Doubtful(Ice):
+    """One parcel may as well be elsewhere after some days: its error along y is 0.8 pixels."""
+
+    least_days: float = 0.0
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        at = np.hypot(*(xy - [20_000.0, 10_000.0]).T) < 100
+        at &= vectors.time1 - vectors.time0 > self.least_days * DAY
+        vectors.covariance[at, 1, 1] = (0.8 * PIXEL) ** 2
+        return vectors
+
+
+@pytest.mark.parametrize(("largest", "missed"), [(0.7, 1), (0.9, 0)])
+def test_a_vector_that_may_as_well_lead_elsewhere_is_no_sighting(largest, missed):
+    ice = Doubtful(velocity=(0.0, 0.0))
+    first = born(ice, See(0, WHOLE))
+    settings = replace_settings(max_step_error=largest)
+    fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, settings, 1000)
+    assert len(fold.missed) == missed
+    at = np.hypot(*(first.parcels.xy - [20_000.0, 10_000.0]).T) < 100
+    state = fold.parcels.state[at].tolist()
+    assert state == [State.DORMANT if missed else State.ALIVE]
+    assert (~fold.pairs[0].vectors.tracked).sum() == missed
+
+
+def test_a_doubtful_vector_from_an_earlier_sighting_corrects_nothing():
+    ice = Doubtful(velocity=(0.0, 0.0), least_days=3.0)
+    settings = replace_settings(max_step_error=0.7)
+    parcels = born(ice, See(0, WHOLE)).parcels
+    for index, day in ((1, 1.0), (2, 2.0), (3, 3.1)):
+        fold = ice.fold(parcels, index, See(day, WHOLE), STREAMS, settings, 1000)
+        parcels = fold.parcels
+    seen = fold.observations
+    at = np.hypot(*(seen.xy - [20_000.0, 10_000.0]).T) < 100
+    assert np.isnan(seen.closure[at]).tolist() == [True]
+    assert seen.source_pass[at].tolist() == [2]
+    assert (seen.closure[~at] == 0).all()
+
+
+def replace_settings(**changes):
+    return SETTINGS.model_copy(update=changes)

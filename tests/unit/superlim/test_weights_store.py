@@ -18,14 +18,23 @@ def user_folder(tmp_path, monkeypatch):
     return folder
 
 
-def test_packaged_weights_load_in_evaluation_mode():
-    network = weights_store.load_network("default")
+@pytest.mark.parametrize("name", weights_store.PACKAGED)
+def test_packaged_weights_load_in_evaluation_mode(name):
+    network = weights_store.load_network(name)
     assert not network.training
     assert len(network.sha256) == 64
 
 
 def test_packaged_weights_are_at_most_6_mb():
-    assert weights_store.find_weights("default").stat().st_size <= 6 * 2**20
+    sizes = [weights_store.find_weights(name).stat().st_size for name in weights_store.PACKAGED]
+    assert sum(sizes) <= 6 * 2**20
+
+
+def test_the_light_network_is_separable_and_a_fifth_of_the_other():
+    default, light = (weights_store.load_network(name) for name in weights_store.PACKAGED)
+    assert light.topology == Topology(separable=True)
+    count = [sum(p.numel() for p in network.parameters()) for network in (default, light)]
+    assert count[1] < 0.21 * count[0]
 
 
 def test_published_weights_file_runs_through_the_same_code(tmp_path, user_folder):
@@ -44,7 +53,7 @@ def test_list_tells_built_in_from_imported(tmp_path, user_folder):
     weights_store.export_weights("default", tmp_path / "other.pt")
     weights_store.import_weights(tmp_path / "other.pt")
     told = {entry.name: entry.built_in for entry in weights_store.list_weights()}
-    assert told == {"default": True, "other": False}
+    assert told == {"default": True, "light": True, "other": False}
 
 
 @pytest.mark.parametrize(
