@@ -91,14 +91,22 @@ def match_pair(task: PairTask) -> Matched:
         target[1],
         task.xy,
         task.settings.first_guess,
-        _mcc_settings(task.settings, source[0], target[0]),
+        mcc_settings(task.settings, source[0], target[0]),
         field,
     )
     return Matched(vectors, time.perf_counter() - begun - seconds, seconds)
 
 
-def _mcc_settings(settings: Settings, source: GeoImage, target: GeoImage) -> MccSettings:
-    """Ask more of matches between passes that are long apart."""
+def mcc_settings(settings: Settings, source: GeoImage, target: GeoImage) -> MccSettings:
+    """Ask more of a match of passes that are long apart.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of all stages.
+    source, target : GeoImage
+        The passes, in any order.
+    """
     seconds = abs(float(target.node_time.mean() - source.node_time.mean()))
     if seconds <= settings.parcels.sure_within_hours * 3600.0:
         return settings.mcc

@@ -83,3 +83,20 @@ def test_nothing_is_asked_and_nothing_answered():
     sides = choose_sides(bands(), start, both_motions(start), MccSettings())
     assert sides.position.shape == (0, 2)
     assert sides.odds.shape == (0,)
+
+
+def test_other_candidates_stand_beside_those_that_lead_somewhere():
+    start = along_the_crack(6.0, count=3)
+    motions = both_motions(start)
+    found = np.full((3, 2, 2), np.nan)
+    found[0] = [[1.0, 2.0], [3.0, 4.0]]
+    found[1, 1] = [5.0, 6.0]
+    more = motions.beside(found)
+    assert np.isfinite(more.guess[..., 0]).sum(axis=1).tolist() == [4, 3, 2]
+    assert more.guess.shape == (3, 4, 2)
+    np.testing.assert_array_equal(more.guess[:, :2], motions.guess)
+    assert more.guess[1, 2].tolist() == [5.0, 6.0]
+    assert not more.towards[:2, 2].any()
+    np.testing.assert_array_equal(more.towards[:, :2], motions.towards)
+    none = motions.beside(np.full((3, 2, 2), np.nan))
+    np.testing.assert_array_equal(none.guess, motions.guess)
