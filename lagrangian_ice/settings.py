@@ -189,18 +189,20 @@ class ParcelSettings(Stage):
         le=100,
         description="`mcc.min_odds` of pairs longer apart than `sure_within_hours`",
     )
-    sure_within_hours: float = Field(
-        70.0,
-        ge=0,
-        le=240,
-        description="see `min_odds`; matches with an earlier sighting are longer apart, h",
-    )
+    sure_within_hours: float = Field(70.0, ge=0, le=240, description="see `min_odds`, h")
     max_step_error: float = Field(
         0.75,
         gt=0,
         le=100,
         description="a parcel found with a larger standard error along an axis counts as not "
         "found, px",
+    )
+    max_guess_error: float = Field(
+        5.0,
+        gt=0,
+        le=64,
+        description="nor does one count whose first guess had a larger standard error, px: it may "
+        "have left the image, and what is like it there be something else",
     )
     ice_concentration: str = Field(
         "",

@@ -32,8 +32,9 @@ WORTH_A_SECOND_LOOK = (
     Status.TOO_FAST,
 )
 WORTH_A_LOOK_BESIDE_CRACKS = (*WORTH_A_SECOND_LOOK, Status.BACK_MATCH_DISAGREES)
-LEAST_ODDS = 4.0
-"""Logarithm of the odds with which a parcel must be on one side of a crack."""
+LEAST_ODDS, SURE_ODDS = 2.0, 4.0
+"""Logarithm of the odds with which a parcel must be on one side of a crack: where matches tell of
+two motions, and where only its template looks broken."""
 SIDE_SEARCH, SIDE_ERROR = 4, 1.0
 """Pixels around the motion of a side that are searched, and its standard error."""
 APART = 3.0
@@ -321,7 +322,7 @@ def _torn_apart(
     sides = choose_sides(pair.bands, start, found, settings)
     index, sides = index[np.isfinite(sides.odds)], sides.take(np.isfinite(sides.odds))
     anew = _by_own_side(pair, xy[index], sides, guess.field, settings)
-    better = (anew.status == Status.TRACKED) & (sides.odds >= LEAST_ODDS)
+    better = (anew.status == Status.TRACKED) & (sides.odds >= SURE_ODDS)
     look = look.put(index[better], anew.take(better))
     look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
     return look

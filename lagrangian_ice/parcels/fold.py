@@ -373,9 +373,11 @@ def _unfolded(pair: Pair, view: View) -> Pair:
 
 def _sure(vectors: Vectors, view: View) -> Vectors:
     """Vectors without those that may as well lead elsewhere."""
+    pixel, settings = view.image.grid.pixel, view.settings
     variance = np.diagonal(vectors.covariance, axis1=1, axis2=2).max(axis=1, initial=0.0)
-    largest = view.settings.max_step_error * view.image.grid.pixel
-    return _refused(vectors, np.flatnonzero(vectors.tracked & (variance > largest**2)))
+    doubtful = variance > (settings.max_step_error * pixel) ** 2
+    doubtful |= vectors.first_guess_error > settings.max_guess_error * pixel
+    return _refused(vectors, np.flatnonzero(vectors.tracked & doubtful))
 
 
 def _refused(vectors: Vectors, rows: NDArray[np.int64]) -> Vectors:

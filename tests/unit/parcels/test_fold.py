@@ -471,5 +471,15 @@ def test_a_doubtful_vector_from_an_earlier_sighting_corrects_nothing():
     assert (seen.closure[~at] == 0).all()
 
 
+@pytest.mark.parametrize(("largest", "missed"), [(0.7, True), (0.9, False)])
+def test_what_was_looked_for_anywhere_is_no_sighting(largest, missed):
+    """The guesses' error is 400 m, 0.8 pixels."""
+    ice = Ice(velocity=(0.0, 0.0))
+    first = born(ice, See(0, WHOLE))
+    settings = replace_settings(max_guess_error=largest)
+    fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, settings, 1000)
+    assert len(fold.missed) == (len(first.parcels) if missed else 0)
+
+
 def replace_settings(**changes):
     return SETTINGS.model_copy(update=changes)
