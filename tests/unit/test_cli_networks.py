@@ -32,8 +32,12 @@ def test_list_shows_built_in_and_imported_weights(run, tmp_path):
     run("weights", "export", "default", tmp_path / "mine.pt")
     run("weights", "import", tmp_path / "mine.pt")
     lines = run("weights", "list").splitlines()
-    assert [line.split()[:2] for line in lines] == [["default", "built"], ["mine", "imported"]]
-    assert lines[0].split("sha256 ")[1][:64] == lines[1].split("sha256 ")[1][:64]
+    assert [line.split()[:2] for line in lines] == [
+        ["default", "built"],
+        ["light", "built"],
+        ["mine", "imported"],
+    ]
+    assert lines[0].split("sha256 ")[1][:64] == lines[2].split("sha256 ")[1][:64]
 
 
 def test_export_writes_onnx(run, tmp_path):
@@ -85,12 +89,12 @@ def test_joint_training_with_the_published_loss(run, tmp_path):
 def test_other_topologies_are_trained_and_listed(run, tmp_path):
     channels = ["--channels", "4", "4", "8", "8"]
     run("train", tmp_path / "l", "--separable", *channels, *SMALL)
-    run("weights", "import", tmp_path / "l" / "weights.pt", "--name", "light")
-    start = ["--start", "light", "--rotation", "180"]
+    run("weights", "import", tmp_path / "l" / "weights.pt", "--name", "thin")
+    start = ["--start", "thin", "--rotation", "180"]
     run("train", tmp_path / "t", *start, "--rotation-input", *SMALL)
     run("weights", "import", tmp_path / "t" / "weights.pt", "--name", "told")
     lines = {line.split()[0]: line for line in run("weights", "list").splitlines()}
-    assert "separable, sha256" in lines["light"]
+    assert "separable, sha256" in lines["thin"]
     assert "separable, rotation input, sha256" in lines["told"]
     assert load_network("told").topology.channels == (4, 4, 8, 8)
 
