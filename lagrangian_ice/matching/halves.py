@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -47,12 +48,11 @@ def torn(bands: Bands, start: Float, end: Float, rotation: Float, half_width: in
         Whether the correlations of two halves differ by more than ``UNLIKE``.
     """
 
-    def unlike(index: NDArray[np.intp]) -> Bool:
-        looks = _looks(bands, (start[index], end[index], rotation[index]), half_width)
-        r = _correlation_within(*looks, _cuts(half_width))
-        return np.asarray(((r[:, 0] - r[:, 1]).abs() > UNLIKE).any(dim=1).numpy())
+    def apart(first: Tensor, second: Tensor) -> Tensor:
+        r = _correlation_of_halves(first, second, half_width)
+        return (r[:, 0] - r[:, 1]).abs().amax(dim=1)
 
-    return np.concatenate([np.empty(0, np.bool_), *thread_map(unlike, _parts(len(start)))])
+    return np.asarray(_asked(bands, (start, end, rotation), half_width, apart) > UNLIKE)
 
 
 def seen_again(bands: Bands, start: Float, end: Float, rotation: Float, half_width: int) -> Float:
@@ -71,17 +71,32 @@ def seen_again(bands: Bands, start: Float, end: Float, rotation: Float, half_wid
         Logarithm of the odds, over all straight lines that could part what is seen again.
     """
 
-    def odds(index: NDArray[np.intp]) -> Float:
-        first, second = _looks(bands, (start[index], end[index], rotation[index]), half_width)
-        best = _correlation_within(first, second, _cuts(half_width)).flatten(1).amax(dim=1)
+    def odds(first: Tensor, second: Tensor) -> Tensor:
+        best = _correlation_of_halves(first, second, half_width).flatten(1).amax(dim=1)
         r = best.clamp(LEAST, MOST)[:, None]
         left = (first - r * second) ** 2 / (1 - r**2) + torch.log1p(-(r**2))
         evidence = (first**2 - left) / (2 * PIXELS_PER_SAMPLE)
         # What is missing in either says nothing.
         evidence[(first == 0) | (second == 0)] = 0.0
-        return np.asarray(parted(evidence, half_width)[0].numpy())
+        return parted(evidence, half_width)[0]
 
-    return np.concatenate([np.empty(0), *thread_map(odds, _parts(len(start)))])
+    return _asked(bands, (start, end, rotation), half_width, odds)
+
+
+def _asked(
+    bands: Bands,
+    places: tuple[Float, Float, Float],
+    half_width: int,
+    question: Callable[[Tensor, Tensor], Tensor],
+) -> Float:
+    """Ask one number (N,) of the templates (N, K) in both images, some at a time."""
+
+    def answers(index: NDArray[np.intp]) -> Float:
+        start, end, rotation = (values[index] for values in places)
+        first, second = _looks(bands, (start, end, rotation), half_width)
+        return np.asarray(question(first, second).numpy())
+
+    return np.concatenate([np.empty(0), *thread_map(answers, _parts(len(places[0])))])
 
 
 def _looks(
@@ -95,9 +110,9 @@ def _looks(
     return standardised(*first), standardised(*second)
 
 
-def _correlation_within(first: Tensor, second: Tensor, counts: Tensor) -> Tensor:
-    """Correlate templates (N, K) over parts (..., K) of their pixels, (N, ...)."""
-    parts = counts.flatten(0, -2).T
+def _correlation_of_halves(first: Tensor, second: Tensor, half_width: int) -> Tensor:
+    """Correlate templates (N, K) over the pixels of each half, (N, 2, CUTS)."""
+    parts = _cuts(half_width).flatten(0, 1).T
 
     def mean(values: Tensor) -> Tensor:
         return values @ parts / parts.sum(dim=0)
@@ -105,7 +120,7 @@ def _correlation_within(first: Tensor, second: Tensor, counts: Tensor) -> Tensor
     f, g = mean(first), mean(second)
     power = (mean(first**2) - f**2) * (mean(second**2) - g**2)
     r = (mean(first * second) - f * g) * torch.rsqrt(power.clamp_min(1e-6))
-    return r.reshape(len(first), *counts.shape[:-1])
+    return r.reshape(len(first), 2, CUTS)
 
 
 def halves_apart(bands: Bands, start: Float, end: Float, rotation: Float, half_width: int) -> Float:

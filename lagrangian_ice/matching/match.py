@@ -267,9 +267,7 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     index, candidates = index[several], candidates.take(several)
     if len(index) == 0:
         return look
-    sides = choose_sides(pair.bands, pair.source.grid.rowcol(xy[index]), candidates, settings)
-    index, sides = index[np.isfinite(sides.odds)], sides.take(np.isfinite(sides.odds))
-    anew = _by_own_side(pair, xy[index], sides, guess.field, settings)
+    index, sides, anew = _by_sides(pair, xy, index, candidates, guess.field, settings)
     better = (anew.status == Status.TRACKED) | ~_found_there(pair, look.take(index), sides)
     look = look.put(index[better], anew.take(better))
     look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
@@ -316,16 +314,29 @@ def _torn_apart(
     Their crack opens by less than the matches tell, or has no matches beyond. Else what was
     found holds, with the error that the other side would make of it.
     """
-    start, end, rotation = pair.places(xy[index], look.take(index))
+    _, end, rotation = pair.places(xy[index], look.take(index))
     whole = Candidates(end[:, None], rotation[:, None], np.zeros((len(index), 1, 2)))
     found = whole.beside(_halves(pair, xy, look, index, settings))
-    sides = choose_sides(pair.bands, start, found, settings)
-    index, sides = index[np.isfinite(sides.odds)], sides.take(np.isfinite(sides.odds))
-    anew = _by_own_side(pair, xy[index], sides, guess.field, settings)
+    index, sides, anew = _by_sides(pair, xy, index, found, guess.field, settings)
     better = (anew.status == Status.TRACKED) & (sides.odds >= SURE_ODDS)
     look = look.put(index[better], anew.take(better))
     look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
     return look
+
+
+def _by_sides(
+    pair: Pair,
+    xy: Float,
+    index: NDArray[np.intp],
+    candidates: Candidates,
+    field: MotionField,
+    settings: MccSettings,
+) -> tuple[NDArray[np.intp], Sides, Look]:
+    """Those of the parcels whose motions differ, their sides, and what these alone find."""
+    sides = choose_sides(pair.bands, pair.source.grid.rowcol(xy[index]), candidates, settings)
+    several = np.isfinite(sides.odds)
+    index, sides = index[several], sides.take(several)
+    return index, sides, _by_own_side(pair, xy[index], sides, field, settings)
 
 
 def _by_own_side(

@@ -241,15 +241,19 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     next_id : int
         First id for new parcels.
     """
+
+    def surely(requests: Sequence[Wanted]) -> list[Vectors]:
+        return [_sure(vectors, view) for vectors in match(requests)]
+
     parcels, lost = lost_until(parcels, view.start, view.settings, view.streams)
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
-    pairs = [_unfolded(pair, view) for pair in _matched(parcels, view, wanted, match)]
+    pairs = [_unfolded(pair, view) for pair in _matched(parcels, view, wanted, surely)]
     before = parcels
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
     parcels, melted = _out_of_ice(parcels, pairs, view)
     known = before.covariance[transitions.rows_of(before, sightings.parcel_id)]
-    parcels, sightings, checks = _closures(parcels, _Seen(sightings, known), view, match)
+    parcels, sightings, checks = _closures(parcels, _Seen(sightings, known), view, surely)
     sightings = _together(births, sightings)
     parcels, merged = _merged(parcels, sightings, view)
     seeded = _seeded(parcels, view, next_id)
@@ -333,8 +337,7 @@ def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[P
             requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
             asked.append((parcels.parcel_id[rows], covered))
     pairs = []
-    matched = (_sure(vectors, view) for vectors in match(requests))
-    for request, (ids, covered), vectors in zip(requests, asked, matched, strict=True):
+    for request, (ids, covered), vectors in zip(requests, asked, match(requests), strict=True):
         # An attempt outside the pass that found nothing says nothing.
         told = vectors.tracked | (covered & ~np.isin(vectors.status, _NOT_COVERED))
         if told.any():
@@ -460,8 +463,7 @@ def _closures(
         requests.append(Wanted(source, start, speed))
         asked.append(chosen)
     pairs = []
-    matched = (_sure(vectors, view) for vectors in match(requests))
-    for request, chosen, vectors in zip(requests, asked, matched, strict=True):
+    for request, chosen, vectors in zip(requests, asked, match(requests), strict=True):
         pairs.append(Pair(request.source_pass, seen.parcel_id[chosen], vectors))
         over = age[chosen] >= 2 * due_after
         found = _Found(request.source_pass, vectors, sighted.before[chosen], over)
