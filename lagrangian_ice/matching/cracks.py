@@ -126,7 +126,11 @@ def choose_sides(
     def choose(index: NDArray[np.intp]) -> Sides:
         whole = Templates(torch.from_numpy(start[index]), settings.half_width)
         aligned = _Aligned.by_halves(bands, whole, candidates.take(index), settings)
-        return _Duel.between(bands, whole, aligned).won(aligned)
+        return _Duel.between(bands, whole, aligned, unbroken).won(aligned)
+
+    # A rival was put where it fits best of all places: so much the likelier is it by chance.
+    places = (2 * SEARCH + 1) ** 2 * len(settings.rotations)
+    unbroken = float(np.log(places / PIXELS_PER_SAMPLE))
 
     parts = np.array_split(np.arange(len(start)), max(1, -(-len(start) // CHUNK)))
     return Sides.joined(list(thread_map(choose, parts)))
@@ -182,7 +186,8 @@ class _Duel:
     lines: Tensor
 
     @classmethod
-    def between(cls, bands: Bands, whole: Templates, aligned: _Aligned) -> _Duel:
+    def between(cls, bands: Bands, whole: Templates, aligned: _Aligned, unbroken: float) -> _Duel:
+        """Let them explain the templates; ``unbroken`` favours the first by itself."""
         count, most = aligned.known.shape
         still = torch.zeros(count, 1, dtype=torch.float64)
         first = standardised(*whole.turned(bands.source_filtered, still))
@@ -203,7 +208,8 @@ class _Duel:
                 if len(index) == 0:
                     continue
                 evidence = _evidence(first[index], seconds[a][index], seconds[b][index])
-                ahead, mine, other = parted(evidence, whole.half_width)
+                alone = unbroken if a == 0 else 0.0
+                ahead, mine, other = parted(evidence, whole.half_width, alone)
                 odds[index, a, b], odds[index, b, a] = ahead, -ahead
                 lines[index, a, b], lines[index, b, a] = mine, other
         return cls(odds, lines)

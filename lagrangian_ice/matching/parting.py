@@ -12,6 +12,8 @@ from lagrangian_ice.matching.templates import Templates
 
 DIRECTIONS, STEP = 24, 1.0
 """Of the lines that are tried: how many normals, and pixels between lines."""
+UNBROKEN = -2
+"""Which of the ways to part a template leaves all of it to the first."""
 LEAST, MOST = 0.2, 0.9
 """Correlation by which a motion is taken to explain its ice."""
 
@@ -29,14 +31,17 @@ def standardised(values: Tensor, known: Tensor | None) -> Tensor:
     return centred * torch.rsqrt((centred**2).sum(dim=1, keepdim=True) / count + 1e-12)
 
 
-def parted(evidence: Tensor, half_width: int) -> tuple[Tensor, Tensor, Tensor]:
+def parted(
+    evidence: Tensor, half_width: int, unbroken: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Odds (N,) that the middle moved to the first, and the best lines (N, 3) for either side.
 
     Summed over all lines that could part the template, and that none does, as likely as each
-    makes it.
+    makes it; that all moved to the first is likelier by ``unbroken``, a logarithm.
     """
     masks, lines, prior = _half_planes(half_width)
     likelihood = (evidence @ masks.T).double() + prior
+    likelihood[:, UNBROKEN] += unbroken
     holds = lines[:, 2] <= 0
     mine = torch.logsumexp(likelihood[:, holds], dim=1)
     other = torch.logsumexp(likelihood[:, ~holds], dim=1)

@@ -63,6 +63,19 @@ def test_with_one_motion_there_is_no_side():
         assert np.isnan(choose_sides(bands(), start, candidates, MccSettings()).odds).all()
 
 
+def test_a_motion_that_no_ice_follows_is_no_rival():
+    """Half a template fits somewhere by chance, which must not cost a right vector."""
+    start = along_the_crack(-60.0)
+    both = both_motions(start)
+    guess = both.guess.copy()
+    guess[:, 1] = guess[:, 0] + [15.0, 20.0]
+    candidates = Candidates(guess, both.rotation, both.towards)
+    noisy = sheared_pair(noise=2.0)
+    both = Bands.prepare(noisy.source, noisy.target, NOWHERE)
+    odds = choose_sides(both, start, candidates, MccSettings()).odds
+    assert (odds > 5).all()
+
+
 def test_a_template_cut_at_the_crack_finds_its_side():
     """Six pixels from the crack a whole template has its smaller part there."""
     start = along_the_crack(6.0)
