@@ -47,6 +47,8 @@ class Sides(Rows):
         Cuts the template; see :class:`~lagrangian_ice.matching.templates.Templates`.
     odds : (N,) float64
         Logarithm of the odds of this side; NaN where no two motions differ.
+    favoured : (N,) float64
+        The same where the rival of a first motion fits as well as chance alone makes it.
     apart : (N, 2) float64
         Row, col from the position to where the strongest rival leads.
     """
@@ -55,6 +57,7 @@ class Sides(Rows):
     rotation: Float
     line: Float
     odds: Float
+    favoured: Float
     apart: Float
 
     def spread(self) -> Float:
@@ -126,11 +129,7 @@ def choose_sides(
     def choose(index: NDArray[np.intp]) -> Sides:
         whole = Templates(torch.from_numpy(start[index]), settings.half_width)
         aligned = _Aligned.by_halves(bands, whole, candidates.take(index), settings)
-        return _Duel.between(bands, whole, aligned, unbroken).won(aligned)
-
-    # A rival was put where it fits best of all places: so much the likelier is it by chance.
-    places = (2 * SEARCH + 1) ** 2 * len(settings.rotations)
-    unbroken = float(np.log(places / PIXELS_PER_SAMPLE))
+        return _Duel.between(bands, whole, aligned).won(aligned)
 
     parts = np.array_split(np.arange(len(start)), max(1, -(-len(start) // CHUNK)))
     return Sides.joined(list(thread_map(choose, parts)))
@@ -179,15 +178,16 @@ class _Aligned:
 class _Duel:
     """Candidates against each other, NaN where there are no two.
 
-    ``odds`` (N, M, M) of each over each, logarithms; ``lines`` (N, M, M, 3) that leave it its ice.
+    ``odds`` (N, M, M) of each over each, logarithms, and ``favoured`` (N, M, M) as in
+    :class:`Sides`; ``lines`` (N, M, M, 3) that leave it its ice.
     """
 
     odds: Tensor
+    favoured: Tensor
     lines: Tensor
 
     @classmethod
-    def between(cls, bands: Bands, whole: Templates, aligned: _Aligned, unbroken: float) -> _Duel:
-        """Let them explain the templates; ``unbroken`` favours the first by itself."""
+    def between(cls, bands: Bands, whole: Templates, aligned: _Aligned) -> _Duel:
         count, most = aligned.known.shape
         still = torch.zeros(count, 1, dtype=torch.float64)
         first = standardised(*whole.turned(bands.source_filtered, still))
@@ -200,19 +200,23 @@ class _Duel:
             for m in range(most)
         ]
         odds = torch.full((count, most, most), torch.nan, dtype=torch.float64)
+        favoured = odds.clone()
         lines = torch.zeros(count, most, most, 3, dtype=torch.float64)
         for a in range(most):
             for b in range(a + 1, most):
-                apart = (aligned.position[:, a] - aligned.position[:, b]).norm(dim=1) > SAME
-                index = torch.nonzero(apart & aligned.known[:, a] & aligned.known[:, b])[:, 0]
+                apart = (aligned.position[:, a] - aligned.position[:, b]).norm(dim=1)
+                both = aligned.known[:, a] & aligned.known[:, b]
+                index = torch.nonzero(both & (apart > SAME))[:, 0]
                 if len(index) == 0:
                     continue
                 evidence = _evidence(first[index], seconds[a][index], seconds[b][index])
-                alone = unbroken if a == 0 else 0.0
-                ahead, mine, other = parted(evidence, whole.half_width, alone)
-                odds[index, a, b], odds[index, b, a] = ahead, -ahead
-                lines[index, a, b], lines[index, b, a] = mine, other
-        return cls(odds, lines)
+                found = parted(evidence, whole.half_width)
+                odds[index, a, b], odds[index, b, a] = found.odds, -found.odds
+                lines[index, a, b], lines[index, b, a] = found.mine, found.other
+                favoured[index, a, b], favoured[index, b, a] = found.odds, -found.odds
+                if a == 0:
+                    favoured[index, a, b] = found.favouring_unbroken(_chance(apart[index]))
+        return cls(odds, favoured, lines)
 
     def won(self, aligned: _Aligned) -> Sides:
         """Take the candidate that stands best against its strongest rival, with their line."""
@@ -227,8 +231,17 @@ class _Duel:
             torch.rad2deg(aligned.rotation[rows, winner]).numpy(),
             self.lines[rows, winner, other].numpy(),
             torch.where(torch.isinf(odds), torch.nan, odds).numpy(),
+            self.favoured[rows, winner, other].numpy(),
             (aligned.position[rows, other] - position).numpy(),
         )
+
+
+def _chance(apart: Tensor) -> Tensor:
+    """Logarithm (N,) of how much likelier chance makes a rival at distances (N,), pixels.
+
+    It was put where it fits best, of as many independent places as are so near.
+    """
+    return torch.log1p(np.pi * apart**2 / PIXELS_PER_SAMPLE)
 
 
 def _evidence(ice: Tensor, one: Tensor, other: Tensor) -> Tensor:

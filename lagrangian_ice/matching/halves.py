@@ -78,7 +78,7 @@ def seen_again(bands: Bands, start: Float, end: Float, rotation: Float, half_wid
         evidence = (first**2 - left) / (2 * PIXELS_PER_SAMPLE)
         # What is missing in either says nothing.
         evidence[(first == 0) | (second == 0)] = 0.0
-        return parted(evidence, half_width)[0]
+        return parted(evidence, half_width).odds
 
     return _asked(bands, (start, end, rotation), half_width, odds)
 

@@ -272,7 +272,7 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     look = look.put(index[better], anew.take(better))
     look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
     apart = np.hypot(sides.apart[:, 0], sides.apart[:, 1])
-    unsure = index[(sides.odds < LEAST_ODDS) & (apart > APART)]
+    unsure = index[(sides.favoured < LEAST_ODDS) & (apart > APART)]
     look.status[unsure[look.status[unsure] == Status.TRACKED]] = Status.TWO_MOTIONS
     return look
 

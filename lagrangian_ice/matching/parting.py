@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -31,23 +32,40 @@ def standardised(values: Tensor, known: Tensor | None) -> Tensor:
     return centred * torch.rsqrt((centred**2).sum(dim=1, keepdim=True) / count + 1e-12)
 
 
-def parted(
-    evidence: Tensor, half_width: int, unbroken: float = 0.0
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Odds (N,) that the middle moved to the first, and the best lines (N, 3) for either side.
+@dataclass(frozen=True)
+class Parted:
+    """What all lines that could part N templates, and that none does, say together.
 
-    Summed over all lines that could part the template, and that none does, as likely as each
-    makes it; that all moved to the first is likelier by ``unbroken``, a logarithm.
+    Attributes
+    ----------
+    odds : (N,) float64 Tensor
+        That the middle moved to the first, logarithm.
+    unbroken : (N,) float64 Tensor
+        Of these, that all of the template did.
+    mine, other : (N, 3) float64 Tensor
+        The likeliest lines that leave the middle to either.
     """
+
+    odds: Tensor
+    unbroken: Tensor
+    mine: Tensor
+    other: Tensor
+
+    def favouring_unbroken(self, by: Tensor) -> Tensor:
+        """Odds (N,) where that nothing parts it is likelier by so much (N,), logarithms."""
+        return torch.logaddexp(self.odds, self.unbroken + torch.log(torch.expm1(by)))
+
+
+def parted(evidence: Tensor, half_width: int) -> Parted:
+    """Ask how templates are parted, each way as likely as the evidence (N, K) makes it."""
     masks, lines, prior = _half_planes(half_width)
     likelihood = (evidence @ masks.T).double() + prior
-    likelihood[:, UNBROKEN] += unbroken
     holds = lines[:, 2] <= 0
     mine = torch.logsumexp(likelihood[:, holds], dim=1)
     other = torch.logsumexp(likelihood[:, ~holds], dim=1)
     kept = lines[holds][likelihood[:, holds].argmax(dim=1)]
     left = -lines[~holds][likelihood[:, ~holds].argmax(dim=1)]
-    return mine - other, kept, left
+    return Parted(mine - other, likelihood[:, UNBROKEN] - other, kept, left)
 
 
 @lru_cache(maxsize=4)
