@@ -1,6 +1,6 @@
 """A second look for parcels that the network's matches did not lead to their ice.
 
-Around such parcels the images themselves are correlated, averaged to half of their
+Around such parcels the images themselves are correlated, averaged to a quarter of their
 resolution, in wide windows and at many rotations. One such match is often wrong; those that
 agree with each other, and with the vectors tracked already, are not.
 """
@@ -22,18 +22,18 @@ from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.matching.sampling import Band
 from lagrangian_ice.matching.templates import Templates
 
-COARSE = 2
-"""Pixels averaged along each axis; of more, templates are too large for small floes."""
-HALF_WIDTH, RADIUS = 12, 80
+COARSE = 4
+"""Pixels averaged along each axis: what is left of speckle is little."""
+HALF_WIDTH, RADIUS = 12, 40
 """Of the coarse templates and their search, coarse pixels."""
 MARGIN = 2 * (HALF_WIDTH + RADIUS)
 """Coarse pixels around an image: where a search with data in a corner may reach."""
-ROTATION_STEP = 8.0
+ROTATION_STEP = 6.0
 FARTHEST_ROTATION = 48.0
 """Degrees, unless more is asked for."""
 SPACING = 32
 """Pixels between the places that are looked at, the four around each parcel."""
-MOST_PLACES = 512
+MOST_PLACES = 768
 CHUNK = 16
 EXPECTED_FROM = 10
 """Tracked vectors whose median is where the search begins."""
