@@ -48,7 +48,8 @@ class Sides(Rows):
     odds : (N,) float64
         Logarithm of the odds of this side; NaN where no two motions differ.
     favoured : (N,) float64
-        The same where the rival of a first motion fits as well as chance alone makes it.
+        The same, for the verdict: if it is the first motion's side, that nothing parts the
+        template is likelier by what chance alone makes of a rival.
     apart : (N, 2) float64
         Row, col from the position to where the strongest rival leads.
     """
@@ -213,9 +214,9 @@ class _Duel:
                 found = parted(evidence, whole.half_width)
                 odds[index, a, b], odds[index, b, a] = found.odds, -found.odds
                 lines[index, a, b], lines[index, b, a] = found.mine, found.other
-                favoured[index, a, b], favoured[index, b, a] = found.odds, -found.odds
-                if a == 0:
-                    favoured[index, a, b] = found.favouring_unbroken(_chance(apart[index]))
+                chance = _chance(apart[index])
+                ahead = found.favouring_unbroken(chance) if a == 0 else found.odds
+                favoured[index, a, b], favoured[index, b, a] = ahead, -found.odds
         return cls(odds, favoured, lines)
 
     def won(self, aligned: _Aligned) -> Sides:
