@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _MOST_THREADS = 8
+_sharing = threading.local()
+"""Among how many tasks side by side the threads are shared, where a thread runs one of them."""
 _MOST_DEATHS = 3
 _MALLOC_OPTIONS = ((-8, 1), (-3, 1 << 30), (-1, 2**31 - 1))
 """Of malloc.h: heaps; least bytes of a mapping of its own, and of a heap's end to hand back."""
@@ -394,12 +396,25 @@ def one_blas_thread() -> None:
 
 
 def thread_count() -> int:
-    """Threads that numeric work of the package may use: the processors, or less where told."""
+    """Threads that numeric work may use here: the processors, less where told or shared."""
     told = os.environ.get(_THREAD_VARIABLES[0], "")
     processors = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         processors = len(os.sched_getaffinity(0))
-    return max(1, min(int(told) if told.isdigit() else _MOST_THREADS, processors))
+    count = min(int(told) if told.isdigit() else _MOST_THREADS, processors)
+    return max(1, count // getattr(_sharing, "among", 1))
+
+
+def side_by_side(function: Callable[[A], T], items: Sequence[A]) -> list[T]:
+    """Results of ``function(item)`` in order, of a few large tasks that share the threads."""
+    count = max(1, min(len(items), thread_count()))
+
+    def share(item: A) -> T:
+        _sharing.among = count
+        return function(item)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(share, items))
 
 
 def keep_memory() -> None:
@@ -480,9 +495,14 @@ def thread_map(function: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
             yield from in_order(pool, function, items, 2 * count)
 
 
-def chunks(count: int, size: int) -> list[slice]:
-    """Parts of ``size`` of so many items; an empty one where there are none."""
-    return [slice(first, first + size) for first in range(0, max(count, 1), size)]
+def chunks(count: int, most: int) -> list[slice]:
+    """Nearly equal parts, of ``most`` at most, of so many items; an empty one where there are none.
+
+    An even number of them unless they are few, so that no thread waits long for the last.
+    """
+    number = max(-(-count // most), 1)
+    number += number % 2 if 4 * count > most else 0
+    return [slice(count * n // number, count * (n + 1) // number) for n in range(number)]
 
 
 def _one_thread_here() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike
 
-from lagrangian_ice.engine import Stopwatch, thread_count
+from lagrangian_ice.engine import Stopwatch, side_by_side
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geocode import geocode_pass
@@ -127,8 +126,7 @@ def _geocoded(
     def image(scene: Scene) -> GeoImage:
         return select_bands(geocode_pass([scene], pixel, settings), bands)
 
-    with ThreadPoolExecutor(min(2, thread_count())) as pool:
-        return list(pool.map(image, scenes))
+    return side_by_side(image, scenes)
 
 
 def as_scene(scene: SceneLike, time: datetime | None = None) -> Scene:

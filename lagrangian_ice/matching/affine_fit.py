@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lagrangian_ice.matching.sampling import MARGIN, Band, Patches, bridged, slope_matrix
-from lagrangian_ice.matching.templates import Templates, farthest_corner
+from lagrangian_ice.matching.templates import Templates, farthest_corner, turns
 
 ITERATIONS = 16
 CONVERGED = 0.01
@@ -112,7 +112,7 @@ def _climb(
             index, part, part_view = index[moving], part.take(moving), part_view.take(moving)
         seen, known = _warped(part_view, part, ascent.trial[index])
         difference, correlation = part.difference(seen, known)
-        step = inverse[index] @ part.slope_product(difference, known)[..., None]
+        step = inverse[index] @ part.slope_product(difference)[..., None]
         ascent.judge(index, correlation.double(), step[..., 0].double())
         far = (ascent.warp[index] - first[index])[:, :2, 2].norm(dim=1) > 2 * FARTHEST
         ascent.moving[index[far]] = False
@@ -212,16 +212,13 @@ class _Template:
     """Values and slopes of N templates, flattened to K pixels.
 
     ``known`` (N, K) is None where all pixels have data and count; ``descent`` (N, K, 6) holds the
-    slopes by the six terms of the warp, ``centred`` the same less its mean; ``size`` (N,) is how
-    many pixels count.
+    slopes by the six terms of the warp; ``size`` (N,) is how many pixels count.
     """
 
     values: Tensor
     known: Tensor | None
     descent: Tensor
-    centred: Tensor
-    rows: Tensor
-    cols: Tensor
+    offsets: Tensor
     size: Tensor
 
     @classmethod
@@ -240,20 +237,20 @@ class _Template:
         # Slopes in units of the template's own spread, as the differences are.
         spread = values.std(dim=1, keepdim=True).clamp_min(1e-6)
         by_row, by_col = by_row / spread, by_col / spread
-        offsets = templates.offsets()
-        counting = templates.counting(*offsets)
+        still = turns(torch.zeros(1, 1, dtype=torch.float64, device=values.device))
+        counting = templates.counting(still)
         size = torch.full((len(values),), values.shape[1], device=values.device)
         if counting is not None:
-            counting = counting.flatten(1)
-            size = counting.sum(dim=1)
-            known = counting if known is None else known & counting
-        r, c = (v.reshape(1, -1).float() for v in offsets)
+            size = counting[:, 0].sum(dim=1)
+            known = counting[:, 0] if known is None else known & counting[:, 0]
+        offsets = templates.offsets().float()
+        r, c = offsets.T[:, None]
         # Steepest-descent images of the six terms: row shift, its row and column
         # gradients, then the same for columns.
         descent = torch.stack(
             [by_row, by_row * r, by_row * c, by_col, by_col * r, by_col * c], dim=-1
         )
-        return cls(values, known, descent, _less_mean(descent, known), r, c, size)
+        return cls(values, known, descent, offsets, size)
 
     def take(self, index: Tensor) -> _Template:
         known = None if self.known is None else self.known[index]
@@ -261,9 +258,7 @@ class _Template:
             self.values[index],
             known,
             self.descent[index],
-            self.centred[index],
-            self.rows,
-            self.cols,
+            self.offsets,
             self.size[index],
         )
 
@@ -292,19 +287,16 @@ class _Template:
         correlation = (first * second).sum(dim=1) / _count(self.values, both)[:, 0]
         return second - correlation[:, None] * first, correlation
 
-    def slope_product(self, difference: Tensor, known: Tensor | None) -> Tensor:
-        """Right side (N, 6) of the normal equations."""
-        return torch.einsum("nk,nkp->np", difference, self._centred_descent(known))
+    def slope_product(self, difference: Tensor) -> Tensor:
+        """Right side (N, 6) of the normal equations; differences have no mean, slopes may."""
+        return torch.einsum("nk,nkp->np", difference, self.descent)
 
     def curvature(self, known: Tensor | None) -> Tensor:
         """Gauss-Newton matrix (N, 6, 6) of the template's own slopes, with a trace of damping."""
-        centred = self._centred_descent(known)
+        centred = _less_mean(self.descent, self.both(known))
         matrix = (centred.mT @ centred).double()
         scale = torch.diagonal(matrix, dim1=1, dim2=2).clamp_min(1e-9)
         return matrix + torch.diag_embed(1e-6 * scale)
-
-    def _centred_descent(self, known: Tensor | None) -> Tensor:
-        return self.centred if known is None else _less_mean(self.descent, self.both(known))
 
 
 def _inner(values: Tensor, margin: int) -> Tensor:
@@ -375,10 +367,8 @@ def _turned(matrix: Tensor, offset: Tensor) -> Tensor:
 
 def _initial_warp(position: Tensor, rotation: Tensor) -> Tensor:
     """Homogeneous (N, 3, 3) matrices from template offsets to target row, col."""
-    cosine, sine = torch.cos(rotation), torch.sin(rotation)
     warp = torch.zeros(len(position), 3, 3, dtype=torch.float64, device=position.device)
-    warp[:, 0, 0], warp[:, 0, 1] = cosine, -sine
-    warp[:, 1, 0], warp[:, 1, 1] = sine, cosine
+    warp[:, :2, :2] = turns(rotation)
     warp[:, :2, 2] = position
     warp[:, 2, 2] = 1
     return warp
@@ -386,22 +376,25 @@ def _initial_warp(position: Tensor, rotation: Tensor) -> Tensor:
 
 def _warped(target: Patches, template: _Template, warp: Tensor) -> tuple[Tensor, Tensor | None]:
     """Target values (N, K) under the warp, and where they are known."""
-    w = warp.float()
-    rows = w[:, 0, 0, None] * template.rows + w[:, 0, 1, None] * template.cols + w[:, 0, 2, None]
-    cols = w[:, 1, 0, None] * template.rows + w[:, 1, 1, None] * template.cols + w[:, 1, 2, None]
-    return target.sample(rows, cols)
+    values, known = target.read(template.offsets, warp[:, None, :2])
+    return values[:, 0], None if known is None else known[:, 0]
 
 
 def _composed(warp: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
     """Warp after the inverse of the incremental warp, and the size of its shift in pixels."""
-    increment = torch.eye(3, dtype=torch.float64, device=warp.device).repeat(len(warp), 1, 1)
-    increment[:, 0, 2], increment[:, 1, 2] = step[:, 0], step[:, 3]
-    increment[:, 0, :2] += step[:, 1:3]
-    increment[:, 1, :2] += step[:, 4:6]
-    usable = torch.isfinite(increment).all(dim=(1, 2)) & (torch.linalg.det(increment).abs() > 0.1)
-    increment[~usable] = torch.eye(3, dtype=torch.float64, device=warp.device)
-    size = torch.where(usable, step[:, [0, 3]].norm(dim=1), torch.nan)
-    return warp @ torch.linalg.inv(increment), size
+    row, row_by_row, row_by_col, col, col_by_row, col_by_col = step.unbind(dim=1)
+    a, d = 1 + row_by_row, 1 + col_by_col
+    determinant = a * d - row_by_col * col_by_row
+    usable = torch.isfinite(step).all(dim=1) & (determinant.abs() > 0.1)
+    size = torch.where(usable, torch.hypot(row, col), torch.nan)
+    # The inverse by hand: a solver's calls for thousands of 2 x 2 systems cost more than the rest.
+    over = torch.where(usable, determinant, 1.0)
+    inverse = torch.zeros_like(warp)
+    inverse[:, 0, 0], inverse[:, 0, 1] = d / over, -row_by_col / over
+    inverse[:, 1, 0], inverse[:, 1, 1] = -col_by_row / over, a / over
+    inverse[:, :2, 2] = -_turned(inverse[:, :2, :2], torch.stack([row, col], dim=1))
+    inverse[:, 2, 2] = 1
+    return torch.where(usable[:, None, None], warp @ inverse, warp), size
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from lagrangian_ice.matching.templates import Templates
 
 LEAST_OVERLAP = 0.5
 """Share of a template's known pixels that must meet known pixels for a correlation."""
+LEAST_PIXELS = 4.0
+"""Of a template, of which that share must be met whatever little of it is known."""
 TAILS = 3.0
 """Degrees of freedom of the guess's error: one in a hundred is off by five times its standard."""
 LEAST_GUESS_ERROR = 1.0
@@ -134,10 +136,8 @@ def masked_ncc(
     """
     lags = window.shape[-1] - templates.shape[-1] + 1
     transform = _Correlator(window.shape[-1], lags)
-    if template_known is None and window_known is None:
-        return _plain_ncc(_centred(templates, None), _centred(window, None), transform)
     whole = _all_known(template_known, window_known)
-    if 0 < int(whole.sum()) < len(whole):
+    if whole is not None and 0 < int(whole.sum()) < len(whole):
         surfaces = templates.new_empty((*templates.shape[:2], lags, lags))
         rest = ~whole
         surfaces[whole] = masked_ncc(templates[whole], window[whole])
@@ -148,43 +148,35 @@ def masked_ncc(
             None if window_known is None else window_known[rest],
         )
         return surfaces
-    if template_known is None and window_known is not None:
-        known = window_known.float()
-        return _window_masked_ncc(
-            _centred(templates, None), _centred(window, known), known, transform
+    if template_known is not None and window_known is not None:
+        return _both_masked_ncc(
+            templates, window, template_known.float(), window_known.float(), transform
         )
-    first_mask = torch.ones_like(templates) if template_known is None else template_known.float()
-    second_mask = torch.ones_like(window) if window_known is None else window_known.float()
-    first, second = _centred(templates, first_mask), _centred(window, second_mask)
-    f, fm, ff = (transform.of(v).conj() for v in (first, first_mask, first**2))
-    g, gm, gg = (transform.of(v)[:, None] for v in (second, second_mask, second**2))
-    count = transform.back(fm * gm).clamp_min(1.0)
-    sum_f, sum_g = transform.back(f * gm), transform.back(fm * g)
-    cross = transform.back(f * g) - sum_f * sum_g / count
-    power_f = transform.back(ff * gm) - sum_f**2 / count
-    power_g = transform.back(fm * gg) - sum_g**2 / count
-    enough = count >= LEAST_OVERLAP * first_mask.sum(dim=(2, 3), keepdim=True).clamp_min(4.0)
-    return _coefficient(cross, power_f, power_g, count, enough)
+    if template_known is not None:
+        return _template_masked_ncc(templates, window, template_known.float(), transform)
+    if window_known is not None:
+        return _window_masked_ncc(templates, window, window_known.float(), transform)
+    return _plain_ncc(templates, window, transform)
 
 
-def _all_known(template_known: Tensor | None, window_known: Tensor | None) -> Tensor:
-    """Whether nothing is missing of each window and its templates (N,)."""
+def _all_known(template_known: Tensor | None, window_known: Tensor | None) -> Tensor | None:
+    """Whether nothing is missing of each window and its templates (N,); None if of none is."""
     masks = [
         mask.flatten(1).all(dim=1) for mask in (template_known, window_known) if mask is not None
     ]
-    return torch.stack(masks).all(dim=0)
+    return torch.stack(masks).all(dim=0) if masks else None
 
 
 def _plain_ncc(templates: Tensor, window: Tensor, transform: _Correlator) -> Tensor:
     """Correlate where nothing is missing: sums over the window are products with ones."""
-    size = templates.shape[-1]
-    count = torch.tensor(float(size**2), device=templates.device)
-    spectrum = transform.of(window)[:, None]
-    cross = transform.back(transform.of(templates).conj() * spectrum)
-    box = _box_matrix(window.shape[-1], size).to(window)
-    sum_g, sum_gg = box @ window @ box.T, box @ window**2 @ box.T
+    first, second = _centred(templates, None), _centred(window, None)
+    size = first.shape[-1]
+    count = torch.tensor(float(size**2), device=first.device)
+    cross = transform.back(transform.of(first).conj() * transform.of(second)[:, None])
+    box = _box_matrix(second.shape[-1], size).to(second)
+    sum_g, sum_gg = box @ second @ box.T, box @ second**2 @ box.T
     power_g = (sum_gg - sum_g**2 / count)[:, None]
-    power_f = (templates**2).sum(dim=(2, 3), keepdim=True)
+    power_f = (first**2).sum(dim=(2, 3), keepdim=True)
     return _coefficient(cross, power_f, power_g, count)
 
 
@@ -192,19 +184,57 @@ def _window_masked_ncc(
     templates: Tensor, window: Tensor, known: Tensor, transform: _Correlator
 ) -> Tensor:
     """Correlate whole templates with windows of which pixels are missing."""
-    size = templates.shape[-1]
-    box = _box_matrix(window.shape[-1], size).to(window)
+    first, second = _centred(templates, None), _centred(window, known)
+    size = first.shape[-1]
+    box = _box_matrix(second.shape[-1], size).to(second)
     count, sum_g, sum_gg = (
-        (box @ values @ box.T)[:, None] for values in (known, window, window**2)
+        (box @ values @ box.T)[:, None] for values in (known, second, second**2)
     )
     enough = count >= LEAST_OVERLAP * size**2
     count = count.clamp_min(1.0)
-    first = transform.of(templates).conj()
+    f = transform.of(first).conj()
     mask = transform.of(known)[:, None]
-    sum_f = transform.back(first * mask)
-    cross = transform.back(first * transform.of(window)[:, None]) - sum_f * sum_g / count
-    power_f = transform.back(transform.of(templates**2).conj() * mask) - sum_f**2 / count
+    sum_f = transform.back(f * mask)
+    cross = transform.back(f * transform.of(second)[:, None]) - sum_f * sum_g / count
+    power_f = transform.back(transform.of(first**2).conj() * mask) - sum_f**2 / count
     return _coefficient(cross, power_f, sum_gg - sum_g**2 / count, count, enough)
+
+
+def _template_masked_ncc(
+    templates: Tensor, window: Tensor, known: Tensor, transform: _Correlator
+) -> Tensor:
+    """Correlate templates of which pixels are missing with whole windows."""
+    first, second = _centred(templates, known), _centred(window, None)
+    count = known.sum(dim=(2, 3), keepdim=True)
+    enough = count >= LEAST_OVERLAP * LEAST_PIXELS
+    count = count.clamp_min(1.0)
+    mask = transform.of(known).conj()
+    g, gg = (transform.of(values)[:, None] for values in (second, second**2))
+    # The known pixels of a template have no mean: the product of the sums has no share.
+    cross = transform.back(transform.of(first).conj() * g)
+    power_f = (first**2).sum(dim=(2, 3), keepdim=True)
+    power_g = transform.back(mask * gg) - transform.back(mask * g) ** 2 / count
+    return _coefficient(cross, power_f, power_g, count, enough)
+
+
+def _both_masked_ncc(
+    templates: Tensor,
+    window: Tensor,
+    template_known: Tensor,
+    window_known: Tensor,
+    transform: _Correlator,
+) -> Tensor:
+    """Correlate where pixels of both are missing."""
+    first, second = _centred(templates, template_known), _centred(window, window_known)
+    f, fm, ff = (transform.of(v).conj() for v in (first, template_known, first**2))
+    g, gm, gg = (transform.of(v)[:, None] for v in (second, window_known, second**2))
+    count = transform.back(fm * gm).clamp_min(1.0)
+    sum_f, sum_g = transform.back(f * gm), transform.back(fm * g)
+    cross = transform.back(f * g) - sum_f * sum_g / count
+    power_f = transform.back(ff * gm) - sum_f**2 / count
+    power_g = transform.back(fm * gg) - sum_g**2 / count
+    known = template_known.sum(dim=(2, 3), keepdim=True).clamp_min(LEAST_PIXELS)
+    return _coefficient(cross, power_f, power_g, count, count >= LEAST_OVERLAP * known)
 
 
 def _coefficient(

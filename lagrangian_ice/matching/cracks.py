@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from lagrangian_ice.engine import thread_map
+from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE, correlate
 from lagrangian_ice.matching.parting import LEAST, MOST, parted, standardised
@@ -127,13 +126,12 @@ def choose_sides(
         Template and rotations.
     """
 
-    def choose(index: NDArray[np.intp]) -> Sides:
-        whole = Templates(torch.from_numpy(start[index]), settings.half_width)
-        aligned = _Aligned.by_halves(bands, whole, candidates.take(index), settings)
+    def choose(part: slice) -> Sides:
+        whole = Templates(torch.from_numpy(start[part]), settings.half_width)
+        aligned = _Aligned.by_halves(bands, whole, candidates.take(part), settings)
         return _Duel.between(bands, whole, aligned).won(aligned)
 
-    parts = np.array_split(np.arange(len(start)), max(1, -(-len(start) // CHUNK)))
-    return Sides.joined(list(thread_map(choose, parts)))
+    return Sides.joined(list(thread_map(choose, chunks(len(start), CHUNK))))
 
 
 @dataclass(frozen=True)

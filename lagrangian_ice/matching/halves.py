@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagrangian_ice.engine import thread_map
+from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE, correlate
 from lagrangian_ice.matching.parting import LEAST, MOST, parted, standardised
@@ -23,7 +23,8 @@ AHEAD = 2.0
 """Pixels from the middle where the half begins that is aligned by itself."""
 UNLIKE = 0.4
 """By which the correlations of two halves differ where only one is ice of the motion found."""
-CHUNK = 32
+CHUNK, HALVED_CHUNK = 32, 8
+"""Templates worked on at once: where they are asked, and where their halves are aligned."""
 
 Bool = NDArray[np.bool_]
 
@@ -91,12 +92,12 @@ def _asked(
 ) -> Float:
     """Ask one number (N,) of the templates (N, K) in both images, some at a time."""
 
-    def answers(index: NDArray[np.intp]) -> Float:
-        start, end, rotation = (values[index] for values in places)
+    def answers(part: slice) -> Float:
+        start, end, rotation = (values[part] for values in places)
         first, second = _looks(bands, (start, end, rotation), half_width)
         return np.asarray(question(first, second).numpy())
 
-    return np.concatenate([np.empty(0), *thread_map(answers, _parts(len(places[0])))])
+    return np.concatenate(list(thread_map(answers, chunks(len(places[0]), CHUNK))))
 
 
 def _looks(
@@ -139,28 +140,27 @@ def halves_apart(bands: Bands, start: Float, end: Float, rotation: Float, half_w
     (N, 2, 2) float64
         Row, col of both in the target; NaN where one has no peak.
     """
+    if len(start) == 0:
+        return np.empty((0, 2, 2))
     lines = torch.cat([_normals(), torch.full((2, CUTS, 1), AHEAD, dtype=torch.float64)], dim=2)
+    lines = lines.flatten(0, 1)
+    count = len(lines)
 
-    def aligned(index: NDArray[np.intp]) -> Float:
-        middle, guess = (torch.from_numpy(at[index]) for at in (start, end))
-        angle = torch.deg2rad(torch.from_numpy(rotation[index]))[:, None]
-        position = torch.empty(len(index), CUTS, 2, 2, dtype=torch.float64)
-        left = torch.zeros(len(index), CUTS)
-        for side in range(2):
-            for cut in range(CUTS):
-                half = Templates(middle, half_width, lines[side, cut].expand(len(index), 3))
-                peak = correlate(bands.source, bands.target, half, guess, angle, SEARCH)
-                known = torch.isfinite(peak.correlation) & ~peak.at_edge
-                position[:, cut, side] = torch.where(known[:, None], peak.position, torch.nan)
-                left[:, cut] += torch.log1p(-(peak.correlation.nan_to_num().clamp(0, MOST) ** 2))
-        return position[torch.arange(len(index)), left.argmin(dim=1)].numpy()
+    def aligned(part: slice) -> Float:
+        middle, guess = (torch.from_numpy(at[part]) for at in (start, end))
+        angle = torch.deg2rad(torch.from_numpy(rotation[part]))
+        points = len(middle)
+        # All halves of a template one after the other, as templates of their own.
+        halves = Templates(middle.repeat_interleave(count, 0), half_width, lines.repeat(points, 1))
+        guess, angle = guess.repeat_interleave(count, 0), angle.repeat_interleave(count, 0)
+        peak = correlate(bands.source, bands.target, halves, guess, angle[:, None], SEARCH)
+        known = torch.isfinite(peak.correlation) & ~peak.at_edge
+        position = torch.where(known[:, None], peak.position, torch.nan)
+        left = torch.log1p(-(peak.correlation.nan_to_num().clamp(0, MOST) ** 2))
+        best = left.reshape(points, 2, CUTS).sum(dim=1).argmin(dim=1)
+        return position.reshape(points, 2, CUTS, 2)[torch.arange(points), :, best].numpy()
 
-    return np.concatenate([np.empty((0, 2, 2)), *thread_map(aligned, _parts(len(start)))])
-
-
-def _parts(count: int) -> list[NDArray[np.intp]]:
-    """Divide the indices of ``count`` points; nothing for none."""
-    return np.array_split(np.arange(count), -(-count // CHUNK)) if count else []
+    return np.concatenate(list(thread_map(aligned, chunks(len(start), HALVED_CHUNK))))
 
 
 def _normals() -> Tensor:
@@ -173,6 +173,5 @@ def _normals() -> Tensor:
 @lru_cache(maxsize=4)
 def _cuts(half_width: int) -> Tensor:
     """Halves (2, CUTS, K) float32 of a template: 1 where a pixel is ahead of the cut."""
-    rows, cols = Templates(torch.empty(0, 2), half_width).offsets()
-    offsets = torch.stack([rows.flatten(), cols.flatten()])
-    return (_normals() @ offsets > 0).float()
+    offsets = Templates(torch.empty(0, 2), half_width).offsets()
+    return (_normals() @ offsets.T > 0).float()

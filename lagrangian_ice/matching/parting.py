@@ -89,6 +89,5 @@ def _half_planes(half_width: int) -> tuple[Tensor, Tensor, Tensor]:
     lines = torch.tensor(parting + whole, dtype=torch.float64)
     prior = torch.zeros(len(lines), dtype=torch.float64)
     prior[-2:] = np.log(len(parting) / 2)
-    rows, cols = Templates(torch.empty(0, 2), half_width).offsets()
-    ahead = lines[:, 0, None] * rows.flatten() + lines[:, 1, None] * cols.flatten()
+    ahead = lines[:, :2] @ Templates(torch.empty(0, 2), half_width).offsets().T
     return (ahead >= lines[:, 2:]).float(), lines, prior

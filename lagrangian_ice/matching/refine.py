@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagrangian_ice.engine import thread_map
+from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching import matched_filter
 from lagrangian_ice.matching.affine_fit import AffineFit, colour_factor, fit_affine
@@ -192,7 +192,7 @@ def _chunks(radius: NDArray[np.int64], gaps: NDArray[np.bool_]) -> Iterator[NDAr
         for missing in (False, True):
             index = np.flatnonzero((radius == value) & (gaps == missing))
             if len(index):
-                yield from np.array_split(index, -(-len(index) // CHUNK))
+                yield from (index[part] for part in chunks(len(index), CHUNK))
 
 
 def _collected(peak: Peak, fit: AffineFit, variance_scale: float) -> Refined:

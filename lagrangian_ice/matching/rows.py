@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Which = NDArray[np.intp] | NDArray[np.bool_]
+Which = NDArray[np.intp] | NDArray[np.bool_] | slice
 
 
 @dataclass(frozen=True)

@@ -153,34 +153,53 @@ class Patches:
         known = None if self.known is None else self.known[index]
         return Patches(self.corner[index], self.fine[index], known)
 
-    def sample(self, rows: Tensor, cols: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Read values at positions (N, ...) in pixels from each patch's corner, float32.
+    def read(self, offsets: Tensor, warp: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Read values at affine warps of offsets.
+
+        Parameters
+        ----------
+        offsets : (K, 2) float32 Tensor
+            Row, col.
+        warp : (N, R, 2, 3) Tensor
+            Takes them, R times for each patch, to row, col in pixels from its corner.
 
         Returns
         -------
-        values : (N, ...) float32 Tensor
+        values : (N, R, K) float32 Tensor
             0 where not known.
-        known : (N, ...) bool Tensor or None
+        known : (N, R, K) bool Tensor or None
             Whether the 2 x 2 pixels around have data and the patch reaches so far; None where
             all are known.
         """
         side = (self.fine.shape[1] - 1) // FINE
-        lattice = torch.stack([cols, rows], dim=-1).flatten(1, -2)[:, None]
-        lattice = lattice * (2.0 / side) - 1.0
-        values = _bilinear(self.fine, lattice).reshape(rows.shape)
-        outside = lattice.abs().amax(dim=-1) > 1.0
-        if self.known is None and not bool(outside.any()):
+        # The whole of each patch lies between -1 and 1; columns come first.
+        scaled = warp.float().flip(2) * (2.0 / side)
+        scaled[..., 2] -= 1.0
+        lattice = _products(scaled, offsets)
+        values = _bilinear(self.fine, lattice)
+        farthest = scaled[..., :2].abs() @ offsets.abs().amax(dim=0) + scaled[..., 2].abs()
+        if self.known is None and bool((farthest <= 1.0).all()):
             return values, None
-        known = ~outside.reshape(rows.shape)
-        if self.known is not None:
-            known &= (_bilinear(self.known, lattice) > 1.0 - 1e-4).reshape(rows.shape)
-        return torch.where(known, values, 0.0), known
+        known = lattice.abs().amax(dim=-1) <= 1.0
+        if self.known is None:
+            return (values, None) if bool(known.all()) else (values.where(known, 0.0), known)
+        known &= _bilinear(self.known, lattice) > 1.0 - 1e-4
+        return values.where(known, 0.0), known
+
+
+def _products(warp: Tensor, offsets: Tensor) -> Tensor:
+    """Positions (N, R, K, 2) of offsets (K, 2) under warps (N, R, 2, 3), by one product."""
+    homogeneous = torch.cat([offsets.T, torch.ones_like(offsets[None, :, 0])])
+    positions = warp.reshape(-1, 3) @ homogeneous
+    return positions.reshape(*warp.shape[:3], len(offsets)).mT
 
 
 def _bilinear(images: Tensor, lattice: Tensor) -> Tensor:
-    return functional.grid_sample(
+    """Values (N, R, K) of images (N, F, F) at x, y (N, R, K, 2), -1 to 1 from side to side."""
+    values: Tensor = functional.grid_sample(
         images[:, None], lattice, mode="bilinear", padding_mode="border", align_corners=True
     )
+    return values[:, 0]
 
 
 def bridged(values: Tensor, known: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from lagrangian_ice.engine import thread_map
+from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float, Grid
 from lagrangian_ice.matching.consensus import in_consensus, nearest, rotations_to
 from lagrangian_ice.matching.correlation import correlate
@@ -133,20 +133,19 @@ def _coarse_matches(
     steps = int(min(farthest, 180.0) // ROTATION_STEP)
     angles = torch.deg2rad(ROTATION_STEP * torch.arange(-steps, steps + 1, dtype=torch.float64))
 
-    def look(part: NDArray[np.intp]) -> tuple[Float, NDArray[np.bool_]]:
+    def look(part: slice) -> tuple[Float, NDArray[np.bool_]]:
         peak = correlate(
             bands[0],
             bands[1],
             Templates(torch.from_numpy(start[part]), HALF_WIDTH),
             torch.from_numpy(guess[part]),
-            angles.expand(len(part), -1),
+            angles.expand(len(start[part]), -1),
             RADIUS,
         )
         usable = torch.isfinite(peak.correlation) & ~peak.at_edge
         return peak.position.numpy(), usable.numpy()
 
-    parts = np.array_split(np.arange(len(places)), max(1, -(-len(places) // CHUNK)))
-    found = list(thread_map(look, parts))
+    found = list(thread_map(look, chunks(len(places), CHUNK)))
     position = np.concatenate([f[0] for f in found])
     usable = np.concatenate([f[1] for f in found])
     ends = target[0].xy(_from_coarse(position[usable] - MARGIN))

@@ -30,22 +30,20 @@ class Templates:
     half_width: int
     line: Tensor | None = None
 
-    def offsets(self) -> tuple[Tensor, Tensor]:
-        """Row and column (T, T) float64 of the pixels from the centre."""
+    def offsets(self) -> Tensor:
+        """Row, col (K, 2) float64 of the pixels from the centre, row by row."""
         device = self.start.device
         steps = torch.arange(
             -self.half_width, self.half_width + 1, dtype=torch.float64, device=device
         )
-        rows, cols = torch.meshgrid(steps, steps, indexing="ij")
-        return rows, cols
+        return torch.cartesian_prod(steps, steps)
 
-    def counting(self, rows: Tensor, cols: Tensor) -> Tensor | None:
-        """Which offsets (N, ...) or (...) from the centres count, (N, ...); None if all do."""
+    def counting(self, turn: Tensor) -> Tensor | None:
+        """Which pixels (N, R, K) count where offsets are turned (N, R, 2, 2); None if all do."""
         if self.line is None:
             return None
-        shape = (-1,) + (1,) * (max(rows.ndim, 3) - 1)
-        row, col, distance = (part.reshape(shape).to(rows) for part in self.line.unbind(dim=1))
-        return row * rows + col * cols >= distance
+        normal = (turn.mT @ self.line[:, None, :2, None])[..., 0]
+        return normal @ self.offsets().T >= self.line[:, None, 2:]
 
     def turned(self, source: Band, rotations: Tensor) -> tuple[Tensor, Tensor | None]:
         """Templates as the ice would look after each rotation.
@@ -66,18 +64,16 @@ class Templates:
         middle = torch.floor(self.start + 0.5)
         reach = int(np.ceil(self.half_width * farthest_corner(rotations) + 0.5))
         patches = Patches.around(source, middle, reach)
-        rows, cols = self.offsets()
         # Ice that turned by +a shows, at offset d in the target, what was at -a turned d.
-        turned = rotated(rows.float(), cols.float(), -rotations.reshape(-1).float())
-        shape = (*rotations.shape, *rows.shape)
-        row, col = (at.reshape(shape) for at in turned)
-        offset = (self.start - middle + reach).float()[:, None, None, None, :]
-        values, known = patches.sample(row + offset[..., 0], col + offset[..., 1])
-        counting = self.counting(row, col)
-        if counting is None:
-            return values, known
-        known = counting if known is None else known & counting
-        return torch.where(known, values, 0.0), known
+        turn = turns(-rotations)
+        centre = (self.start - middle + reach)[:, None, :, None].expand(*turn.shape[:3], 1)
+        values, known = patches.read(self.offsets().float(), torch.cat([turn, centre], dim=3))
+        counting = self.counting(turn)
+        if counting is not None:
+            known = counting if known is None else known & counting
+            values = values.where(known, 0.0)
+        square = (*rotations.shape, *[2 * self.half_width + 1] * 2)
+        return values.reshape(square), None if known is None else known.reshape(square)
 
 
 def farthest_corner(rotations: Tensor) -> float:
@@ -86,11 +82,11 @@ def farthest_corner(rotations: Tensor) -> float:
     return float(reach.max()) if reach.numel() else 1.0
 
 
-def rotated(rows: Tensor, cols: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Offsets (N, ...) turned counter-clockwise on the map by ``angle`` (N,), radians.
+def turns(angle: Tensor) -> Tensor:
+    """Matrices (..., 2, 2) that turn row, col counter-clockwise on the map by ``angle`` (...).
 
-    Rows grow southward, so a counter-clockwise turn on the map takes +col to -row.
+    Radians. Rows grow southward, so a counter-clockwise turn on the map takes +col to -row.
     """
-    shape = (-1,) + (1,) * rows.ndim
-    cosine, sine = torch.cos(angle).reshape(shape), torch.sin(angle).reshape(shape)
-    return cosine * rows - sine * cols, sine * rows + cosine * cols
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    rows = torch.stack([cosine, -sine], dim=-1), torch.stack([sine, cosine], dim=-1)
+    return torch.stack(rows, dim=-2)

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 
 from lagrangian_ice.engine import (
@@ -18,11 +19,13 @@ from lagrangian_ice.engine import (
     Stopwatch,
     Tasks,
     Workers,
+    chunks,
     import_ahead,
     in_order,
     limit_threads,
     no_garbage,
     one_thread,
+    side_by_side,
     tasks,
     thread_count,
     thread_map,
@@ -276,6 +279,32 @@ def test_threads_are_as_many_as_told_or_there_are(monkeypatch):
     assert thread_count() <= (os.cpu_count() or 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "")
     assert 1 <= thread_count() <= 8
+
+
+def test_tasks_side_by_side_share_the_threads(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+
+    def threads(item):
+        return item, thread_count()
+
+    assert side_by_side(threads, [5]) == [(5, 4)]
+    assert side_by_side(threads, [5, 6]) == [(5, 2), (6, 2)]
+    assert side_by_side(threads, range(9)) == [(item, 1) for item in range(9)]
+    assert side_by_side(threads, []) == []
+    assert thread_count() == 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 33, 64, 1500])
+def test_chunks_are_all_of_it_in_nearly_equal_parts(count):
+    parts = chunks(count, 32)
+    items = np.arange(count)
+    sizes = [len(items[part]) for part in parts]
+    assert np.concatenate([items[part] for part in parts]).tolist() == items.tolist()
+    assert max(sizes) <= 32
+    assert max(sizes) - min(sizes) <= 1
+    assert len(parts) == 1 if count <= 8 else len(parts) % 2 == 0
 
 
 def test_import_ahead_loads_a_module_and_says_nothing_of_one_that_is_not_there(capfd):

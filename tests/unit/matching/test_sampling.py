@@ -19,16 +19,25 @@ def centres(count=60, seed=1):
     return torch.from_numpy(np.random.default_rng(seed).integers([30, 30], [60, 80], (count, 2)))
 
 
+def moves(at):
+    """Warps (N, R, 2, 3) that take the offset 0 to positions (N, R, 2)."""
+    turn = torch.eye(2, dtype=torch.float64).expand(*at.shape, 2)
+    return torch.cat([turn, at.double()[..., None]], dim=3)
+
+
+NO_OFFSET = torch.zeros(1, 2)
+
+
 def test_values_are_those_of_an_interpolating_cubic_spline(pixels):
     middle = centres()
     patches = Patches.around(Band.of(pixels), middle, HALF)
     offset = torch.from_numpy(np.random.default_rng(2).uniform(0, 2 * HALF, (60, 40, 2))).float()
-    ours, known = patches.sample(offset[..., 0], offset[..., 1])
+    ours, known = patches.read(NO_OFFSET, moves(offset))
     at = offset.numpy() + middle.numpy()[:, None] - HALF
     theirs = map_coordinates(pixels, at.reshape(-1, 2).T, order=3, mode="mirror").reshape(60, 40)
     assert known is None
     # Read linearly between four values a pixel.
-    error = (ours.numpy() + pixels.mean() - theirs) / pixels.std()
+    error = (ours[..., 0].numpy() + pixels.mean() - theirs) / pixels.std()
     assert np.abs(error).max() < 0.04
     assert np.sqrt((error**2).mean()) < 0.01
 
@@ -36,17 +45,31 @@ def test_values_are_those_of_an_interpolating_cubic_spline(pixels):
 def test_whole_pixels_are_read_exactly(pixels):
     middle = centres()
     patches = Patches.around(Band.of(pixels), middle, HALF)
-    at = torch.full((len(middle), 1), float(HALF))
-    values, _ = patches.sample(at, at)
+    values, _ = patches.read(NO_OFFSET, moves(torch.full((len(middle), 1, 2), float(HALF))))
     expected = pixels[tuple(middle.numpy().T)] - pixels.mean()
-    np.testing.assert_allclose(values[:, 0].numpy(), expected, atol=2e-5)
+    np.testing.assert_allclose(values[:, 0, 0].numpy(), expected, atol=2e-5)
+
+
+def test_a_warp_takes_each_offset_to_its_place(pixels):
+    """Turned, stretched and moved, and so twice for each patch, within and beyond it."""
+    patches = Patches.around(Band.of(pixels), centres(5), HALF)
+    offsets = torch.tensor([[0.0, 0.0], [3.0, -2.0], [-14.0, 9.0]])
+    warp = torch.tensor([[0.9, -0.4, 12.3], [0.3, 1.1, 11.8]], dtype=torch.float64)
+    warp = torch.stack([warp, warp + 0.25]).expand(5, 2, 2, 3)
+    values, known = patches.read(offsets, warp)
+    at = offsets.double() @ warp[..., :2].mT + warp[..., 2][..., None, :]
+    one_by_one, known_so = patches.read(NO_OFFSET, moves(at.flatten(1, 2)))
+    assert known is not None
+    assert set(known.flatten().tolist()) == {True, False}
+    assert known.tolist() == known_so.reshape(known.shape).tolist()
+    np.testing.assert_allclose(values.numpy(), one_by_one.reshape(values.shape).numpy(), atol=1e-5)
 
 
 def test_row_and_column_are_not_swapped():
     ramp = np.indices((60, 80), dtype=np.float32)[0] * 10
     patches = Patches.around(Band.of(ramp), torch.tensor([[30, 40]]), HALF)
-    value, _ = patches.sample(torch.tensor([[HALF + 0.25]]), torch.tensor([[HALF + 3.0]]))
-    assert float(value[0, 0]) + ramp.mean() == pytest.approx(302.5, abs=1e-2)
+    value, _ = patches.read(NO_OFFSET, moves(torch.tensor([[[HALF + 0.25, HALF + 3.0]]])))
+    assert float(value[0, 0, 0]) + ramp.mean() == pytest.approx(302.5, abs=1e-2)
 
 
 def test_slopes_are_derivatives(pixels):
@@ -68,10 +91,10 @@ def test_outside_and_beside_gaps_is_not_known(pixels):
     pixels[40, 50] = np.nan
     patches = Patches.around(Band.of(pixels), torch.tensor([[40, 50]]), HALF)
     rows = torch.tensor([[-0.1, HALF - 0.5, HALF + 0.5, HALF + 1.0, HALF + 1.5, 2 * HALF + 0.1]])
-    cols = torch.full_like(rows, float(HALF))
-    values, known = patches.sample(rows, cols)
+    at = torch.stack([rows, torch.full_like(rows, float(HALF))], dim=2)
+    values, known = patches.read(NO_OFFSET, moves(at))
     assert known is not None
-    assert known[0].tolist() == [False, False, False, True, True, False]
+    assert known[0, :, 0].tolist() == [False, False, False, True, True, False]
     assert torch.isfinite(values).all()
 
 

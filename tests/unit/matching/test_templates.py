@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lagrangian_ice.matching.sampling import Band
-from lagrangian_ice.matching.templates import Templates, farthest_corner, rotated
+from lagrangian_ice.matching.templates import Templates, farthest_corner, turns
 
 AT = torch.tensor([[30.0, 30.0], [28.4, 33.7]], dtype=torch.float64)
 STILL = torch.zeros(2, 1, dtype=torch.float64)
@@ -16,7 +16,7 @@ def band():
 
 
 def test_counter_clockwise_takes_east_to_north():
-    row, col = rotated(torch.tensor([0.0]), torch.tensor([1.0]), torch.tensor([np.pi / 2]))
+    row, col = turns(torch.tensor(np.pi / 2)) @ torch.tensor([0.0, 1.0])
     assert float(row) == pytest.approx(-1)
     assert float(col) == pytest.approx(0, abs=1e-6)
 
