@@ -41,8 +41,10 @@ APART = 3.0
 """Pixels by which motions must differ to be two; where they do the side must be sure."""
 STRAINED = 0.04
 """Strain of a template that is taken for a crack under it."""
-SECOND_SIZE = 1.5
-"""Times the first look's template: it is asked where a correlation is weak."""
+LARGER = (1.5, 2.0)
+"""Times the first look's template: the second look's, and one for what correlates too weakly in it.
+
+Of more pixels less must correlate to be no chance: of 65 x 65 the half of what 33 x 33 must."""
 SECOND_NEIGHBOURS = 12
 
 
@@ -224,9 +226,8 @@ def _second_look(
     A vector found so must be tracked as well as one of the first look, agree with its
     neighbours, and lead back from its end to its start.
     """
-    wider = _wider(settings)
     failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
-    failed = failed[pair.templates_known(xy[failed], wider)]
+    failed = failed[pair.templates_known(xy[failed], _larger(settings, LARGER[0]))]
     tracked = look.status == Status.TRACKED
     if len(failed) == 0 or not tracked.any():
         return look, prediction
@@ -240,14 +241,28 @@ def _second_look(
     expected = field.predict(xy[failed], SECOND_NEIGHBOURS)
     known = expected.error <= pair.settings.max_error * pair.source.grid.pixel
     failed, expected = failed[known], expected.take(known)
-    second = pair.look(xy[failed], expected, field, wider)
+    second = _by_larger_templates(pair, xy[failed], expected, field, settings)
     found = np.flatnonzero(second.status == Status.TRACKED)
-    back = pair.returns(xy[failed[found]], second.take(found), wider)
-    second.status[found[~back]] = Status.BACK_MATCH_DISAGREES
     return (
         look.put(failed[found], second.take(found)),
         prediction.put(failed[found], expected.take(found)),
     )
+
+
+def _by_larger_templates(
+    pair: Pair, xy: Float, expected: Prediction, field: MotionField, settings: MccSettings
+) -> Look:
+    """Look at points (M, 2) with larger templates, those that stay faint with the largest."""
+    look = Look.nothing(np.full(len(xy), Status.LOW_CORRELATION, dtype=np.int8))
+    for size in LARGER:
+        larger = _larger(settings, size)
+        faint = np.flatnonzero(look.status == Status.LOW_CORRELATION)
+        again = pair.look(xy[faint], expected.take(faint), field, larger)
+        found = np.flatnonzero(again.status == Status.TRACKED)
+        back = pair.returns(xy[faint[found]], again.take(found), larger)
+        again.status[found[~back]] = Status.BACK_MATCH_DISAGREES
+        look = look.put(faint, again)
+    return look
 
 
 def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings) -> Look:
@@ -397,13 +412,13 @@ def _found_end(look: Look) -> Float:
     return np.where((look.status == Status.TRACKED)[:, None], look.end, np.nan)
 
 
-def _wider(settings: MccSettings) -> MccSettings:
+def _larger(settings: MccSettings, size: float) -> MccSettings:
     """Of the second look: larger templates, more rotation, and so a lower correlation."""
     return settings.model_copy(
         update={
-            "half_width": round(SECOND_SIZE * settings.half_width),
+            "half_width": round(size * settings.half_width),
             "rotations": tuple(2 * angle for angle in settings.rotations),
-            "min_correlation": settings.min_correlation / SECOND_SIZE,
+            "min_correlation": settings.min_correlation / size,
         }
     )
 

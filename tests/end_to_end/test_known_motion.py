@@ -8,7 +8,7 @@ import pytest
 from lagrangian_ice.matching.match import match_field, match_images
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.settings import FeatureSettings, FirstGuessSettings, MccSettings
-from lagrangian_ice.simulate.pairs import known_motion_pair
+from lagrangian_ice.simulate.pairs import PairCase, known_motion_pair
 from lagrangian_ice.superlim.extract import extract_features
 from lagrangian_ice.superlim.weights_store import load_network
 
@@ -53,6 +53,19 @@ def test_errors_are_small_unbiased_and_true_to_what_is_stated(case, median, answ
     sigma = np.sqrt(np.stack([vectors.covariance[:, 0, 0], vectors.covariance[:, 1, 1]], axis=1))
     inside = (np.abs(error[found]) < sigma[found]).mean()
     assert 0.55 <= inside <= 0.85
+
+
+def test_what_is_faint_is_found_by_larger_templates(monkeypatch):
+    """Where ice has changed much; and what they find is no worse than the rest."""
+    case = PairCase(rotation=3.0, slip=10.0, drift=6000.0, correlation=0.3)
+    vectors, error = tracked(case, seed=22)
+    distance = np.hypot(*error.T)
+    monkeypatch.setattr("lagrangian_ice.matching.match.LARGER", (1.5,))
+    before, _ = tracked(case, seed=22)
+    gained = vectors.tracked & ~before.tracked
+    assert before.tracked.mean() + 0.02 < vectors.tracked.mean()
+    assert np.median(distance[gained]) <= 50
+    assert (distance[gained] > 300).mean() <= 0.02
 
 
 def test_the_light_network_guesses_nearly_as_well():
