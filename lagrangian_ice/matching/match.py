@@ -46,6 +46,9 @@ LARGER = (1.5, 2.0)
 
 Of more pixels less must correlate to be no chance: of 65 x 65 the half of what 33 x 33 must."""
 SECOND_NEIGHBOURS = 12
+UNREFINED_SCALE = 1.25
+"""Stated over formal standard error of a first guess: 68 % of the errors along an axis lie within
+1.17 to 1.31 formal ones in five cases of known motion."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def _unrefined(
     source: GeoImage, target: GeoImage, xy: Float, guess: _Guess, status: NDArray[np.int8]
 ) -> Vectors:
     covariance = np.zeros((len(xy), 2, 2))
-    covariance[:, 0, 0] = covariance[:, 1, 1] = guess.prediction.error**2
+    covariance[:, 0, 0] = covariance[:, 1, 1] = (UNREFINED_SCALE * guess.prediction.error) ** 2
     missing = np.full(len(xy), np.nan)
     return _assembled(
         source,

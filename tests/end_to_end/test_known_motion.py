@@ -103,6 +103,8 @@ def test_first_guess_alone_is_good_to_a_cell():
     assert np.median(distance) <= 250
     assert (distance <= 800).mean() >= 0.98
     assert np.isnan(vectors.mcc).all()
+    sigma = np.sqrt(vectors.covariance[:, 0, :1])
+    assert 0.6 <= (np.abs(error) < sigma)[vectors.tracked].mean() <= 0.8
 
 
 def test_what_is_not_tracked_has_no_end():
