@@ -130,6 +130,13 @@ class MccSettings(Stage):
         description="logarithm of the odds that the middle of a template, not only a part of it "
         "beyond a crack, is seen where it was found; 0: not asked",
     )
+    faint: float = Field(
+        1.5,
+        ge=0,
+        le=4,
+        description="times `min_correlation`: what a larger template found with less is asked of "
+        "that size, not of the first look's, on which side of a crack it is",
+    )
 
 
 class ParcelSettings(Stage):
@@ -190,6 +197,9 @@ class ParcelSettings(Stage):
         description="`mcc.min_odds` of pairs longer apart than `sure_within_hours`",
     )
     sure_within_hours: float = Field(70.0, ge=0, le=240, description="see `min_odds`, h")
+    faint: float = Field(
+        1.0, ge=0, le=4, description="most of `mcc.faint` that is taken where parcels are followed"
+    )
     max_step_error: float = Field(
         0.75,
         gt=0,

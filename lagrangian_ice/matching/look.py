@@ -31,7 +31,25 @@ RETURN_TOLERANCE = 1.5
 
 @dataclass(frozen=True)
 class Look(Rows):
-    """What one refinement found of M points."""
+    """What one refinement found of M points.
+
+    Attributes
+    ----------
+    end : (M, 2) float64
+        On the map, metres.
+    status : (M,) int8
+        Verdict on each; what else is known of one that is not tracked counts for nothing.
+    covariance : (M, 2, 2) float64
+        Of the end, m2.
+    mcc, peak_ratio : (M,) float64
+        Correlation, and second peak over that.
+    rotation : (M,) float64
+        Degrees counter-clockwise.
+    strain : (M, 3) float64
+        Stretch along x, along y, half the shear angle.
+    half_width : (M,) float64
+        Of the template that found it, pixels.
+    """
 
     end: Float
     status: NDArray[np.int8]
@@ -40,11 +58,12 @@ class Look(Rows):
     peak_ratio: Float
     rotation: Float
     strain: Float
+    half_width: Float
 
     @classmethod
     def nothing(cls, status: NDArray[np.int8]) -> Look:
         """No vector for points of which this is known."""
-        shapes = ((2,), (2, 2), (), (), (), (3,))
+        shapes = ((2,), (2, 2), (), (), (), (3,), ())
         end, *rest = (np.full((len(status), *shape), np.nan) for shape in shapes)
         return cls(end, status, *rest)
 
@@ -123,6 +142,7 @@ class Pair:
             found.ratio,
             rotation,
             strain,
+            np.full(len(end), float(settings.half_width)),
         )
 
     def places(self, xy: Float, look: Look) -> tuple[Float, Float, Float]:

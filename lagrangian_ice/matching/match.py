@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +43,7 @@ APART = 3.0
 STRAINED = 0.04
 """Strain of a template that is taken for a crack under it."""
 LARGER = (1.5, 2.0)
-"""Times the first look's template: the second look's, and one for what correlates too weakly in it.
-
-Of more pixels less must correlate to be no chance: of 65 x 65 the half of what 33 x 33 must."""
+"""Times the first look's template: the second look's, and one for what is too faint in that."""
 SECOND_NEIGHBOURS = 12
 UNREFINED_SCALE = 1.25
 """Stated over formal standard error of a first guess: 68 % of the errors along an axis lie within
@@ -285,7 +284,13 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     index, candidates = index[several], candidates.take(several)
     if len(index) == 0:
         return look
-    index, sides, anew = _by_sides(pair, xy, index, candidates, guess.field, settings)
+    parts = [
+        _by_sides(pair, xy, index[here], candidates.take(here), guess.field, sized)
+        for here, sized in _by_size(look.take(index), settings)
+    ]
+    index = np.concatenate([part[0] for part in parts])
+    sides = Sides.joined([part[1] for part in parts])
+    anew = Look.joined([part[2] for part in parts])
     better = (anew.status == Status.TRACKED) | ~_found_there(pair, look.take(index), sides)
     look = look.put(index[better], anew.take(better))
     look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
@@ -415,15 +420,30 @@ def _found_end(look: Look) -> Float:
     return np.where((look.status == Status.TRACKED)[:, None], look.end, np.nan)
 
 
+def _by_size(look: Look, settings: MccSettings) -> Iterator[tuple[NDArray[np.intp], MccSettings]]:
+    """Points to be asked of one size of templates, and the settings of that size.
+
+    It is the first look's, in which the least of other ice has room, or for what is faint the one
+    that found it.
+    """
+    faint = (look.status == Status.TRACKED) & (look.mcc < settings.faint * settings.min_correlation)
+    half_width = np.where(faint, look.half_width, settings.half_width).astype(np.intp)
+    for value in np.unique(half_width):
+        yield np.flatnonzero(half_width == value), _of_size(settings, int(value))
+
+
 def _larger(settings: MccSettings, size: float) -> MccSettings:
-    """Of the second look: larger templates, more rotation, and so a lower correlation."""
-    return settings.model_copy(
-        update={
-            "half_width": round(size * settings.half_width),
-            "rotations": tuple(2 * angle for angle in settings.rotations),
-            "min_correlation": settings.min_correlation / size,
-        }
+    """Of the second look: larger templates and more rotation."""
+    wider = settings.model_copy(
+        update={"rotations": tuple(2 * angle for angle in settings.rotations)}
     )
+    return _of_size(wider, round(size * settings.half_width))
+
+
+def _of_size(settings: MccSettings, half_width: int) -> MccSettings:
+    """Templates of another size: of more pixels less must correlate to be no chance."""
+    least = settings.min_correlation * settings.half_width / half_width
+    return settings.model_copy(update={"half_width": half_width, "min_correlation": least})
 
 
 def _sea(image: GeoImage) -> NDArray[np.float32]:

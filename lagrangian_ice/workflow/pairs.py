@@ -98,7 +98,7 @@ def match_pair(task: PairTask) -> Matched:
 
 
 def mcc_settings(settings: Settings, source: GeoImage, target: GeoImage) -> MccSettings:
-    """Ask more of a match of passes that are long apart.
+    """Ask more of the match of a parcel, and more yet of passes that are long apart.
 
     Parameters
     ----------
@@ -107,11 +107,11 @@ def mcc_settings(settings: Settings, source: GeoImage, target: GeoImage) -> MccS
     source, target : GeoImage
         The passes, in any order.
     """
+    asked = {"faint": min(settings.mcc.faint, settings.parcels.faint)}
     seconds = abs(float(target.node_time.mean() - source.node_time.mean()))
-    if seconds <= settings.parcels.sure_within_hours * 3600.0:
-        return settings.mcc
-    odds = max(settings.mcc.min_odds, settings.parcels.min_odds)
-    return settings.mcc.model_copy(update={"min_odds": odds})
+    if seconds > settings.parcels.sure_within_hours * 3600.0:
+        asked["min_odds"] = max(settings.mcc.min_odds, settings.parcels.min_odds)
+    return settings.mcc.model_copy(update=asked)
 
 
 def _nearby(
