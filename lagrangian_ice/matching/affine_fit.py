@@ -97,8 +97,8 @@ def _climb(
     size = SLACK * farthest_corner(turned) * templates.half_width
     reach = int(np.ceil(size + FARTHEST + 1))
     view = Patches.around(target, middle, reach)
-    turn = _initial_warp(torch.zeros_like(position), rotation)[:, :2, :2]
-    first = _initial_warp(position - middle + reach - _turned(turn, offset), rotation)
+    corner_to_centre = position - middle + reach - _turned(turns(rotation), offset)
+    first = _initial_warp(corner_to_centre, rotation)
     inverse = _inverse_curvature(view, template, first).float()
     ascent = _Ascent.begin(first)
     index = torch.arange(len(centre), device=centre.device)
@@ -237,7 +237,7 @@ class _Template:
         # Slopes in units of the template's own spread, as the differences are.
         spread = values.std(dim=1, keepdim=True).clamp_min(1e-6)
         by_row, by_col = by_row / spread, by_col / spread
-        still = turns(torch.zeros(1, 1, dtype=torch.float64, device=values.device))
+        still = torch.eye(2, dtype=torch.float64, device=values.device)[None, None]
         counting = templates.counting(still)
         size = torch.full((len(values),), values.shape[1], device=values.device)
         if counting is not None:
