@@ -137,6 +137,11 @@ class MccSettings(Stage):
         description="times `min_correlation`: what a larger template found with less is asked of "
         "that size, not of the first look's, on which side of a crack it is",
     )
+    thorough: bool = Field(
+        True,
+        description="second look at half the resolution, not a quarter, and at 30 degrees more "
+        "where the first guess led: more of what turned or changed is found",
+    )
 
 
 class ParcelSettings(Stage):
@@ -199,6 +204,9 @@ class ParcelSettings(Stage):
     sure_within_hours: float = Field(70.0, ge=0, le=240, description="see `min_odds`, h")
     faint: float = Field(
         1.0, ge=0, le=4, description="most of `mcc.faint` that is taken where parcels are followed"
+    )
+    thorough: bool = Field(
+        False, description="`mcc.thorough` where parcels are followed, if that is set"
     )
     max_step_error: float = Field(
         0.75,

@@ -18,7 +18,7 @@ from lagrangian_ice.matching.look import Look, Pair, map_covariance
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.motions import motions_around, moves_otherwise
 from lagrangian_ice.matching.refine import FILTER_PLACES, Bands
-from lagrangian_ice.matching.second_look import FARTHEST_ROTATION, Tracked, look_again
+from lagrangian_ice.matching.second_look import HALF, QUARTER, Tracked, look_again
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
 from lagrangian_ice.superlim.features import Features
@@ -44,6 +44,11 @@ STRAINED = 0.04
 """Strain of a template that is taken for a crack under it."""
 LARGER = (1.5, 2.0)
 """Times the first look's template: the second look's, and one for what is too faint in that."""
+MORE_ROTATIONS = (-30.0, -24.0, -18.0, -12.0, -6.0, 0.0, 6.0, 12.0, 18.0, 24.0, 30.0)
+FIRM, SURER = 8.0, 1.2
+"""Degrees from what the matches predict at which the second look tries their guess again, the
+largest error of such a guess, pixels, and by what more must correlate there: of so many rotations
+chance makes more."""
 SECOND_NEIGHBOURS = 12
 UNREFINED_SCALE = 1.25
 """Stated over formal standard error of a first guess: 68 % of the errors along an axis lie within
@@ -199,7 +204,7 @@ def _refined(
     prediction = guess.prediction
     first = pair.look(xy[tried], prediction.take(tried), guess.field, settings)
     look = Look.nothing(status).put(tried, first)
-    look, prediction = _second_look(pair, xy, look, prediction, settings)
+    look, prediction = _second_look(pair, xy, look, guess, settings)
     look = _beside_cracks(pair, xy, look, _Guess(prediction, guess.field), settings)
     if settings.min_odds > 0:
         _refuse_other_ice(pair, xy, look, settings)
@@ -221,45 +226,68 @@ def _refined(
 
 
 def _second_look(
-    pair: Pair, xy: Float, look: Look, prediction: Prediction, settings: MccSettings
+    pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings
 ) -> tuple[Look, Prediction]:
     """Look again, with larger templates, for what a wrong first guess or weak texture lost.
 
     A vector found so must be tracked as well as one of the first look, agree with its
     neighbours, and lead back from its end to its start.
     """
-    failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
-    failed = failed[pair.templates_known(xy[failed], _larger(settings, LARGER[0]))]
+    if settings.thorough:
+        look = _by_more_rotations(pair, xy, look, guess, settings)
+    failed = _failed(pair, xy, look, settings)
     tracked = look.status == Status.TRACKED
     if len(failed) == 0 or not tracked.any():
-        return look, prediction
+        return look, guess.prediction
+    scale = HALF if settings.thorough else QUARTER
     field = look_again(
         (pair.source.grid, pair.bands.source),
         (pair.target.grid, pair.bands.target),
         xy[failed],
         Tracked(xy[tracked], (look.end - xy)[tracked]),
-        max(FARTHEST_ROTATION, *(abs(angle) for angle in settings.rotations)),
+        scale.reaching(max(abs(angle) for angle in settings.rotations)),
     )
     expected = field.predict(xy[failed], SECOND_NEIGHBOURS)
     known = expected.error <= pair.settings.max_error * pair.source.grid.pixel
     failed, expected = failed[known], expected.take(known)
-    second = _by_larger_templates(pair, xy[failed], expected, field, settings)
+    wider = {"rotations": tuple(2 * angle for angle in settings.rotations)}
+    second = _by_larger_templates(
+        pair, xy[failed], _Guess(expected, field), settings.model_copy(update=wider)
+    )
     found = np.flatnonzero(second.status == Status.TRACKED)
     return (
         look.put(failed[found], second.take(found)),
-        prediction.put(failed[found], expected.take(found)),
+        guess.prediction.put(failed[found], expected.take(found)),
     )
 
 
-def _by_larger_templates(
-    pair: Pair, xy: Float, expected: Prediction, field: MotionField, settings: MccSettings
+def _by_more_rotations(
+    pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings
 ) -> Look:
+    """Look where the matches led once more: on a small plate they tell less of its rotation."""
+    failed = _failed(pair, xy, look, settings)
+    failed = failed[guess.prediction.error[failed] <= FIRM * pair.source.grid.pixel]
+    expected = _Guess(guess.prediction.take(failed), guess.field)
+    least = SURER * settings.min_correlation
+    asked = settings.model_copy(update={"rotations": MORE_ROTATIONS, "min_correlation": least})
+    again = _by_larger_templates(pair, xy[failed], expected, asked)
+    found = np.flatnonzero(again.status == Status.TRACKED)
+    return look.put(failed[found], again.take(found))
+
+
+def _failed(pair: Pair, xy: Float, look: Look, settings: MccSettings) -> NDArray[np.intp]:
+    """Points that are worth a second look and have data for a larger template."""
+    failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
+    return failed[pair.templates_known(xy[failed], _larger(settings, LARGER[0]))]
+
+
+def _by_larger_templates(pair: Pair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
     """Look at points (M, 2) with larger templates, those that stay faint with the largest."""
     look = Look.nothing(np.full(len(xy), Status.LOW_CORRELATION, dtype=np.int8))
     for size in LARGER:
         larger = _larger(settings, size)
         faint = np.flatnonzero(look.status == Status.LOW_CORRELATION)
-        again = pair.look(xy[faint], expected.take(faint), field, larger)
+        again = pair.look(xy[faint], guess.prediction.take(faint), guess.field, larger)
         found = np.flatnonzero(again.status == Status.TRACKED)
         back = pair.returns(xy[faint[found]], again.take(found), larger)
         again.status[found[~back]] = Status.BACK_MATCH_DISAGREES
@@ -433,11 +461,8 @@ def _by_size(look: Look, settings: MccSettings) -> Iterator[tuple[NDArray[np.int
 
 
 def _larger(settings: MccSettings, size: float) -> MccSettings:
-    """Of the second look: larger templates and more rotation."""
-    wider = settings.model_copy(
-        update={"rotations": tuple(2 * angle for angle in settings.rotations)}
-    )
-    return _of_size(wider, round(size * settings.half_width))
+    """Of templates so many times as large."""
+    return _of_size(settings, round(size * settings.half_width))
 
 
 def _of_size(settings: MccSettings, half_width: int) -> MccSettings:

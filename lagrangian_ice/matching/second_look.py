@@ -1,18 +1,19 @@
 """A second look for parcels that the network's matches did not lead to their ice.
 
-Around such parcels the images themselves are correlated, averaged to a quarter of their
-resolution, in wide windows and at many rotations. One such match is often wrong; those that
+Around such parcels the images themselves are correlated, averaged to a half or a quarter of
+their resolution, in wide windows and at many rotations. One such match is often wrong; those that
 agree with each other, and with the vectors tracked already, are not.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float, Grid
@@ -22,15 +23,8 @@ from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.matching.sampling import Band
 from lagrangian_ice.matching.templates import Templates
 
-COARSE = 4
-"""Pixels averaged along each axis: what is left of speckle is little."""
-HALF_WIDTH, RADIUS = 12, 40
-"""Of the coarse templates and their search, coarse pixels."""
-MARGIN = 2 * (HALF_WIDTH + RADIUS)
-"""Coarse pixels around an image: where a search with data in a corner may reach."""
-ROTATION_STEP = 6.0
-FARTHEST_ROTATION = 48.0
-"""Degrees, unless more is asked for."""
+HALF_WIDTH = 12
+"""Of the coarse templates, coarse pixels."""
 SPACING = 32
 """Pixels between the places that are looked at, the four around each parcel."""
 MOST_PLACES = 768
@@ -44,6 +38,68 @@ CONSENSUS_TO = 84.0
 LEAST_PRESENT = 0.5
 CORNER = 0.25
 """Share of a window with data, seen from the corner of an image."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How coarsely and how far is searched.
+
+    Attributes
+    ----------
+    pixels : int
+        Averaged along each axis: what is left of speckle is little.
+    radius : int
+        Of the search, coarse pixels.
+    step, farthest : float
+        Rotations are tried in such steps up to this to either side, degrees; 180 tries all.
+    """
+
+    pixels: int
+    radius: int
+    step: float
+    farthest: float
+
+    @property
+    def margin(self) -> int:
+        """Coarse pixels around an image: where a search with data in a corner may reach."""
+        return 2 * (HALF_WIDTH + self.radius)
+
+    @property
+    def rotations(self) -> Tensor:
+        """Radians, (R,) float64."""
+        steps = int(min(self.farthest, 180.0) // self.step)
+        return torch.deg2rad(self.step * torch.arange(-steps, steps + 1, dtype=torch.float64))
+
+    def reaching(self, rotation: float) -> Scale:
+        """As far at least as a rotation, degrees."""
+        return replace(self, farthest=max(self.farthest, rotation))
+
+    def coarse(self, rowcol: Float) -> Float:
+        """Row, col in the coarse image."""
+        return (rowcol - (self.pixels - 1) / 2) / self.pixels
+
+    def fine(self, rowcol: Float) -> Float:
+        """Row, col in the image itself."""
+        return np.asarray(rowcol * self.pixels + (self.pixels - 1) / 2)
+
+    def averaged(self, band: Band) -> Band:
+        """Band of means over squares of pixels, where half of them have data."""
+        height, width = (size // self.pixels for size in band.shape)
+        blocks = (height, self.pixels, width, self.pixels)
+        cut = (slice(height * self.pixels), slice(width * self.pixels))
+        values = band.pixels[cut].reshape(blocks)
+        if band.complete:
+            present = torch.ones(height, width, dtype=torch.bool, device=values.device)
+            return Band(values.mean(dim=(1, 3)), present, complete=True)
+        count = band.present[cut].reshape(blocks).float().sum(dim=(1, 3))
+        present = count >= LEAST_PRESENT * self.pixels**2
+        mean = values.sum(dim=(1, 3)) / count.clamp_min(1.0)
+        return Band(torch.where(present, mean, 0.0), present, bool(present.all()))
+
+
+HALF = Scale(pixels=2, radius=80, step=8.0, farthest=60.0)
+QUARTER = Scale(pixels=4, radius=40, step=6.0, farthest=48.0)
+"""A quarter of the resolution costs a quarter of the time; it does not see narrow plates."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +121,7 @@ def look_again(
     target: tuple[Grid, Band],
     xy: Float,
     tracked: Tracked,
-    farthest: float = FARTHEST_ROTATION,
+    scale: Scale = QUARTER,
 ) -> MotionField:
     """Motion field around parcels that were not tracked.
 
@@ -77,8 +133,8 @@ def look_again(
         Parcels that failed, metres.
     tracked : Tracked
         Vectors of the others.
-    farthest : float
-        Rotations are tried up to this to either side, degrees; 180 tries all.
+    scale : Scale
+        Of the search.
 
     Returns
     -------
@@ -87,10 +143,10 @@ def look_again(
     """
     pixel = source[0].pixel
     places = _places(source[0], xy) if len(tracked.xy) else np.empty((0, 2))
-    found, moved = _coarse_matches(source, target, places, tracked, farthest)
+    found, moved = _coarse_matches(source, target, places, tracked, scale)
     together = np.concatenate([tracked.xy, found])
     displacement = np.concatenate([tracked.displacement, moved])
-    turns = rotations_to(max(farthest, CONSENSUS_TO))
+    turns = rotations_to(max(scale.farthest, CONSENSUS_TO))
     rotation = in_consensus(together, displacement, NEIGHBOURS, SHARE, TOLERANCE * pixel, turns)
     kept = np.isfinite(rotation)
     return MotionField(together[kept], displacement[kept], rotation[kept], TOLERANCE * pixel)
@@ -112,26 +168,24 @@ def _coarse_matches(
     target: tuple[Grid, Band],
     places: Float,
     tracked: Tracked,
-    farthest: float,
+    scale: Scale,
 ) -> tuple[Float, Float]:
     """Positions (M, 2) and displacements (M, 2), metres, of the coarse correlation's peaks."""
     if len(places) == 0:
         return places, places
     _, index = nearest(cKDTree(tracked.xy), places, min(EXPECTED_FROM, len(tracked.xy)))
     expected = places + np.median(tracked.displacement[index], axis=1)
-    start = _to_coarse(source[0].rowcol(places))
-    guess = _to_coarse(target[0].rowcol(expected))
-    bands = list(thread_map(_averaged, (source[1], target[1])))
+    start = scale.coarse(source[0].rowcol(places))
+    guess = scale.coarse(target[0].rowcol(expected))
+    bands = list(thread_map(scale.averaged, (source[1], target[1])))
     seen = _seen(bands[0], start, HALF_WIDTH) >= LEAST_PRESENT
-    seen &= _seen(bands[1], guess, HALF_WIDTH + RADIUS) >= CORNER
+    seen &= _seen(bands[1], guess, HALF_WIDTH + scale.radius) >= CORNER
     places, start, guess = places[seen], start[seen], guess[seen]
     if len(places) == 0:
         return places, places
     # What is missing is left flat, at the mean: masks would cost twice as much.
-    bands = [_flat(band) for band in bands]
-    start, guess = start + MARGIN, guess + MARGIN
-    steps = int(min(farthest, 180.0) // ROTATION_STEP)
-    angles = torch.deg2rad(ROTATION_STEP * torch.arange(-steps, steps + 1, dtype=torch.float64))
+    bands = [_flat(band, scale.margin) for band in bands]
+    start, guess = start + scale.margin, guess + scale.margin
 
     def look(part: slice) -> tuple[Float, NDArray[np.bool_]]:
         peak = correlate(
@@ -139,8 +193,8 @@ def _coarse_matches(
             bands[1],
             Templates(torch.from_numpy(start[part]), HALF_WIDTH),
             torch.from_numpy(guess[part]),
-            angles.expand(len(start[part]), -1),
-            RADIUS,
+            scale.rotations.expand(len(start[part]), -1),
+            scale.radius,
         )
         usable = torch.isfinite(peak.correlation) & ~peak.at_edge
         return peak.position.numpy(), usable.numpy()
@@ -148,7 +202,7 @@ def _coarse_matches(
     found = list(thread_map(look, chunks(len(places), CHUNK)))
     position = np.concatenate([f[0] for f in found])
     usable = np.concatenate([f[1] for f in found])
-    ends = target[0].xy(_from_coarse(position[usable] - MARGIN))
+    ends = target[0].xy(scale.fine(position[usable] - scale.margin))
     return places[usable], ends - places[usable]
 
 
@@ -157,30 +211,7 @@ def _seen(band: Band, rowcol: Float, half_width: int) -> Float:
     return np.asarray(band.share(torch.from_numpy(rowcol), half_width).numpy())
 
 
-def _to_coarse(rowcol: Float) -> Float:
-    return (rowcol - (COARSE - 1) / 2) / COARSE
-
-
-def _from_coarse(rowcol: Float) -> Float:
-    return np.asarray(rowcol * COARSE + (COARSE - 1) / 2)
-
-
-def _flat(band: Band) -> Band:
-    """Band with a margin, as wide as a search, that counts what is missing as data at the mean."""
-    pixels = torch.nn.functional.pad(band.pixels, (MARGIN,) * 4)
+def _flat(band: Band, margin: int) -> Band:
+    """Band with a margin that counts what is missing as data at the mean."""
+    pixels = torch.nn.functional.pad(band.pixels, (margin,) * 4)
     return Band(pixels, torch.ones_like(pixels, dtype=torch.bool), complete=True)
-
-
-def _averaged(band: Band) -> Band:
-    """Band of means over ``COARSE`` x ``COARSE`` pixels, where half of them have data."""
-    height, width = (size // COARSE for size in band.shape)
-    blocks = (height, COARSE, width, COARSE)
-    cut = (slice(height * COARSE), slice(width * COARSE))
-    values = band.pixels[cut].reshape(blocks)
-    if band.complete:
-        present = torch.ones(height, width, dtype=torch.bool, device=values.device)
-        return Band(values.mean(dim=(1, 3)), present, complete=True)
-    count = band.present[cut].reshape(blocks).float().sum(dim=(1, 3))
-    present = count >= LEAST_PRESENT * COARSE**2
-    mean = values.sum(dim=(1, 3)) / count.clamp_min(1.0)
-    return Band(torch.where(present, mean, 0.0), present, bool(present.all()))

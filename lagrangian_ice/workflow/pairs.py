@@ -107,7 +107,10 @@ def mcc_settings(settings: Settings, source: GeoImage, target: GeoImage) -> MccS
     source, target : GeoImage
         The passes, in any order.
     """
-    asked = {"faint": min(settings.mcc.faint, settings.parcels.faint)}
+    asked = {
+        "faint": min(settings.mcc.faint, settings.parcels.faint),
+        "thorough": settings.mcc.thorough and settings.parcels.thorough,
+    }
     seconds = abs(float(target.node_time.mean() - source.node_time.mean()))
     if seconds > settings.parcels.sure_within_hours * 3600.0:
         asked["min_odds"] = max(settings.mcc.min_odds, settings.parcels.min_odds)

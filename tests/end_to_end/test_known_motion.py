@@ -71,6 +71,14 @@ def test_what_is_faint_is_found_by_larger_templates(monkeypatch):
     assert (distance[gained] > 300).mean() <= 0.02
 
 
+def test_small_plates_that_turned_are_found_by_a_thorough_second_look():
+    vectors, error = tracked("rotation", seed=30)
+    quick, _ = tracked("rotation", seed=30, mcc=MccSettings(thorough=False))
+    gained = vectors.tracked & ~quick.tracked
+    assert gained.sum() >= 25
+    assert (np.hypot(*error[gained].T) > 300).sum() <= 1
+
+
 def test_the_light_network_guesses_nearly_as_well():
     vectors, error = tracked("medium", seed=21, refine=False, weights="light")
     distance = np.hypot(*error.T)

@@ -5,7 +5,7 @@ from moving_texture import moved_pair
 
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.matching.sampling import Band
-from lagrangian_ice.matching.second_look import Tracked, look_again
+from lagrangian_ice.matching.second_look import QUARTER, Tracked, look_again
 
 PIXEL = 100.0
 
@@ -73,7 +73,7 @@ def test_any_rotation_is_found_when_it_is_asked_for():
     assert not np.isfinite(
         look_again(source, target, wanted, guess).predict(wanted, 12).error
     ).any()
-    found = look_again(source, target, wanted, guess, 180.0).predict(wanted, 12)
+    found = look_again(source, target, wanted, guess, QUARTER.reaching(180.0)).predict(wanted, 12)
     error = np.hypot(*(wanted + found.displacement - target[0].xy(pair.truth[near])).T)
     assert np.median(error) < 4 * PIXEL
 
