@@ -50,9 +50,11 @@ _sharing = threading.local()
 _MOST_DEATHS = 3
 _MALLOC_OPTIONS = ((-8, 1), (-3, 1 << 30), (-1, 2**31 - 1))
 """Of malloc.h: heaps; least bytes of a mapping of its own, and of a heap's end to hand back."""
+SELDOM = 1000
+"""Looks at the younger objects for each look at all."""
 _PATIENCE = 30.0
 """Seconds to wait for a scheduler."""
-_WORK = "lagrangian_ice.workflow.pairs"
+_WORK = "lagrangian_ice.workflow.worker"
 """What worker processes find loaded."""
 
 Kind = Literal["processes", "threads"]
@@ -434,24 +436,20 @@ def import_ahead(module: str) -> None:
 
     def load() -> None:
         # Whoever needs it imports it again, and is told what is wrong with it.
-        with suppress(ImportError), no_garbage():
+        with suppress(ImportError):
             import_module(module)
 
     threading.Thread(target=load, daemon=True).start()
 
 
-@contextmanager
-def no_garbage() -> Iterator[None]:
-    """Look for no garbage inside, and never again among what is there at the end.
+def look_for_garbage_rarely() -> None:
+    """Look through everything that lives only after millions of new objects.
 
-    For imports: a library's million objects stay, and each look at them takes a fifth of a second.
+    A million objects that libraries make when they are loaded stay. Python would look through
+    them again and again on the way, for a third of the time that all imports take.
     """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
+    youngest, younger, _ = gc.get_threshold()
+    gc.set_threshold(youngest, younger, SELDOM)
 
 
 def _torch() -> ModuleType | None:

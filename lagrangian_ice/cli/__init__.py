@@ -69,8 +69,9 @@ for command in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit 0 done, 1 one-line error, 2 usage, 3 some inputs unreadable."""
-    from lagrangian_ice.engine import keep_memory, one_blas_thread
+    from lagrangian_ice.engine import keep_memory, look_for_garbage_rarely, one_blas_thread
 
+    look_for_garbage_rarely()
     keep_memory()
     one_blas_thread()
     code = run(arguments)

@@ -23,7 +23,7 @@ from lagrangian_ice.engine import (
     import_ahead,
     in_order,
     limit_threads,
-    no_garbage,
+    look_for_garbage_rarely,
     one_thread,
     side_by_side,
     tasks,
@@ -337,13 +337,14 @@ def test_freed_memory_is_kept_for_the_next_array():
     assert kept < 0.1 * mapped
 
 
-def test_imports_are_not_searched_for_garbage():
-    with no_garbage():
-        assert not gc.isenabled()
-        before = gc.get_freeze_count()
-    assert gc.isenabled()
-    assert gc.get_freeze_count() > before
-    gc.unfreeze()
+def test_what_stays_is_seldom_searched_for_garbage():
+    before = gc.get_threshold()
+    try:
+        look_for_garbage_rarely()
+        assert gc.get_threshold() == (*before[:2], 1000)
+        assert gc.isenabled()
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_half_loaded_torch_is_left_alone(monkeypatch):
