@@ -231,11 +231,14 @@ def _second_look(
     """Look again, with larger templates, for what a wrong first guess or weak texture lost.
 
     A vector found so must be tracked as well as one of the first look, agree with its
-    neighbours, and lead back from its end to its start.
+    neighbours, and lead back from its end to its start. Of two, the surer one is taken.
     """
+    failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
+    failed = failed[pair.templates_known(xy[failed], _larger(settings, LARGER[0]))]
     if settings.thorough:
-        look = _by_more_rotations(pair, xy, look, guess, settings)
-    failed = _failed(pair, xy, look, settings)
+        again = _Guess(guess.prediction.take(failed), guess.field)
+        found = _by_more_rotations(pair, xy[failed], look.take(failed), again, settings)
+        look = look.put(failed, found)
     tracked = look.status == Status.TRACKED
     if len(failed) == 0 or not tracked.any():
         return look, guess.prediction
@@ -254,31 +257,32 @@ def _second_look(
     second = _by_larger_templates(
         pair, xy[failed], _Guess(expected, field), settings.model_copy(update=wider)
     )
-    found = np.flatnonzero(second.status == Status.TRACKED)
+    surer = np.flatnonzero(_sureness(second) > _sureness(look.take(failed)))
     return (
-        look.put(failed[found], second.take(found)),
-        guess.prediction.put(failed[found], expected.take(found)),
+        look.put(failed[surer], second.take(surer)),
+        guess.prediction.put(failed[surer], expected.take(surer)),
     )
+
+
+def _sureness(look: Look) -> Float:
+    """By how many times its chance value each correlation is higher, to a factor; 0 if none is.
+
+    Chance goes with one over the square root of the pixels.
+    """
+    return np.where(look.status == Status.TRACKED, look.mcc * look.half_width, 0.0)
 
 
 def _by_more_rotations(
     pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings
 ) -> Look:
     """Look where the matches led once more: on a small plate they tell less of its rotation."""
-    failed = _failed(pair, xy, look, settings)
-    failed = failed[guess.prediction.error[failed] <= FIRM * pair.source.grid.pixel]
-    expected = _Guess(guess.prediction.take(failed), guess.field)
+    firm = np.flatnonzero(guess.prediction.error <= FIRM * pair.source.grid.pixel)
+    expected = _Guess(guess.prediction.take(firm), guess.field)
     least = SURER * settings.min_correlation
     asked = settings.model_copy(update={"rotations": MORE_ROTATIONS, "min_correlation": least})
-    again = _by_larger_templates(pair, xy[failed], expected, asked)
+    again = _by_larger_templates(pair, xy[firm], expected, asked)
     found = np.flatnonzero(again.status == Status.TRACKED)
-    return look.put(failed[found], again.take(found))
-
-
-def _failed(pair: Pair, xy: Float, look: Look, settings: MccSettings) -> NDArray[np.intp]:
-    """Points that are worth a second look and have data for a larger template."""
-    failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
-    return failed[pair.templates_known(xy[failed], _larger(settings, LARGER[0]))]
+    return look.put(firm[found], again.take(found))
 
 
 def _by_larger_templates(pair: Pair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
