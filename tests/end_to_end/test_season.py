@@ -252,7 +252,7 @@ def test_a_dask_cluster_gives_the_same(straight, archive, tmp_path):
     distributed = pytest.importorskip("distributed")
     workspace = small.seeded(tmp_path / "ws", archive)
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as cluster:
         words = ("--scheduler", cluster.scheduler_address)
         assert small.command(workspace, "advance", "--days", 2, *words) == 0
