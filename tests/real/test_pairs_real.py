@@ -12,7 +12,7 @@ from lagrangian_ice.cli import run
 from lagrangian_ice.grid import Float
 from lagrangian_ice.settings import MccSettings
 
-DATA = Path(os.environ.get("LAGRANGIAN_ICE_TEST_DATA", "/nowhere")) / "pairs"
+DATA = Path(os.environ.get("LAGRANGIAN_ICE_TEST_DATA") or "/nowhere") / "pairs"
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not DATA.is_dir(), reason="LAGRANGIAN_ICE_TEST_DATA is not set"),

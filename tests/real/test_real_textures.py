@@ -13,7 +13,7 @@ from lagrangian_ice.simulate.pairs import known_motion_pair
 from lagrangian_ice.superlim.extract import extract_features
 from lagrangian_ice.superlim.weights_store import load_network
 
-DATA = Path(os.environ.get("LAGRANGIAN_ICE_TEST_DATA", "/nowhere")) / "pairs"
+DATA = Path(os.environ.get("LAGRANGIAN_ICE_TEST_DATA") or "/nowhere") / "pairs"
 SCENE = "S1_EW_20200304T171352_HH_20200304_1.tif"
 SIDE = 1024
 pytestmark = [

@@ -11,7 +11,7 @@ import rasterio
 from lagrangian_ice.cli import run
 from lagrangian_ice.grid import MAP_CRS, transform
 
-DATA = Path(os.environ.get("LAGRANGIAN_ICE_TEST_DATA", "/nowhere"))
+DATA = Path(os.environ.get("LAGRANGIAN_ICE_TEST_DATA") or "/nowhere")
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not DATA.is_dir(), reason="LAGRANGIAN_ICE_TEST_DATA is not set"),
