@@ -45,10 +45,11 @@ STRAINED = 0.04
 LARGER = (1.5, 2.0)
 """Times the first look's template: the second look's, and one for what is too faint in that."""
 MORE_ROTATIONS = (-30.0, -24.0, -18.0, -12.0, -6.0, 0.0, 6.0, 12.0, 18.0, 24.0, 30.0)
-FIRM, SURER = 8.0, 1.2
-"""Degrees from what the matches predict at which the second look tries their guess again, the
-largest error of such a guess, pixels, and by what more must correlate there: of so many rotations
-chance makes more."""
+"""Degrees from what the matches predict at which the second look tries their guess once more."""
+FIRM = 8.0
+"""Pixels: the largest error of a guess that is tried so."""
+SURER = 1.2
+"""Times what else must correlate: of so many rotations chance makes more."""
 SECOND_NEIGHBOURS = 12
 UNREFINED_SCALE = 1.25
 """Stated over formal standard error of a first guess: 68 % of the errors along an axis lie within
