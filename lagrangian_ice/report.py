@@ -15,8 +15,9 @@ from lagrangian_ice import __version__
 from lagrangian_ice.engine import Stopwatch, Workers, peak_memory_mib
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.files import write_text
-from lagrangian_ice.parcels.fold import Ends, Fold
+from lagrangian_ice.parcels.fold import Fold
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
+from lagrangian_ice.parcels.view import Ends
 
 MOST_LINES = 40
 """Passes that the page lists."""

@@ -222,6 +222,16 @@ class ParcelSettings(Stage):
         description="nor does one count whose first guess had a larger standard error, px: it may "
         "have left the image, and what is like it there be something else",
     )
+    confirm_error: float = Field(
+        0.25,
+        ge=0,
+        le=100,
+        description="a parcel found with a larger standard error along an axis must be found from "
+        "an earlier sighting too, if it has one, px",
+    )
+    confirm_within: float = Field(
+        2.5, gt=0, le=100, description="so near to where it was found, px"
+    )
     ice_concentration: str = Field(
         "",
         description="CF NetCDF of sea-ice concentration, daily: a file, a folder or a pattern; "

@@ -13,11 +13,11 @@ import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
 from lagrangian_ice.output.names import stream_letter
-from lagrangian_ice.parcels.fold import Stream
 from lagrangian_ice.parcels.population import EndReason, State
 from lagrangian_ice.parcels.queue import Queue, queue, repetitions
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import Store
+from lagrangian_ice.parcels.view import Stream
 from lagrangian_ice.scenes.catalogue import Unreadable, find_scenes, scene_as_dict
 from lagrangian_ice.scenes.metadata_cache import MetadataCache
 from lagrangian_ice.scenes.passes import Pass

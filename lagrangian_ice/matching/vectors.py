@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.rows import Rows, Which
 
 
 class Status(IntEnum):
@@ -30,8 +31,12 @@ class Status(IntEnum):
     TWO_MOTIONS = 13
 
 
+NOT_COVERED = (Status.OUT_OF_IMAGE, Status.TOO_LITTLE_DATA)
+"""Statuses that say nothing about the ice: the target does not show the place."""
+
+
 @dataclass(frozen=True)
-class Vectors:
+class Vectors(Rows):
     """Displacements of N points from a source to a target image.
 
     Attributes
@@ -85,3 +90,19 @@ class Vectors:
     def tracked(self) -> NDArray[np.bool_]:
         """Which vectors (N,) have an end position."""
         return np.asarray(self.status == Status.TRACKED)
+
+    @property
+    def standard_error(self) -> Float:
+        """The larger one along an axis (N,), metres; NaN unless tracked."""
+        variance = np.diagonal(self.covariance, axis1=1, axis2=2)
+        return np.asarray(np.sqrt(variance.max(axis=1, initial=0.0)), dtype=np.float64)
+
+    def without(self, which: Which) -> Vectors:
+        """Vectors of which some are outliers and have no end."""
+        guilty = self.take(which)
+        nothing = {
+            name: np.full_like(getattr(guilty, name), np.nan)
+            for name in ("xy1", "covariance", "time1")
+        }
+        status = np.full(len(guilty), Status.OUTLIER, dtype=np.int8)
+        return self.put(which, replace(guilty, status=status, **nothing))

@@ -4,7 +4,8 @@ Which passes are matched. A pass looks for the parcels around it that were last 
 ``min_interval_hours`` to ``max_gap_days`` before: the first pass in time that comes after the
 interval takes a parcel, for ice is the less alike the longer it is apart. Its source is the pass
 it was last seen in, so that every parcel has one source and the sources of a pass share its
-parcels. There is a pair for every source that has a parcel on what the pass shows of the sea.
+parcels. There is a pair for every source that has a parcel on what the pass shows of the sea, where
+it was seen or where it ought to be by now.
 
 Beside that, a parcel found whose reference (its birth, or the last sighting that was compared
 with an earlier one) is ``closure_days`` old is matched from there as well. How far the two ends
@@ -22,121 +23,41 @@ result, however the days are divided.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import GeoImage
-from lagrangian_ice.matching.vectors import Status, Vectors
+from lagrangian_ice.matching.vectors import NOT_COVERED, Vectors
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import IceField
+from lagrangian_ice.parcels.earlier import closures, confirmed
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
-from lagrangian_ice.parcels.quality import BEST, WORST, quality_flags
+from lagrangian_ice.parcels.quality import BEST, quality_flags
 from lagrangian_ice.parcels.topology import folding, parted
 from lagrangian_ice.parcels.transitions import Bool, Ids
+from lagrangian_ice.parcels.view import (
+    DAY,
+    HOUR,
+    Ends,
+    Match,
+    Observations,
+    Pair,
+    Stream,
+    View,
+    Wanted,
+)
 from lagrangian_ice.settings import ParcelSettings
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """Points to be tracked to the pass being folded.
-
-    Attributes
-    ----------
-    source_pass : int
-        Index of the pass that they are in.
-    xy : (N, 2) float64
-        Metres.
-    max_speed : float
-        Fastest that they may have gone, m s-1.
-    """
-
-    source_pass: int
-    xy: Float
-    max_speed: float
-
-
-Match = Callable[[Sequence[Wanted]], list[Vectors]]
-"""Displacements for each request, side by side where there are workers."""
-
-HOUR, DAY = 3600.0, 86400.0
 LARGEST_MARGIN = 50_000.0
 """Metres outside the pass at which parcels are still looked for: they may have drifted in."""
-SLOWEST = 0.05
-"""Added to the speed at which a parcel has gone when it is matched from long before, m s-1."""
-LEAST_SEARCH = 0.1
-"""Least speed that is searched then, m s-1."""
 PARTING_REACH = 2.0
 """Times ``max_fold_side`` that parcels are asked: at the rim of a pass few are nearer."""
 PARTING_PIXELS = 8.0
 """Pixels that parcels may part however short the time, beside ``max_parting``."""
-_NOT_COVERED = (Status.OUT_OF_IMAGE, Status.TOO_LITTLE_DATA)
-"""Statuses that say nothing about the parcel: the pass did not show the place."""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """One seeding.
-
-    Attributes
-    ----------
-    stream : int
-        0 is stream a.
-    date, window_end : float
-        Its parcels are born in passes that start within these, seconds since 1970.
-    spacing : float
-        Of its grid, metres.
-    """
-
-    stream: int
-    date: float
-    window_end: float
-    spacing: float
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Parcels (N,) that end, why, and when (seconds since 1970)."""
-
-    parcel_id: Ids
-    reason: NDArray[np.int8]
-    time: Float
-
-
-@dataclass(frozen=True)
-class Observations:
-    """Sightings (N,) in one pass; a birth has no correlation and no source.
-
-    ``covariance`` (N, 2, 2) is what has accumulated since birth, m2; ``source_pass`` is that of
-    the match that holds, -1 at a birth. ``reference_pass`` is the earlier pass that the sighting
-    was compared with, or -1; ``closure`` how far apart the two ends are, metres, NaN where none
-    was found.
-    """
-
-    parcel_id: Ids
-    time: Float
-    xy: Float
-    covariance: Float
-    mcc: Float
-    peak_ratio: Float
-    rotation: Float
-    q_flag: NDArray[np.int8]
-    source_pass: NDArray[np.int32]
-    reference_pass: NDArray[np.int32]
-    closure: Float
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Vectors of the parcels ``parcel_id`` (N,) from one source pass."""
-
-    source_pass: int
-    parcel_id: Ids
-    vectors: Vectors
 
 
 @dataclass(frozen=True)
@@ -186,47 +107,6 @@ def lost_until(
     return parcels, _ends(parcels.parcel_id[over], EndReason.LOST, times[over])
 
 
-@dataclass(frozen=True)
-class View:
-    """The pass being folded, and the rules.
-
-    Attributes
-    ----------
-    image : GeoImage
-        What it shows.
-    pass_index : int
-        Its index.
-    start : float
-        When it begins, seconds since 1970: the clock of all rules.
-    streams : sequence of Stream
-        All seedings.
-    settings : ParcelSettings
-        Intervals and distances.
-    max_speed : float
-        Fastest ice, m s-1.
-    ice : IceField, optional
-        Concentration at the time of the pass, where it is known.
-    """
-
-    image: GeoImage
-    pass_index: int
-    start: float
-    streams: Sequence[Stream]
-    settings: ParcelSettings
-    max_speed: float
-    ice: IceField | None = None
-
-    @property
-    def finest(self) -> float:
-        """Spacing of the finest stream, metres: streams of several spacings are one mesh."""
-        return min((one.spacing for one in self.streams), default=self.settings.spacing)
-
-    @property
-    def begun(self) -> list[Stream]:
-        """Streams that have begun."""
-        return [one for one in self.streams if one.date <= self.start]
-
-
 def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     """Fold one pass into the population.
 
@@ -249,11 +129,12 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
     pairs = [_unfolded(pair, view) for pair in _matched(parcels, view, wanted, surely)]
+    pairs, witnesses = confirmed(parcels, pairs, view, match)
     before = parcels
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
     parcels, melted = _out_of_ice(parcels, pairs, view)
     known = before.covariance[transitions.rows_of(before, sightings.parcel_id)]
-    parcels, sightings, checks = _closures(parcels, _Seen(sightings, known), view, surely)
+    parcels, sightings, checks = closures(parcels, sightings, known, view, surely)
     sightings = _together(births, sightings)
     parcels, merged = _merged(parcels, sightings, view)
     seeded = _seeded(parcels, view, next_id)
@@ -264,7 +145,7 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
         observations=_together(sightings, _birth_rows(seeded)),
         missed=unseen,
         ends=_all_ends([lost, aground, melted, merged]),
-        pairs=sorted([*pairs, *checks], key=lambda pair: pair.source_pass),
+        pairs=sorted([*pairs, *witnesses, *checks], key=lambda pair: pair.source_pass),
     )
 
 
@@ -330,24 +211,20 @@ def _looked_for(parcels: Parcels, view: View) -> Bool:
 def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[Pair]:
     """Match parcels from the passes they were last seen in."""
     requests, asked = [], []
+    expected = parcels.xy + transitions.drifted(parcels, wanted, view.start)
     for source in np.unique(parcels.pass_index[wanted]).tolist():
         rows = wanted & (parcels.pass_index == source)
         covered = shown(view.image, parcels.xy[rows])
-        if covered.any():
+        if covered.any() or shown(view.image, expected[rows]).any():
             requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
             asked.append((parcels.parcel_id[rows], covered))
     pairs = []
     for request, (ids, covered), vectors in zip(requests, asked, match(requests), strict=True):
         # An attempt outside the pass that found nothing says nothing.
-        told = vectors.tracked | (covered & ~np.isin(vectors.status, _NOT_COVERED))
+        told = vectors.tracked | (covered & ~np.isin(vectors.status, NOT_COVERED))
         if told.any():
-            pairs.append(Pair(request.source_pass, ids[told], rows_of_vectors(vectors, told)))
+            pairs.append(Pair(request.source_pass, ids, vectors).take(told))
     return pairs
-
-
-def rows_of_vectors(vectors: Vectors, rows: Bool) -> Vectors:
-    """Rows of vectors by mask."""
-    return Vectors(**{name: getattr(vectors, name)[rows] for name in vectors.__dataclass_fields__})
 
 
 def _within(image: GeoImage, xy: Float, margin: Float) -> Bool:
@@ -371,26 +248,15 @@ def _unfolded(pair: Pair, view: View) -> Pair:
     left = tracked[~alone]
     folds = left[folding(vectors.xy0[left], vectors.xy1[left], longest)]
     guilty = np.concatenate([tracked[alone], folds])
-    return replace(pair, vectors=_refused(vectors, guilty)) if len(guilty) else pair
+    return replace(pair, vectors=vectors.without(guilty)) if len(guilty) else pair
 
 
 def _sure(vectors: Vectors, view: View) -> Vectors:
     """Vectors without those that may as well lead elsewhere."""
     pixel, settings = view.image.grid.pixel, view.settings
-    variance = np.diagonal(vectors.covariance, axis1=1, axis2=2).max(axis=1, initial=0.0)
-    doubtful = variance > (settings.max_step_error * pixel) ** 2
-    doubtful |= vectors.first_guess_error > settings.max_guess_error * pixel
-    return _refused(vectors, np.flatnonzero(vectors.tracked & doubtful))
-
-
-def _refused(vectors: Vectors, rows: NDArray[np.int64]) -> Vectors:
-    """Vectors of which some rows are outliers and have no end."""
-    changed = {
-        name: getattr(vectors, name).copy() for name in ("xy1", "covariance", "time1", "status")
-    }
-    for name, values in changed.items():
-        values[rows] = Status.OUTLIER if name == "status" else np.nan
-    return replace(vectors, **changed)
+    unsure = vectors.standard_error > settings.max_step_error * pixel
+    unsure |= vectors.first_guess_error > settings.max_guess_error * pixel
+    return vectors.without(vectors.tracked & unsure)
 
 
 def _sightings(
@@ -436,113 +302,8 @@ def _out_of_ice(parcels: Parcels, pairs: list[Pair], view: View) -> tuple[Parcel
     return parcels, _all_ends(gone)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """Sightings (N,), and the covariance (N, 2, 2) that had accumulated before them, m2."""
-
-    rows: Observations
-    before: Float
-
-
-def _closures(
-    parcels: Parcels, sighted: _Seen, view: View, match: Match
-) -> tuple[Parcels, Observations, list[Pair]]:
-    """Match sightings from an earlier one too where that is due, and note the difference."""
-    seen = sighted.rows
-    due_after = view.settings.closure_days * DAY
-    rows = transitions.rows_of(parcels, seen.parcel_id)
-    age = view.start - parcels.reference_time[rows]
-    due = (age >= due_after) & (parcels.reference_pass[rows] != seen.source_pass)
-    due &= due_after > 0
-    requests, asked = [], []
-    for source in np.unique(parcels.reference_pass[rows[due]]).tolist():
-        chosen = np.flatnonzero(due & (parcels.reference_pass[rows] == source))
-        start = parcels.reference_xy[rows[chosen]]
-        gone = np.linalg.norm(seen.xy[chosen] - start, axis=1) / age[chosen]
-        speed = speed_to_search(float(gone.max()), view.max_speed)
-        requests.append(Wanted(source, start, speed))
-        asked.append(chosen)
-    pairs = []
-    for request, chosen, vectors in zip(requests, asked, match(requests), strict=True):
-        pairs.append(Pair(request.source_pass, seen.parcel_id[chosen], vectors))
-        over = age[chosen] >= 2 * due_after
-        found = _Found(request.source_pass, vectors, sighted.before[chosen], over)
-        seen = _compared(seen, chosen, found, view)
-    parcels = transitions.corrected(parcels, seen.parcel_id, seen.xy, seen.time, seen.covariance)
-    parcels = transitions.referred(parcels, seen.parcel_id[seen.reference_pass >= 0])
-    return parcels, seen, pairs
-
-
-def speed_to_search(gone: float, max_speed: float) -> float:
-    """Speed at which a parcel is matched from long before, m s-1.
-
-    Where it has gone is known: not all that ice could do must be searched. In steps of a factor
-    of two, so that it can be told before the fold comes to it.
-
-    Parameters
-    ----------
-    gone : float
-        Speed at which the fastest of the parcels has gone.
-    max_speed : float
-        Fastest ice.
-    """
-    steps = np.ceil(np.log2(max((1.5 * gone + SLOWEST) / LEAST_SEARCH, 1.0)))
-    return float(min(max_speed, LEAST_SEARCH * 2.0**steps))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Vectors (M,) from an earlier pass.
-
-    ``before`` (M, 2, 2) is the covariance that had accumulated before this pass, m2; ``over``
-    (M,) tells whose earlier sighting is given up if it is not found from there.
-    """
-
-    reference: int
-    vectors: Vectors
-    before: Float
-    over: Bool
-
-
-def _compared(
-    seen: Observations, rows: NDArray[np.int64], found: _Found, view: View
-) -> Observations:
-    """Sightings of which some rows were found from an earlier pass too, or are given up there."""
-    vectors = found.vectors
-    pixel, limit = view.image.grid.pixel, view.settings.closure_limit
-    changed: dict[str, NDArray[Any]] = {
-        name: getattr(seen, name).copy()
-        for name in (
-            *("reference_pass", "closure", "q_flag", "xy"),
-            *("time", "covariance", "mcc", "peak_ratio", "rotation", "source_pass"),
-        )
-    }
-    apart = np.linalg.norm(vectors.xy1 - seen.xy[rows], axis=1)
-    changed["closure"][rows] = apart
-    changed["reference_pass"][rows[vectors.tracked | found.over]] = found.reference
-    good = apart <= limit * pixel
-    better: dict[str, NDArray[Any]] = {
-        "xy": vectors.xy1,
-        "time": vectors.time1,
-        # In place of the last step's: so differences are right on average (decision 0031).
-        "covariance": found.before + vectors.covariance,
-        "mcc": vectors.mcc,
-        "peak_ratio": vectors.peak_ratio,
-        "rotation": vectors.rotation,
-        "source_pass": np.full(len(rows), found.reference, dtype=np.int32),
-        "q_flag": quality_flags(vectors.mcc, vectors.peak_ratio, vectors.covariance, pixel),
-    }
-    for name, values in better.items():
-        changed[name][rows[good]] = values[good]
-    # Half the limit is one more weak thing to be counted.
-    weak = rows[good & (apart > 0.5 * limit * pixel)]
-    changed["q_flag"][weak] = np.minimum(changed["q_flag"][weak] + 1, WORST)
-    changed["q_flag"][rows[apart > limit * pixel]] = WORST
-    return replace(seen, **changed)
-
-
 def _sighting_rows(parcels: Parcels, pair: Pair, found: Bool, pixel: float) -> Observations:
-    ids, vectors = pair.parcel_id[found], rows_of_vectors(pair.vectors, found)
+    ids, vectors = pair.parcel_id[found], pair.vectors.take(found)
     rows = transitions.rows_of(parcels, ids)
     return Observations(
         parcel_id=ids,
@@ -582,10 +343,8 @@ def _no_observations() -> Observations:
 
 
 def _together(*parts: Observations) -> Observations:
-    names = Observations.__dataclass_fields__
-    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    order = np.argsort(whole["parcel_id"], kind="stable")
-    return Observations(**{name: values[order] for name, values in whole.items()})
+    whole = Observations.joined(parts)
+    return whole.take(np.argsort(whole.parcel_id, kind="stable"))
 
 
 def _merged(parcels: Parcels, seen: Observations, view: View) -> tuple[Parcels, Ends]:

@@ -18,16 +18,10 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.images.land import is_land
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import Concentration, IceField
-from lagrangian_ice.parcels.fold import (
-    DAY,
-    HOUR,
-    LARGEST_MARGIN,
-    Stream,
-    lost_until,
-    open_water,
-)
+from lagrangian_ice.parcels.fold import LARGEST_MARGIN, lost_until, open_water
 from lagrangian_ice.parcels.population import Parcels, State
 from lagrangian_ice.parcels.transitions import Bool, Index
+from lagrangian_ice.parcels.view import DAY, HOUR, Stream
 from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.settings import ParcelSettings
 from lagrangian_ice.times import to_seconds

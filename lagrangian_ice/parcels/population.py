@@ -60,6 +60,12 @@ class Parcels:
         When that was, seconds since 1970.
     reference_pass : (N,) int32
         In which pass.
+    earlier_xy : (N, 2) float64
+        Where it was at the sighting before the last, from which a doubtful one is confirmed.
+    earlier_time : (N,) float64
+        When that was, seconds since 1970.
+    earlier_pass : (N,) int32
+        In which pass; -1 where there was none.
     """
 
     parcel_id: NDArray[np.int64]
@@ -75,6 +81,9 @@ class Parcels:
     reference_xy: Float
     reference_time: Float
     reference_pass: NDArray[np.int32]
+    earlier_xy: Float
+    earlier_time: Float
+    earlier_pass: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.parcel_id)

@@ -20,9 +20,10 @@ from shapely import Polygon
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.parcels import schema, transitions
-from lagrangian_ice.parcels.fold import Ends, Fold, Observations, Stream
+from lagrangian_ice.parcels.fold import Fold
 from lagrangian_ice.parcels.packing import pack_vectors, unpacked
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
+from lagrangian_ice.parcels.view import Ends, Observations, Stream
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.times import SECONDS_PER_DAY, from_seconds, to_seconds
 
@@ -31,7 +32,8 @@ CHUNK_ROWS = 500_000
 
 _LAST_SEEN = (
     "SELECT parcel_id, time, x, y, var_x, var_y, cov_xy, "
-    "source_pass IS NULL OR reference_pass IS NOT NULL FROM observations WHERE pass_index = ?"
+    "source_pass IS NULL, source_pass IS NULL OR reference_pass IS NOT NULL "
+    "FROM observations WHERE pass_index = ?"
 )
 _OBSERVATION_FLOATS = (
     *("time", "x", "y", "var_x", "var_y", "cov_xy"),
@@ -316,9 +318,10 @@ class Store:
         Parameters
         ----------
         horizon : float
-            References are looked for so long before the last pass, seconds. No reference of a
-            parcel that lives is older than twice the sum of the time after which it is due
-            and the gap after which a parcel ends.
+            References and sightings before the last are looked for so long before the last
+            pass, seconds. No reference of a parcel that lives is older than twice the sum of
+            the time after which it is due and the gap after which a parcel ends; no sighting
+            before the last is older than twice that gap.
         """
         rows = self._rows(
             "SELECT p.parcel_id, p.stream, p.seed_row, p.seed_col, s.spacing, s.date "
@@ -337,31 +340,36 @@ class Store:
 
     def _put_last_seen(self, fields: dict[str, Any], begun: Float, horizon: float) -> None:
         """Go back pass by pass until every parcel that can have been seen has been found."""
-        ids, open_ = fields["parcel_id"], np.ones(len(begun), dtype=np.bool_)
-        unreferred = np.ones(len(begun), dtype=np.bool_)
+        ids = fields["parcel_id"]
+        # What is still looked for of each: its last sighting, the one before, its reference.
+        last, earlier, reference = np.ones((3, len(begun)), dtype=np.bool_)
         dormant = np.zeros(len(begun), dtype=np.bool_)
         passes = self._rows("SELECT pass_index, start FROM passes ORDER BY 1 DESC")
         oldest = max((start for _, start in passes), default=0.0) - horizon
         for index, start in passes:
             possible = begun <= start
-            if not ((open_ | (unreferred & (start >= oldest))) & possible).any():
+            wanted = last | ((earlier | reference) & (start >= oldest))
+            if not (wanted & possible).any():
                 break
-            if (open_ & possible).any():
+            if (last & possible).any():
                 missed = self._rows("SELECT parcel_id FROM missed WHERE pass_index = ?", (index,))
                 dormant[_places(ids, _matrix(missed, 1))[0]] |= True
-            seen = _matrix(self._rows(_LAST_SEEN, (index,)), 8)
+            seen = _matrix(self._rows(_LAST_SEEN, (index,)), 9)
             place, known = _places(ids, seen)
             seen = seen[known]
-            _put_references(fields, unreferred, place, seen, index)
-            place, seen = place[open_[place]], seen[open_[place]]
-            open_[place] = False
+            born, compared = seen[:, 7] == 1, seen[:, 8] == 1
+            _put_sightings(fields, _REFERENCE, place, seen, index, reference[place] & compared)
+            reference[place[compared]] = False
+            _put_sightings(fields, _EARLIER, place, seen, index, earlier[place] & ~last[place])
+            earlier[place[born | ~last[place]]] = False
+            first = last[place]
+            _put_sightings(fields, _LAST, place, seen, index, first)
+            place, seen = place[first], seen[first]
+            last[place] = False
             fields["state"][place] = np.where(dormant[place], State.DORMANT, State.ALIVE)
-            fields["pass_index"][place] = index
-            fields["time"][place] = seen[:, 1]
-            fields["xy"][place] = seen[:, 2:4]
             fields["covariance"][place] = _covariance(seen[:, 4:7])
-        for name, last in _REFERENCES.items():
-            fields[name][unreferred] = fields[last][unreferred]
+        for name, at_last in zip(_REFERENCE, _LAST, strict=True):
+            fields[name][reference] = fields[at_last][reference]
 
     def passes(self) -> pd.DataFrame:
         """All processed passes, in order; ``reason`` says why one failed."""
@@ -573,23 +581,24 @@ def _rowwise(*columns: NDArray[Any]) -> list[tuple[Any, ...]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-_REFERENCES = {"reference_xy": "xy", "reference_time": "time", "reference_pass": "pass_index"}
+_LAST = ("pass_index", "time", "xy")
+_EARLIER = ("earlier_pass", "earlier_time", "earlier_xy")
+_REFERENCE = ("reference_pass", "reference_time", "reference_xy")
+"""Columns of a parcel's last sighting, of the one before and of its reference."""
 
 
-def _put_references(
+def _put_sightings(
     fields: dict[str, Any],
-    unreferred: NDArray[np.bool_],
+    names: tuple[str, str, str],
     place: NDArray[np.int64],
     seen: Float,
     index: int,
+    chosen: NDArray[np.bool_],
 ) -> None:
-    """Take the latest sighting that later ones are compared with."""
-    chosen = unreferred[place] & (seen[:, 7] == 1)
-    place, seen = place[chosen], seen[chosen]
-    unreferred[place] = False
-    fields["reference_pass"][place] = index
-    fields["reference_time"][place] = seen[:, 1]
-    fields["reference_xy"][place] = seen[:, 2:4]
+    """Put the chosen of the sightings of a pass into the columns of these names."""
+    at = place[chosen]
+    for name, values in zip(names, (index, seen[chosen, 1], seen[chosen, 2:4]), strict=True):
+        fields[name][at] = values
 
 
 def _matrix(rows: Sequence[tuple[Any, ...]], columns: int) -> Float:

@@ -24,6 +24,8 @@ S = TypeVar("S", bound=np.generic)
 EMPTY = 0.75
 """Spacings around a node without a parcel that make its cell empty: no node of a grid that has
 drifted and turned is further from the next parcel than 0.71."""
+GUIDES = 4
+"""Nearest parcels whose velocity tells where one ought to be."""
 NO_PASS = -1
 """``pass_index`` of a parcel that no pass has seen."""
 
@@ -65,6 +67,9 @@ def planted(
         reference_xy=xy,
         reference_time=np.full(count, np.nan),
         reference_pass=np.full(count, NO_PASS, dtype=np.int32),
+        earlier_xy=np.full((count, 2), np.nan),
+        earlier_time=np.full(count, np.nan),
+        earlier_pass=np.full(count, NO_PASS, dtype=np.int32),
     )
 
 
@@ -176,6 +181,9 @@ def observed(
         time=_put(parcels.time, rows, time),
         pass_index=_put(parcels.pass_index, rows, pass_index),
         covariance=_put(parcels.covariance, rows, parcels.covariance[rows] + covariance),
+        earlier_xy=_put(parcels.earlier_xy, rows, parcels.xy[rows]),
+        earlier_time=_put(parcels.earlier_time, rows, parcels.time[rows]),
+        earlier_pass=_put(parcels.earlier_pass, rows, parcels.pass_index[rows]),
     )
 
 
@@ -267,6 +275,36 @@ def due(parcels: Parcels, now: float, min_interval: float, max_gap: float) -> Bo
     seen = np.isin(parcels.state, (State.ALIVE, State.DORMANT))
     age = now - parcels.time
     return np.asarray(seen & (age >= min_interval) & (age <= max_gap))
+
+
+def drifted(parcels: Parcels, which: Bool, now: float) -> Float:
+    """How far parcels ought to have gone since they were seen, by how they and others went.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population (N).
+    which : (N,) bool
+        Those that are asked for.
+    now : float
+        Seconds since 1970.
+
+    Returns
+    -------
+    (N, 2) float64
+        Metres: the mean velocity between the last two sightings of the nearest parcels that have
+        two, for the time since the last sighting. 0 for the others, and where there are none.
+    """
+    way = np.zeros_like(parcels.xy)
+    twice = living(parcels) & (parcels.earlier_time < parcels.time)
+    if not twice.any() or not which.any():
+        return way
+    seconds = (parcels.time - parcels.earlier_time)[twice]
+    velocity = (parcels.xy - parcels.earlier_xy)[twice] / seconds[:, None]
+    nearest = np.arange(1, 1 + min(GUIDES, len(velocity)))
+    _, index = cKDTree(parcels.xy[twice]).query(parcels.xy[which], nearest)
+    way[which] = velocity[index].mean(axis=1) * (now - parcels.time[which])[:, None]
+    return way
 
 
 def expiry(parcels: Parcels, max_gap: float, window_end: dict[int, float]) -> Float:

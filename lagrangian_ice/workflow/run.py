@@ -17,15 +17,8 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.match import match_images
 from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.parcels.concentration import Concentration, IceField
-from lagrangian_ice.parcels.fold import (
-    DAY,
-    Fold,
-    View,
-    Wanted,
-    fold_pass,
-    lost_until,
-    speed_to_search,
-)
+from lagrangian_ice.parcels.earlier import speed_to_search
+from lagrangian_ice.parcels.fold import Fold, fold_pass, lost_until
 from lagrangian_ice.parcels.nearby import are_few
 from lagrangian_ice.parcels.plan import Outline, plan
 from lagrangian_ice.parcels.prepare import (
@@ -40,6 +33,7 @@ from lagrangian_ice.parcels.prepare import (
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import PassRecord, Store
 from lagrangian_ice.parcels.transitions import living, no_parcels
+from lagrangian_ice.parcels.view import DAY, View, Wanted
 from lagrangian_ice.report import PassReport, Report, write_report
 from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.scenes.scene import Scene
@@ -195,8 +189,10 @@ class Run:
     def _look_after_templates(self) -> None:
         """Keep the images that living parcels need; the others may go."""
         seen = living(self.parcels) & (self.parcels.pass_index >= 0)
-        both = (self.parcels.pass_index[seen], self.parcels.reference_pass[seen])
-        needed = {self.tasks[index].key for index in np.unique(np.concatenate(both)).tolist()}
+        one = self.parcels
+        sightings = np.stack([one.pass_index, one.earlier_pass, one.reference_pass])[:, seen]
+        used = np.unique(sightings[sightings >= 0]).tolist()
+        needed = {self.tasks[index].key for index in used}
         drop_templates(self._templates, needed)
 
     def _process(self, todo: Sequence[Pass]) -> None:
@@ -392,9 +388,7 @@ def _size(paths: Iterable[Path]) -> int:
 
 
 def horizon(settings: ParcelSettings) -> float:
-    """How long before the last pass the reference of a parcel can be, seconds."""
-    if settings.closure_days == 0:
-        return 0.0
+    """How long before the last pass an earlier sighting of a parcel can be, seconds."""
     return 2 * (settings.closure_days + settings.max_gap_days) * DAY
 
 

@@ -15,10 +15,11 @@ from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.land import is_land
 from lagrangian_ice.pair import working_pixel
-from lagrangian_ice.parcels.fold import Stream, open_water
+from lagrangian_ice.parcels.fold import open_water
 from lagrangian_ice.parcels.schema import DATABASE, locked
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.parcels.transitions import nodes_within
+from lagrangian_ice.parcels.view import Stream
 from lagrangian_ice.scenes.metadata_cache import MetadataCache
 from lagrangian_ice.scenes.passes import Pass, group_passes
 from lagrangian_ice.scenes.scene import Scene

@@ -22,9 +22,10 @@ from lagrangian_ice.engine import peak_memory_mib
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import TIME_STRIDE, GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
-from lagrangian_ice.parcels.fold import Stream, View, Wanted, fold_pass
+from lagrangian_ice.parcels.fold import fold_pass
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import PassRecord, Store
+from lagrangian_ice.parcels.view import Stream, View, Wanted
 from lagrangian_ice.settings import ParcelSettings, Settings
 
 DAY = 86400.0
@@ -43,6 +44,7 @@ class Season:
     side: int
     passes_per_day: int
     missed: float = 0.03
+    doubtful: float = 0.04
     starts: dict[int, float] = field(default_factory=dict)
 
     def start(self, day: int, number: int) -> float:
@@ -86,10 +88,12 @@ class Season:
         status[rng.random(count) < self.missed] = Status.LOW_CORRELATION
         status[~image.grid.contains(end)] = Status.OUT_OF_IMAGE
         tracked = status == Status.TRACKED
+        # As many as on simulated images must be confirmed by an earlier sighting.
+        variance = np.where(rng.random(count) < self.doubtful, (0.4 * PIXEL) ** 2, 400.0)
         return Vectors(
             xy0=xy,
             xy1=np.where(tracked[:, None], end, np.nan),
-            covariance=np.where(tracked, 400.0, np.nan)[:, None, None] * np.eye(2),
+            covariance=np.where(tracked, variance, np.nan)[:, None, None] * np.eye(2),
             first_guess=xy + moved,
             first_guess_error=np.full(count, 300.0),
             mcc=rng.uniform(0.3, 0.9, count),

@@ -83,7 +83,7 @@ def _scene(
 def known_motion(
     source: GeoImage, _sf: object, target: GeoImage, _tf: object, xy: np.ndarray, *_: object
 ) -> Vectors:
-    """Stand in for ``match_images``: everything moves alike, some is not found."""
+    """Stand in for ``match_images``: ice moves alike; some is not found, some doubtful or wrong."""
     time0 = source.time_at(xy)
     seconds = (target.time_at(xy) - time0)[:, None]
     end = xy + VELOCITY * seconds + 50 * np.sin(xy / 7e3)
@@ -91,13 +91,17 @@ def known_motion(
     hard = (np.floor(xy[:, 0] / 1e3) + np.floor(time0 / 7e4)) % 9 == 0
     status = np.where((status == Status.TRACKED) & hard, Status.TWO_PEAKS, status).astype(np.int8)
     tracked = status == Status.TRACKED
+    chance = np.floor(xy[:, 1] / 1e3) + np.floor(time0 / 7e4)
+    doubtful = chance % 3 == 0
+    end[doubtful & (chance % 5 == 0)] += 4 * PIXEL
     end = np.where(tracked[:, None], end, np.nan)
     time1 = np.full(len(xy), np.nan)
     time1[tracked] = target.time_at(end[tracked])
     return Vectors(
         xy0=xy,
         xy1=end,
-        covariance=np.where(tracked, 900.0, np.nan)[:, None, None] * np.eye(2),
+        covariance=np.where(tracked, np.where(doubtful, 1e4, 900.0), np.nan)[:, None, None]
+        * np.eye(2),
         first_guess=xy + VELOCITY * seconds,
         first_guess_error=np.full(len(xy), 300.0),
         mcc=np.full(len(xy), 0.7),

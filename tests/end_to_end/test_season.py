@@ -13,6 +13,7 @@ import xarray as xr
 
 import lagrangian_ice as li
 from lagrangian_ice.cli import run
+from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import store
 
 DAYS = 4
@@ -278,10 +279,21 @@ def test_scenes_of_processed_passes_may_be_deleted(straight, archive, tmp_path):
     small.assert_same_products(straight, workspace)
 
 
+def test_doubtful_sightings_were_asked_for_a_witness(straight):
+    # What holds for divided days, workers and deleted scenes must hold for these too.
+    season = li.open_workspace(straight)
+    vectors, seen = season.vectors(), season.observations()
+    assert (vectors["status"] == Status.OUTLIER).any()
+    # Each sighting has a vector of its own; the others are witnesses and references.
+    followed = int((seen["source_pass_index"] >= 0).sum())
+    compared = int(seen["closure"].notna().sum())
+    assert vectors["x1"].notna().sum() > followed + compared
+
+
 def test_templates_go_when_no_parcel_needs_them(straight, tmp_path):
     with store.Store(straight) as kept:
         living = kept.living()
-    needed = set(living.pass_index.tolist()) | set(living.reference_pass.tolist())
+    needed = {*living.pass_index, *living.earlier_pass, *living.reference_pass}
     assert len(list((straight / "templates").glob("*.npz"))) == len(needed - {-1}) > 0
     workspace = tmp_path / "ws"
     shutil.copytree(straight, workspace)

@@ -10,9 +10,10 @@ from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import TIME_STRIDE, GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.parcels.concentration import IceField
-from lagrangian_ice.parcels.fold import Fold, Stream, View, fold_pass, lost_until
+from lagrangian_ice.parcels.fold import Fold, fold_pass, lost_until
 from lagrangian_ice.parcels.population import Parcels
 from lagrangian_ice.parcels.store import PassRecord, Store
+from lagrangian_ice.parcels.view import Stream, View
 from lagrangian_ice.settings import ParcelSettings
 
 DAY = 86400.0

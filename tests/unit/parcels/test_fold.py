@@ -7,7 +7,7 @@ from drifting_ice import DAY, PIXEL, T0, Ice, See, stream
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.concentration import IceField, RegularCells
-from lagrangian_ice.parcels.fold import lost_until, speed_to_search
+from lagrangian_ice.parcels.fold import lost_until
 from lagrangian_ice.parcels.population import EndReason, State
 from lagrangian_ice.settings import ParcelSettings
 
@@ -98,6 +98,22 @@ def test_a_parcel_that_drifted_into_the_pass_is_found():
     west = See(1, (-11_000.0, -1_000.0, 27_000.0, 31_000.0))
     fold = ice.fold(parcels, 1, west, STREAMS, SETTINGS, 1000)
     assert (fold.observations.xy[:, 0] == 30_000 - 0.05 * DAY).sum() == 4
+
+
+def test_a_pass_that_shows_only_where_parcels_have_gone_finds_them():
+    ice = Ice(velocity=(-0.1, 0.0))
+    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000).parcels
+    west = (-19_000.0, -1_000.0, -9_000.0, 31_000.0)
+    assert not (parcels.xy[:, 0] < west[2]).any()
+    fold = ice.fold(parcels, 2, See(2, west), STREAMS, SETTINGS, 1000)
+    assert len(fold.observations.parcel_id) == 4
+    assert len(fold.missed) == 0
+    # Ice at rest would not have come there: nothing is matched in vain.
+    still = Ice(velocity=(0.0, 0.0))
+    parcels = born(still, See(0, WHOLE)).parcels
+    parcels = still.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000).parcels
+    assert still.fold(parcels, 2, See(2, west), STREAMS, SETTINGS, 1000).pairs == []
 
 
 def test_seen_too_recently_is_left_alone():
@@ -420,14 +436,6 @@ def test_the_least_concentration_is_a_setting():
     assert reasons(ice.fold(parcels, 1, see, STREAMS, less, 1000)) == {}
     more = ParcelSettings(birth_margin=0, reseed=False, min_concentration=0.95)
     assert len(reasons(ice.fold(parcels, 1, see, STREAMS, more, 1000))) == 8
-
-
-@pytest.mark.parametrize(
-    ("gone", "expected"), [(0.0, 0.1), (0.03, 0.1), (0.04, 0.2), (0.1, 0.2), (0.2, 0.4), (0.3, 0.6)]
-)
-def test_not_all_that_ice_could_do_is_searched_from_long_before(gone, expected):
-    assert speed_to_search(gone, 0.6) == pytest.approx(expected)
-    assert speed_to_search(gone, 0.6) >= min(0.6, 1.5 * gone + 0.05) - 1e-12
 
 
 @dataclass

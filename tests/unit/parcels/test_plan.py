@@ -6,8 +6,8 @@ from drifting_ice import DAY, T0, Ice, See, stream
 from shapely import box
 
 from lagrangian_ice.parcels import transitions as t
-from lagrangian_ice.parcels.fold import HOUR
 from lagrangian_ice.parcels.plan import Outline, plan
+from lagrangian_ice.parcels.view import HOUR
 from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.settings import ParcelSettings
 from lagrangian_ice.times import from_seconds

@@ -149,3 +149,30 @@ def test_nodes_lie_at_multiples_of_the_spacing():
     assert sorted(zip(row.tolist(), col.tolist(), strict=True)) == [
         *((1, -1), (1, 0), (2, -1), (2, 0)),
     ]
+
+
+def test_a_sighting_pushes_the_last_one_back():
+    some = alive(time=1000.0, pass_index=2)
+    assert (some.earlier_pass == -1).all()
+    step = np.zeros((1, 2, 2))
+    some = t.observed(some, [30], np.array([[5.0, 6.0]]), np.array([2000.0]), step, 4)
+    assert some.earlier_pass.tolist() == [-1, -1, 2, -1]
+    assert some.earlier_xy[2].tolist() == [0.0, 2e4]
+    assert some.earlier_time[2] == 1000.0
+    again = t.observed(some, [30], np.array([[7.0, 8.0]]), np.array([3000.0]), step, 5)
+    assert again.earlier_xy[2].tolist() == [5.0, 6.0]
+    assert again.earlier_pass[2] == 4
+
+
+def test_parcels_go_on_as_they_and_those_around_went():
+    some = alive(time=0.0)
+    everyone = np.ones(4, dtype=bool)
+    assert (t.drifted(some, everyone, DAY) == 0).all()
+    step = np.zeros((2, 2, 2))
+    moved = some.xy[:2] + np.array([100.0, -200.0])
+    some = t.observed(some, [10, 20], moved, np.full(2, 1000.0), step, 3)
+    which = np.array([True, False, True, True])
+    way = t.drifted(some, which, 3000.0)
+    # Seen at 1000 s and at 0 s.
+    np.testing.assert_allclose(way, [[200.0, -400.0], [0, 0], [300.0, -600.0], [300.0, -600.0]])
+    assert t.drifted(some, np.zeros(4, dtype=bool), 3000.0).tolist() == [[0.0, 0.0]] * 4

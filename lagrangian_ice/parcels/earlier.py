@@ -1,0 +1,237 @@
+"""Parcels found in a pass are matched from earlier sightings than their last one too.
+
+Where a sighting is doubtful, to see whether the sighting before the last, or else the reference,
+leads to the same place; where a reference is due, to see how far the templates have drifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.rows import Rows
+from lagrangian_ice.matching.vectors import NOT_COVERED, Vectors
+from lagrangian_ice.parcels import transitions
+from lagrangian_ice.parcels.population import Parcels
+from lagrangian_ice.parcels.quality import WORST, quality_flags
+from lagrangian_ice.parcels.transitions import NO_PASS, Bool
+from lagrangian_ice.parcels.view import DAY, Match, Observations, Pair, View, Wanted
+
+SLOWEST = 0.05
+"""Added to the speed at which a parcel has gone when it is matched from long before, m s-1."""
+LEAST_SEARCH = 0.1
+"""Least speed that is searched then, m s-1."""
+OLDEST_WITNESS = 2.0
+"""Times the age of the last sighting: an older one is often not found again, wherever it is."""
+
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class _Sightings(Rows):
+    """Sightings (N,): in which pass (-1: there is none), where (metres) and when (s)."""
+
+    source: NDArray[np.int32]
+    xy: Float
+    time: Float
+
+
+def confirmed(
+    parcels: Parcels, pairs: list[Pair], view: View, match: Match
+) -> tuple[list[Pair], list[Pair]]:
+    """Refuse doubtful vectors to which no earlier sighting leads.
+
+    The sighting before the last is asked, then the reference. A parcel is believed where there
+    is neither, or neither says anything: the pass does not show where they lead, or they are
+    much older than the last sighting and find nothing.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population before the pass.
+    pairs : list of Pair
+        Vectors from the passes in which the parcels were last seen.
+    view : View
+        The pass, and the rules.
+    match : Match
+        Tracks points from an earlier pass.
+
+    Returns
+    -------
+    pairs, answers : list of Pair
+        Those given, of which some vectors are outliers now, and those from earlier sightings.
+    """
+    doubted = [pair.take(doubtful(pair.vectors, view)) for pair in pairs]
+    ids = np.concatenate([np.empty(0, np.int64), *(pair.parcel_id for pair in doubted)])
+    ends = np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in doubted)])
+    rows = transitions.rows_of(parcels, ids)
+    seen_from, asked = np.zeros((2, len(ids)), dtype=np.bool_)
+    oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
+    answers: list[Pair] = []
+    for earlier in (_before_last(parcels, rows), _reference(parcels, rows)):
+        open_ = np.flatnonzero((earlier.source != NO_PASS) & ~seen_from)
+        for part, source, vectors in _matched_from(earlier, open_, ends, view, match):
+            answers.append(Pair(source, ids[part], vectors))
+            silent = np.isin(vectors.status, NOT_COVERED)
+            silent |= ~vectors.tracked & (earlier.time[part] < oldest[part])
+            asked[part] |= ~silent
+            seen_from[part] = _apart(vectors, ends[part], view) <= view.settings.confirm_within
+    refused = ids[asked & ~seen_from]
+    return [_without(pair, refused) for pair in pairs], answers
+
+
+def doubtful(vectors: Vectors, view: View) -> Bool:
+    """Which vectors (N,) are tracked, but with an error that asks for another witness."""
+    limit = view.settings.confirm_error * view.image.grid.pixel
+    return np.asarray(vectors.tracked & (vectors.standard_error > limit))
+
+
+def _before_last(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
+    everyone = _Sightings(parcels.earlier_pass, parcels.earlier_xy, parcels.earlier_time)
+    return everyone.take(rows)
+
+
+def _reference(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
+    """Sightings that are references, but neither the last one nor the one before."""
+    everyone = _Sightings(parcels.reference_pass, parcels.reference_xy, parcels.reference_time)
+    same = parcels.reference_pass == parcels.pass_index
+    same |= parcels.reference_pass == parcels.earlier_pass
+    return replace(everyone, source=np.where(same, np.int32(NO_PASS), everyone.source)).take(rows)
+
+
+def _apart(vectors: Vectors, ends: Float, view: View) -> Float:
+    """Pixels (N,) between the ends of vectors and others; NaN where there is none."""
+    distance = np.linalg.norm(vectors.xy1 - ends, axis=1)
+    return np.asarray(distance / view.image.grid.pixel, dtype=np.float64)
+
+
+def _without(pair: Pair, refused: NDArray[np.int64]) -> Pair:
+    guilty = pair.vectors.tracked & np.isin(pair.parcel_id, refused)
+    return replace(pair, vectors=pair.vectors.without(guilty)) if guilty.any() else pair
+
+
+def _matched_from(
+    earlier: _Sightings, rows: Index, ends: Float, view: View, match: Match
+) -> Iterator[tuple[Index, int, Vectors]]:
+    """Vectors from some of N earlier sightings, pass by pass; ``ends`` (N, 2) are found."""
+    sources = np.unique(earlier.source[rows]).tolist()
+    parts = [rows[earlier.source[rows] == source] for source in sources]
+    requests = []
+    for source, part in zip(sources, parts, strict=True):
+        start = earlier.xy[part]
+        gone = np.linalg.norm(ends[part] - start, axis=1) / (view.start - earlier.time[part])
+        requests.append(Wanted(source, start, speed_to_search(float(gone.max()), view.max_speed)))
+    return zip(parts, sources, match(requests), strict=True)
+
+
+def speed_to_search(gone: float, max_speed: float) -> float:
+    """Speed at which a parcel is matched from long before, m s-1.
+
+    Where it has gone is known: not all that ice could do must be searched. In steps of a factor
+    of two, so that it can be told before the fold comes to it.
+
+    Parameters
+    ----------
+    gone : float
+        Speed at which the fastest of the parcels has gone.
+    max_speed : float
+        Fastest ice.
+    """
+    steps = np.ceil(np.log2(max((1.5 * gone + SLOWEST) / LEAST_SEARCH, 1.0)))
+    return float(min(max_speed, LEAST_SEARCH * 2.0**steps))
+
+
+def closures(
+    parcels: Parcels, seen: Observations, before: Float, view: View, match: Match
+) -> tuple[Parcels, Observations, list[Pair]]:
+    """Match sightings from their reference too where that is due, and note the difference.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population with the sightings.
+    seen : Observations
+        Sightings (N,) of the pass.
+    before : (N, 2, 2) float64
+        Covariance that had accumulated before them, m2.
+    view : View
+        The pass, and the rules.
+    match : Match
+        Tracks points from an earlier pass.
+
+    Returns
+    -------
+    parcels, seen : Parcels, Observations
+        Of which some are where the earlier template says.
+    pairs : list of Pair
+        Vectors from the references.
+    """
+    due_after = view.settings.closure_days * DAY
+    rows = transitions.rows_of(parcels, seen.parcel_id)
+    reference = _Sightings(
+        parcels.reference_pass[rows], parcels.reference_xy[rows], parcels.reference_time[rows]
+    )
+    age = view.start - reference.time
+    due = (age >= due_after) & (reference.source != seen.source_pass) & (due_after > 0)
+    pairs = []
+    found = list(_matched_from(reference, np.flatnonzero(due), seen.xy, view, match))
+    for part, source, vectors in found:
+        pairs.append(Pair(source, seen.parcel_id[part], vectors))
+        given_up = age[part] >= 2 * due_after
+        seen = _compared(seen, part, _Found(source, vectors, before[part], given_up), view)
+    parcels = transitions.corrected(parcels, seen.parcel_id, seen.xy, seen.time, seen.covariance)
+    parcels = transitions.referred(parcels, seen.parcel_id[seen.reference_pass >= 0])
+    return parcels, seen, pairs
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Vectors (M,) from a reference.
+
+    ``before`` (M, 2, 2) is the covariance that had accumulated before this pass, m2; ``given_up``
+    (M,) tells whose reference is given up if it is not found from there.
+    """
+
+    reference: int
+    vectors: Vectors
+    before: Float
+    given_up: Bool
+
+
+def _compared(seen: Observations, rows: Index, found: _Found, view: View) -> Observations:
+    """Sightings of which some were found from their reference too, or it is given up there."""
+    vectors, settings = found.vectors, view.settings
+    here = seen.take(rows)
+    apart = _apart(vectors, here.xy, view)
+    # A doubtful end is believed no further than the other one confirms it.
+    least = min(settings.confirm_within, settings.closure_limit)
+    limit = np.where(doubtful(vectors, view), least, settings.closure_limit)
+    compared = vectors.tracked | found.given_up
+    pixel = view.image.grid.pixel
+    here = replace(
+        here,
+        closure=apart * pixel,
+        reference_pass=np.where(compared, np.int32(found.reference), here.reference_pass),
+        q_flag=np.where(apart > limit, np.int8(WORST), here.q_flag),
+    )
+    flags = quality_flags(vectors.mcc, vectors.peak_ratio, vectors.covariance, pixel)
+    # Half the limit is one more weak thing to be counted.
+    weak = apart > 0.5 * settings.closure_limit
+    better = replace(
+        here,
+        xy=vectors.xy1,
+        time=vectors.time1,
+        # In place of the last step's: so differences are right on average (decision 0031).
+        covariance=found.before + vectors.covariance,
+        mcc=vectors.mcc,
+        peak_ratio=vectors.peak_ratio,
+        rotation=vectors.rotation,
+        source_pass=np.full(len(rows), found.reference, dtype=np.int32),
+        q_flag=np.where(weak, np.minimum(flags + 1, WORST), flags),
+    )
+    good = apart <= limit
+    return seen.put(rows, here.put(good, better.take(good)))

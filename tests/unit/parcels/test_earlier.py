@@ -1,0 +1,168 @@
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from drifting_ice import Ice, See, stream
+
+from lagrangian_ice.matching.vectors import Status
+from lagrangian_ice.parcels import transitions as t
+from lagrangian_ice.parcels.earlier import speed_to_search
+from lagrangian_ice.parcels.population import State
+from lagrangian_ice.settings import ParcelSettings
+
+WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
+WEST = (-1_000.0, -1_000.0, 14_000.0, 31_000.0)
+PLACE = np.array([20_000.0, 10_000.0])
+SETTINGS = ParcelSettings(birth_margin=0, reseed=False)
+OFF = np.array([2_000.0, 0.0])
+"""Four pixels: no outlier among its neighbours, but more than ``confirm_within``."""
+
+
+@dataclass
+class Torn(Ice):
+    """Ice at rest where one parcel is found wrong from what is nearer than so many days."""
+
+    velocity: tuple[float, float] = (0.0, 0.0)
+    sigma: float = 200.0
+    wrong_within: float = 1.5
+    unseen: tuple[int, ...] = ()
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        at = np.hypot(*(xy - PLACE).T) < 100
+        apart = self.passes[target].day - self.passes[source].day
+        if self.wrong_within and target >= 2 and apart < self.wrong_within:
+            vectors = replace(vectors, xy1=vectors.xy1 + at[:, None] * OFF)
+        if source in self.unseen:
+            status = np.where(at, Status.OUT_OF_IMAGE, vectors.status).astype(np.int8)
+            xy1 = np.where(at[:, None], np.nan, vectors.xy1)
+            vectors = replace(vectors, status=status, xy1=xy1)
+        return vectors
+
+
+def followed(ice, sees, settings=SETTINGS):
+    """Folds of the passes, the first of which bears the parcels."""
+    row, col = t.nodes_within(WHOLE, 1e4)
+    parcels = t.planted(np.arange(1, 1 + len(row)), 0, row, col, 1e4)
+    folds = []
+    for index, see in enumerate(sees):
+        folds.append(ice.fold(parcels, index, see, [stream()], settings, 1000))
+        parcels = folds[-1].parcels
+    return folds
+
+
+def whole(*days):
+    return [See(day, WHOLE) for day in days]
+
+
+def parcel(fold):
+    """Id of the parcel that is found wrong."""
+    first = fold.parcels.xy - PLACE
+    return int(fold.parcels.parcel_id[np.hypot(*first.T) < 100][0])
+
+
+def test_a_doubtful_sighting_that_an_earlier_one_contradicts_is_none():
+    folds = followed(Torn(), whole(0, 1, 2))
+    wrong = parcel(folds[1])
+    assert folds[2].missed.tolist() == [wrong]
+    row = t.rows_of(folds[2].parcels, [wrong])
+    assert folds[2].parcels.state[row] == State.DORMANT
+    assert folds[2].parcels.pass_index[row] == 1
+    # All are doubtful; all are asked of the birth, and the others are confirmed.
+    assert [pair.source_pass for pair in folds[2].pairs] == [0, 1]
+    assert len(folds[2].pairs[0].parcel_id) == 24
+    assert len(folds[2].observations.parcel_id) == 23
+    refused = folds[2].pairs[1]
+    assert refused.parcel_id[refused.vectors.status == Status.OUTLIER].tolist() == [wrong]
+
+
+def test_one_that_is_refused_is_found_again_from_where_it_was_last_seen():
+    settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=0)
+    folds = followed(Torn(), whole(0, 1, 2, 3), settings)
+    wrong = parcel(folds[1])
+    seen = folds[3].observations
+    at = seen.parcel_id == wrong
+    assert seen.source_pass[at].tolist() == [1]
+    np.testing.assert_allclose(seen.xy[at], [PLACE])
+
+
+@pytest.mark.parametrize(
+    ("ice", "settings"),
+    [
+        (Torn(sigma=100.0), SETTINGS),
+        (Torn(), SETTINGS.model_copy(update={"confirm_error": 100.0})),
+        (Torn(), SETTINGS.model_copy(update={"confirm_within": 4.5})),
+    ],
+    ids=["sure", "never doubted", "near enough"],
+)
+def test_what_is_sure_or_near_enough_is_believed(ice, settings):
+    fold = followed(ice, whole(0, 1, 2), settings)[2]
+    assert len(fold.observations.parcel_id) == 24
+    assert len(fold.missed) == 0
+
+
+def test_a_parcel_without_an_earlier_sighting_is_believed():
+    ice = Torn()
+    # Seen first by the second pass, from which the third finds it wrong.
+    fold = followed(ice, [See(0, WEST), See(1, WHOLE), See(2, WHOLE)])[2]
+    east = fold.observations.xy[:, 0] >= PLACE[0]
+    assert (fold.observations.source_pass[east] == 1).all()
+    assert (np.abs(fold.observations.xy - PLACE - OFF).sum(axis=1) < 1).sum() == 1
+
+
+def test_an_earlier_sighting_that_shows_nothing_of_the_place_refuses_nobody():
+    fold = followed(Torn(unseen=(0,)), whole(0, 1, 2))[2]
+    assert len(fold.missed) == 0
+
+
+def test_the_reference_is_asked_where_the_sighting_before_the_last_is_not_found():
+    ice = Torn(wrong_within=0.0, hidden=())
+    folds = followed(ice, whole(0, 0.6, 1.2))
+    wrong = parcel(folds[1])
+    ice.unseen = ()
+
+    class Forgotten(Torn):
+        """The parcel is known again from the first pass and the last one, not from the second."""
+
+        def match(self, source, target, xy):
+            vectors = super().match(source, target, xy)
+            if source != 1:
+                return vectors
+            at = np.hypot(*(xy - PLACE).T) < 100
+            return vectors.without(at) if at.any() else vectors
+
+    again = Forgotten(wrong_within=0.0, passes=dict(ice.passes))
+    fold = again.fold(folds[2].parcels, 3, See(1.9, WHOLE), [stream()], SETTINGS, 1000)
+    assert wrong in fold.observations.parcel_id
+    asked = {pair.source_pass: len(pair.parcel_id) for pair in fold.pairs}
+    assert asked == {0: 1, 1: 24, 2: 24}
+
+
+def test_a_doubtful_end_from_the_reference_must_be_confirmed_by_the_other():
+    settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=1.5)
+
+    class Crept(Ice):
+        """From two days before all is found four pixels off."""
+
+        def match(self, source, target, xy):
+            vectors = super().match(source, target, xy)
+            far = self.passes[target].day - self.passes[source].day > 1.5
+            return replace(
+                vectors,
+                xy1=vectors.xy1 + far * OFF,
+                covariance=vectors.covariance * (50.0 if far and doubtful else 1.0),
+            )
+
+    for doubtful in (False, True):
+        seen = followed(Crept(velocity=(0.0, 0.0)), whole(0, 1, 2), settings)[2].observations
+        np.testing.assert_allclose(seen.closure, 2_000.0)
+        assert (seen.source_pass == (1 if doubtful else 0)).all()
+        assert (seen.q_flag == 3).all() == doubtful
+
+
+@pytest.mark.parametrize(
+    ("gone", "expected"), [(0.0, 0.1), (0.03, 0.1), (0.04, 0.2), (0.1, 0.2), (0.2, 0.4), (0.3, 0.6)]
+)
+def test_not_all_that_ice_could_do_is_searched_from_long_before(gone, expected):
+    assert speed_to_search(gone, 0.6) == pytest.approx(expected)
+    assert speed_to_search(gone, 0.6) >= min(0.6, 1.5 * gone + 0.05) - 1e-12
