@@ -195,13 +195,6 @@ class ParcelSettings(Stage):
         description="triangles of parcels with sides up to so many spacings must not fold "
         "between two passes; 0: not checked",
     )
-    min_odds: float = Field(
-        6.0,
-        ge=0,
-        le=100,
-        description="`mcc.min_odds` of pairs longer apart than `sure_within_hours`",
-    )
-    sure_within_hours: float = Field(70.0, ge=0, le=240, description="see `min_odds`, h")
     faint: float = Field(
         1.0, ge=0, le=4, description="most of `mcc.faint` that is taken where parcels are followed"
     )
@@ -216,11 +209,12 @@ class ParcelSettings(Stage):
         "found, px",
     )
     max_guess_error: float = Field(
-        5.0,
+        2.5,
         gt=0,
         le=64,
-        description="nor does one count whose first guess had a larger standard error, px: it may "
-        "have left the image, and what is like it there be something else",
+        description="nor does one count whose first guess had a larger standard error, px, unless "
+        "an earlier sighting leads there too: it may have left the image, and what is like it "
+        "there be something else",
     )
     confirm_error: float = Field(
         0.25,

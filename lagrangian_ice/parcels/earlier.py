@@ -47,7 +47,8 @@ def confirmed(
 
     The sighting before the last is asked, then the reference. A parcel is believed where there
     is neither, or neither says anything: the pass does not show where they lead, or they are
-    much older than the last sighting and find nothing.
+    much older than the last sighting and find nothing. But where the first guess was bad one must
+    lead there.
 
     Parameters
     ----------
@@ -68,6 +69,7 @@ def confirmed(
     doubted = [pair.take(doubtful(pair.vectors, view)) for pair in pairs]
     ids = np.concatenate([np.empty(0, np.int64), *(pair.parcel_id for pair in doubted)])
     ends = np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in doubted)])
+    lost = [np.empty(0, np.bool_), *(badly_guided(pair.vectors, view) for pair in doubted)]
     rows = transitions.rows_of(parcels, ids)
     seen_from, asked = np.zeros((2, len(ids)), dtype=np.bool_)
     oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
@@ -80,14 +82,21 @@ def confirmed(
             silent |= ~vectors.tracked & (earlier.time[part] < oldest[part])
             asked[part] |= ~silent
             seen_from[part] = _apart(vectors, ends[part], view) <= view.settings.confirm_within
-    refused = ids[asked & ~seen_from]
+    refused = ids[~seen_from & (asked | np.concatenate(lost))]
     return [_without(pair, refused) for pair in pairs], answers
 
 
 def doubtful(vectors: Vectors, view: View) -> Bool:
     """Which vectors (N,) are tracked, but with an error that asks for another witness."""
     limit = view.settings.confirm_error * view.image.grid.pixel
-    return np.asarray(vectors.tracked & (vectors.standard_error > limit))
+    blurred = vectors.tracked & (vectors.standard_error > limit)
+    return np.asarray(blurred | badly_guided(vectors, view))
+
+
+def badly_guided(vectors: Vectors, view: View) -> Bool:
+    """Which vectors (N,) are tracked from a first guess that may have led anywhere."""
+    limit = view.settings.max_guess_error * view.image.grid.pixel
+    return np.asarray(vectors.tracked & (vectors.first_guess_error > limit))
 
 
 def _before_last(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
@@ -179,7 +188,8 @@ def closures(
     due = (age >= due_after) & (reference.source != seen.source_pass) & (due_after > 0)
     pairs = []
     found = list(_matched_from(reference, np.flatnonzero(due), seen.xy, view, match))
-    for part, source, vectors in found:
+    for part, source, answer in found:
+        vectors = answer.without(badly_guided(answer, view))
         pairs.append(Pair(source, seen.parcel_id[part], vectors))
         given_up = age[part] >= 2 * due_after
         seen = _compared(seen, part, _Found(source, vectors, before[part], given_up), view)

@@ -253,10 +253,8 @@ def _unfolded(pair: Pair, view: View) -> Pair:
 
 def _sure(vectors: Vectors, view: View) -> Vectors:
     """Vectors without those that may as well lead elsewhere."""
-    pixel, settings = view.image.grid.pixel, view.settings
-    unsure = vectors.standard_error > settings.max_step_error * pixel
-    unsure |= vectors.first_guess_error > settings.max_guess_error * pixel
-    return vectors.without(vectors.tracked & unsure)
+    limit = view.settings.max_step_error * view.image.grid.pixel
+    return vectors.without(vectors.tracked & (vectors.standard_error > limit))
 
 
 def _sightings(

@@ -11,7 +11,6 @@ import numpy as np
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
-from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.match import match_field
 from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.matching.vectors import Status, Vectors
@@ -91,29 +90,18 @@ def match_pair(task: PairTask) -> Matched:
         target[1],
         task.xy,
         task.settings.first_guess,
-        mcc_settings(task.settings, source[0], target[0]),
+        mcc_settings(task.settings),
         field,
     )
     return Matched(vectors, time.perf_counter() - begun - seconds, seconds)
 
 
-def mcc_settings(settings: Settings, source: GeoImage, target: GeoImage) -> MccSettings:
-    """Ask more of the match of a parcel, and more yet of passes that are long apart.
-
-    Parameters
-    ----------
-    settings : Settings
-        Of all stages.
-    source, target : GeoImage
-        The passes, in any order.
-    """
+def mcc_settings(settings: Settings) -> MccSettings:
+    """Ask more of the match of a parcel than of a vector."""
     asked = {
         "faint": min(settings.mcc.faint, settings.parcels.faint),
         "thorough": settings.mcc.thorough and settings.parcels.thorough,
     }
-    seconds = abs(float(target.node_time.mean() - source.node_time.mean()))
-    if seconds > settings.parcels.sure_within_hours * 3600.0:
-        asked["min_odds"] = max(settings.mcc.min_odds, settings.parcels.min_odds)
     return settings.mcc.model_copy(update=asked)
 
 

@@ -110,6 +110,17 @@ def test_a_parcel_without_an_earlier_sighting_is_believed():
     assert (np.abs(fold.observations.xy - PLACE - OFF).sum(axis=1) < 1).sum() == 1
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_what_was_looked_for_anywhere_is_believed_only_if_an_earlier_sighting_leads_there(hidden):
+    """The guesses' error is 400 m, 0.8 pixels."""
+    ice = Torn(wrong_within=0.0, sigma=30.0)
+    folds = followed(ice, whole(0, 1))
+    ice.unseen = (0,) if hidden else ()
+    strict = SETTINGS.model_copy(update={"max_guess_error": 0.7})
+    fold = ice.fold(folds[1].parcels, 2, See(2, WHOLE), [stream()], strict, 1000)
+    assert fold.missed.tolist() == ([parcel(folds[1])] if hidden else [])
+
+
 def test_an_earlier_sighting_that_shows_nothing_of_the_place_refuses_nobody():
     fold = followed(Torn(unseen=(0,)), whole(0, 1, 2))[2]
     assert len(fold.missed) == 0
