@@ -211,13 +211,12 @@ def _looked_for(parcels: Parcels, view: View) -> Bool:
 def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[Pair]:
     """Match parcels from the passes they were last seen in."""
     requests, asked = [], []
-    expected = parcels.xy + transitions.drifted(parcels, wanted, view.start)
-    for source in np.unique(parcels.pass_index[wanted]).tolist():
+    covers = wanted.copy()
+    covers[wanted] = shown(view.image, parcels.xy[wanted])
+    for source in _sources(parcels, view, wanted, covers):
         rows = wanted & (parcels.pass_index == source)
-        covered = shown(view.image, parcels.xy[rows])
-        if covered.any() or shown(view.image, expected[rows]).any():
-            requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
-            asked.append((parcels.parcel_id[rows], covered))
+        requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
+        asked.append((parcels.parcel_id[rows], covers[rows]))
     pairs = []
     for request, (ids, covered), vectors in zip(requests, asked, match(requests), strict=True):
         # An attempt outside the pass that found nothing says nothing.
@@ -225,6 +224,16 @@ def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[P
         if told.any():
             pairs.append(Pair(request.source_pass, ids, vectors).take(told))
     return pairs
+
+
+def _sources(parcels: Parcels, view: View, wanted: Bool, covered: Bool) -> list[int]:
+    """List the sources of parcels that the pass covers where they were seen or ought to be."""
+    sources = parcels.pass_index
+    elsewhere = wanted & ~np.isin(sources, sources[covered])
+    expected = parcels.xy[elsewhere] + transitions.drifted(parcels, elsewhere, view.start)
+    come = sources[elsewhere][shown(view.image, expected)]
+    found: list[int] = np.union1d(sources[covered], come).tolist()
+    return found
 
 
 def _within(image: GeoImage, xy: Float, margin: Float) -> Bool:

@@ -291,20 +291,18 @@ def drifted(parcels: Parcels, which: Bool, now: float) -> Float:
 
     Returns
     -------
-    (N, 2) float64
-        Metres: the mean velocity between the last two sightings of the nearest parcels that have
-        two, for the time since the last sighting. 0 for the others, and where there are none.
+    (M, 2) float64
+        Of those, metres: the mean velocity between the last two sightings of the nearest parcels
+        that have two, for the time since the last sighting; 0 where no parcel has.
     """
-    way = np.zeros_like(parcels.xy)
     twice = living(parcels) & (parcels.earlier_time < parcels.time)
     if not twice.any() or not which.any():
-        return way
+        return np.zeros((np.count_nonzero(which), 2))
     seconds = (parcels.time - parcels.earlier_time)[twice]
     velocity = (parcels.xy - parcels.earlier_xy)[twice] / seconds[:, None]
     nearest = np.arange(1, 1 + min(GUIDES, len(velocity)))
     _, index = cKDTree(parcels.xy[twice]).query(parcels.xy[which], nearest)
-    way[which] = velocity[index].mean(axis=1) * (now - parcels.time[which])[:, None]
-    return way
+    return np.asarray(velocity[index].mean(axis=1) * (now - parcels.time[which])[:, None])
 
 
 def expiry(parcels: Parcels, max_gap: float, window_end: dict[int, float]) -> Float:

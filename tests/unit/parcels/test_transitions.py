@@ -174,5 +174,5 @@ def test_parcels_go_on_as_they_and_those_around_went():
     which = np.array([True, False, True, True])
     way = t.drifted(some, which, 3000.0)
     # Seen at 1000 s and at 0 s.
-    np.testing.assert_allclose(way, [[200.0, -400.0], [0, 0], [300.0, -600.0], [300.0, -600.0]])
-    assert t.drifted(some, np.zeros(4, dtype=bool), 3000.0).tolist() == [[0.0, 0.0]] * 4
+    np.testing.assert_allclose(way, [[200.0, -400.0], [300.0, -600.0], [300.0, -600.0]])
+    assert t.drifted(some, np.zeros(4, dtype=bool), 3000.0).shape == (0, 2)
