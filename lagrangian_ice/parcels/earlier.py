@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.rows import Rows
-from lagrangian_ice.matching.vectors import NOT_COVERED, Vectors
+from lagrangian_ice.matching.vectors import NOT_COVERED, Status, Vectors
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.population import Parcels
 from lagrangian_ice.parcels.quality import WORST, quality_flags
@@ -25,6 +25,8 @@ SLOWEST = 0.05
 """Added to the speed at which a parcel has gone when it is matched from long before, m s-1."""
 LEAST_SEARCH = 0.1
 """Least speed that is searched then, m s-1."""
+SILENT = (*NOT_COVERED, Status.NO_TEXTURE, Status.NO_FIRST_GUESS, Status.LOW_CORRELATION)
+"""Statuses of witnesses that say nothing: they see not that the place is another."""
 OLDEST_WITNESS = 2.0
 """Times the age of the last sighting: an older one is often not found again, wherever it is."""
 
@@ -46,9 +48,9 @@ def confirmed(
     """Refuse doubtful vectors to which no earlier sighting leads.
 
     The sighting before the last is asked, then the reference. A parcel is believed where there
-    is neither, or neither says anything: the pass does not show where they lead, or they are
-    much older than the last sighting and find nothing. But where the first guess was bad one must
-    lead there.
+    is neither, or neither says anything: the pass does not show where they lead, they are too
+    faint to be found anywhere, or much older than the last sighting and not found. But where the
+    first guess was bad, one must lead there.
 
     Parameters
     ----------
@@ -71,18 +73,18 @@ def confirmed(
     ends = np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in doubted)])
     lost = [np.empty(0, np.bool_), *(badly_guided(pair.vectors, view) for pair in doubted)]
     rows = transitions.rows_of(parcels, ids)
-    seen_from, asked = np.zeros((2, len(ids)), dtype=np.bool_)
+    seen_from, heard = np.zeros((2, len(ids)), dtype=np.bool_)
     oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
     answers: list[Pair] = []
     for earlier in (_before_last(parcels, rows), _reference(parcels, rows)):
         open_ = np.flatnonzero((earlier.source != NO_PASS) & ~seen_from)
         for part, source, vectors in _matched_from(earlier, open_, ends, view, match):
             answers.append(Pair(source, ids[part], vectors))
-            silent = np.isin(vectors.status, NOT_COVERED)
+            silent = np.isin(vectors.status, SILENT)
             silent |= ~vectors.tracked & (earlier.time[part] < oldest[part])
-            asked[part] |= ~silent
+            heard[part] |= ~silent
             seen_from[part] = _apart(vectors, ends[part], view) <= view.settings.confirm_within
-    refused = ids[~seen_from & (asked | np.concatenate(lost))]
+    refused = ids[~seen_from & (heard | np.concatenate(lost))]
     return [_without(pair, refused) for pair in pairs], answers
 
 

@@ -7,11 +7,15 @@ it was last seen in, so that every parcel has one source and the sources of a pa
 parcels. There is a pair for every source that has a parcel on what the pass shows of the sea, where
 it was seen or where it ought to be by now.
 
+A parcel that is found with a doubtful error or from a bad first guess needs a witness: the sighting
+before its last one, or its reference, must lead to the same place, or it counts as not found.
+
 Beside that, a parcel found whose reference (its birth, or the last sighting that was compared
 with an earlier one) is ``closure_days`` old is matched from there as well. How far the two ends
 are apart is its closure: what the templates have drifted. Up to ``closure_limit`` the end from the
-older template holds, beyond it the other one with the worst quality flag. The sighting becomes the
-reference, at the latest when the old one is twice as old as it should be.
+older template holds (up to ``confirm_within`` if it is doubtful), beyond it the other one with the
+worst quality flag. The sighting becomes the reference, at the latest when the old one is twice as
+old as it should be.
 
 Where the concentration of sea ice is known, nobody is born below a limit of it, and a parcel that
 was looked for and not found ends where it is below: at the place that its neighbours' motion
