@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -351,6 +351,34 @@ def validate(table: dict[str, object], origin: str) -> Settings:
     except ValidationError as error:
         faults = "; ".join(_describe(fault) for fault in error.errors())
         raise SettingsError(f"{origin}: {faults} (see `lagrangian-ice config`)") from None
+
+
+RETIRED = {"parcels": ("min_odds", "sure_within_hours")}
+"""Settings of earlier versions, by stage."""
+
+
+def recalled(table: dict[str, Any], origin: str) -> Settings:
+    """Make settings of what an earlier version may have kept in a state or a product.
+
+    Parameters
+    ----------
+    table : dict
+        One dictionary for each stage.
+    origin : str
+        File, named in the error.
+
+    Raises
+    ------
+    SettingsError
+        As :func:`validate`, but for settings that are no more.
+    """
+    known = {
+        stage: {name: value for name, value in given.items() if name not in RETIRED.get(stage, ())}
+        if isinstance(given, dict)
+        else given
+        for stage, given in table.items()
+    }
+    return validate(known, origin)
 
 
 def _describe(fault: ErrorDetails) -> str:

@@ -27,7 +27,7 @@ from lagrangian_ice.output.reading import (
 )
 from lagrangian_ice.output.trajectories import write_trajectories
 from lagrangian_ice.output.variables import TRAJECTORIES
-from lagrangian_ice.settings import DeformationSettings, validate
+from lagrangian_ice.settings import DeformationSettings, recalled
 from lagrangian_ice.times import SECONDS_PER_DAY
 
 SPAN_DAYS = 10.0
@@ -180,7 +180,7 @@ def header_of(attributes: dict[str, object], path: Path) -> Header:
         table = json.loads(str(text)) if text else {}
     except json.JSONDecodeError:
         raise ProductError(f"{path}: the attribute settings is not JSON") from None
-    settings = validate(table, f"{path}: attribute settings")
+    settings = recalled(table, f"{path}: attribute settings")
     return Header(
         settings,
         weights_sha256=str(attributes.get("weights_sha256", "")),

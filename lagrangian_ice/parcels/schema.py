@@ -8,7 +8,6 @@ deleting rows.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from lagrangian_ice.parcels import packing
 
 DATABASE = "lagrangian_ice.sqlite"
 LOCK = ".lagrangian_ice.lock"
-VERSION = 4
+VERSION = 3
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -108,17 +107,7 @@ def _from_2(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE passes ADD COLUMN ice_time REAL")
 
 
-def _from_3(connection: sqlite3.Connection) -> None:
-    """Forget settings that are no more: the tables are the same."""
-    for (text,) in connection.execute("SELECT value FROM meta WHERE key = 'settings'").fetchall():
-        settings = json.loads(text)
-        for name in ("min_odds", "sure_within_hours"):
-            settings.get("parcels", {}).pop(name, None)
-        value = json.dumps(settings)
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'settings'", (value,))
-
-
-MIGRATIONS = {1: _from_1, 2: _from_2, 3: _from_3}
+MIGRATIONS = {1: _from_1, 2: _from_2}
 """What makes each older version the next one."""
 
 

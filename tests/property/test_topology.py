@@ -1,11 +1,18 @@
 """Wrong vectors that fold the mesh go, whole plates stay, whatever the order of the rows."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial import Delaunay
 
-from lagrangian_ice.parcels.topology import LEAST_ANGLE, LEAST_SIDE, TOGETHER, folding, parted
+from lagrangian_ice.parcels.topology import (
+    LEAST_ANGLE,
+    LEAST_SIDE,
+    TOGETHER,
+    WOBBLE,
+    folding,
+    parted,
+)
 
 SPACING = 10_000.0
 MAX_SIDE = 2.5 * SPACING
@@ -29,9 +36,14 @@ def cross(first, second):
     return first[0] * second[1] - first[1] * second[0]
 
 
+def mesh(xy):
+    """Triangles; where four points lie nearly on a circle the wobble says which two there are."""
+    return Delaunay(xy - xy.mean(axis=0) + WOBBLE * np.sin(xy[:, ::-1] / 7 + xy / 3)).simplices
+
+
 def folded(xy0, xy1):
     """Triangles that turn over and are neither too large nor too flat, found independently."""
-    corners = Delaunay(xy0).simplices
+    corners = mesh(xy0)
     turned = []
     for one in corners:
         a, b, c = xy0[one]
@@ -83,6 +95,7 @@ def test_rigid_sides_of_a_crack_survive(seed, slip, opening):
 
 @settings(max_examples=40, deadline=None)
 @given(seed=SEEDS, spread=st.floats(0, 15e3))
+@example(seed=226, spread=6241.0)
 def test_whatever_comes_what_is_left_folds_only_between_plates(seed, spread):
     rng = np.random.default_rng(seed)
     xy = grid(rng, 7)
@@ -96,7 +109,7 @@ def test_whatever_comes_what_is_left_folds_only_between_plates(seed, spread):
 def plate_sizes(xy, end):
     """Parcels in the chain of neighbours that move alike, one by one."""
     near = {i: set() for i in range(len(xy))}
-    for one in Delaunay(xy).simplices:
+    for one in mesh(xy):
         for i, j in ((0, 1), (1, 2), (2, 0)):
             apart = np.linalg.norm(end[one[i]] - end[one[j]] - xy[one[i]] + xy[one[j]])
             if apart <= TOGETHER * np.linalg.norm(xy[one[i]] - xy[one[j]]):

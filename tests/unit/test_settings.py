@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from lagrangian_ice.errors import SettingsError
-from lagrangian_ice.settings import Settings, as_toml, load
+from lagrangian_ice.settings import ParcelSettings, Settings, as_toml, load, recalled
 
 
 def write(tmp_path, text):
@@ -68,3 +68,12 @@ def test_missing_and_binary_files(tmp_path):
 def test_settings_cannot_be_changed():
     with pytest.raises(ValidationError):
         Settings().mcc.half_width = 3
+
+
+def test_what_an_earlier_version_kept_is_recalled_without_what_is_no_more():
+    kept = {"parcels": {"spacing": 5000.0, "min_odds": 6.0, "sure_within_hours": 70.0}}
+    assert recalled(kept, "state").parcels == ParcelSettings(spacing=5000.0)
+    with pytest.raises(SettingsError, match=r"state: unknown setting parcels.foo"):
+        recalled({"parcels": {"foo": 1}}, "state")
+    with pytest.raises(SettingsError, match="state"):
+        recalled({"parcels": 3}, "state")

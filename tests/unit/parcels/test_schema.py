@@ -1,6 +1,5 @@
 """States of earlier and later versions, full and read-only disks."""
 
-import json
 import os
 import resource
 import signal
@@ -19,7 +18,7 @@ from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.population import State
 from lagrangian_ice.parcels.schema import DATABASE, VERSION
 from lagrangian_ice.parcels.store import Store
-from lagrangian_ice.settings import ParcelSettings, validate
+from lagrangian_ice.settings import ParcelSettings
 
 WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
 SETTINGS = ParcelSettings(birth_margin=0)
@@ -109,21 +108,6 @@ def test_a_state_of_version_2_is_brought_up_to_date(tmp_path):
     with Store(folder, writable=True) as store:
         assert store.damage() == []
         assert store.passes()["ice_time"].isna().tolist() == [True]
-
-
-def test_a_state_of_version_3_forgets_settings_that_are_no_more(tmp_path):
-    folder = seeded(tmp_path / "three")
-    parcels = {"spacing": 5000.0, "min_odds": 6.0, "sure_within_hours": 70.0}
-    settings = {"parcels": parcels, "images": {"pixel": 80.0}}
-    with sqlite3.connect(folder / DATABASE) as db:
-        text = json.dumps(settings)
-        db.execute("UPDATE meta SET value = ? WHERE key = 'settings'", (text,))
-        db.execute("PRAGMA user_version = 3")
-    db.close()
-    with Store(folder, writable=True) as store:
-        assert store.damage() == []
-        kept = validate(json.loads(store.settings), "state")
-    assert (kept.parcels.spacing, kept.images.pixel) == (5000.0, 80.0)
 
 
 def test_a_migrated_state_goes_on(version_1):
