@@ -100,6 +100,8 @@ class Vectors(Rows):
     def without(self, which: Which) -> Vectors:
         """Vectors of which some are outliers and have no end."""
         guilty = self.take(which)
+        if len(guilty) == 0:
+            return self
         nothing = {
             name: np.full_like(getattr(guilty, name), np.nan)
             for name in ("xy1", "covariance", "time1")

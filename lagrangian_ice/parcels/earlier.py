@@ -76,7 +76,7 @@ def confirmed(
     seen_from, heard = np.zeros((2, len(ids)), dtype=np.bool_)
     oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
     answers: list[Pair] = []
-    for earlier in (_before_last(parcels, rows), _reference(parcels, rows)):
+    for earlier in (_before_last(parcels, rows), _older_references(parcels, rows)):
         open_ = np.flatnonzero((earlier.source != NO_PASS) & ~seen_from)
         for part, source, vectors in _matched_from(earlier, open_, ends, view, match):
             answers.append(Pair(source, ids[part], vectors))
@@ -106,12 +106,17 @@ def _before_last(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
     return everyone.take(rows)
 
 
-def _reference(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
-    """Sightings that are references, but neither the last one nor the one before."""
+def _references(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
     everyone = _Sightings(parcels.reference_pass, parcels.reference_xy, parcels.reference_time)
-    same = parcels.reference_pass == parcels.pass_index
-    same |= parcels.reference_pass == parcels.earlier_pass
-    return replace(everyone, source=np.where(same, np.int32(NO_PASS), everyone.source)).take(rows)
+    return everyone.take(rows)
+
+
+def _older_references(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
+    """Sightings that are references, but neither the last one nor the one before."""
+    found = _references(parcels, rows)
+    same = found.source == parcels.pass_index[rows]
+    same |= found.source == parcels.earlier_pass[rows]
+    return replace(found, source=np.where(same, np.int32(NO_PASS), found.source))
 
 
 def _apart(vectors: Vectors, ends: Float, view: View) -> Float:
@@ -122,7 +127,7 @@ def _apart(vectors: Vectors, ends: Float, view: View) -> Float:
 
 def _without(pair: Pair, refused: NDArray[np.int64]) -> Pair:
     guilty = pair.vectors.tracked & np.isin(pair.parcel_id, refused)
-    return replace(pair, vectors=pair.vectors.without(guilty)) if guilty.any() else pair
+    return replace(pair, vectors=pair.vectors.without(guilty))
 
 
 def _matched_from(
@@ -183,9 +188,7 @@ def closures(
     """
     due_after = view.settings.closure_days * DAY
     rows = transitions.rows_of(parcels, seen.parcel_id)
-    reference = _Sightings(
-        parcels.reference_pass[rows], parcels.reference_xy[rows], parcels.reference_time[rows]
-    )
+    reference = _references(parcels, rows)
     age = view.start - reference.time
     due = (age >= due_after) & (reference.source != seen.source_pass) & (due_after > 0)
     pairs = []

@@ -261,7 +261,7 @@ def _unfolded(pair: Pair, view: View) -> Pair:
     left = tracked[~alone]
     folds = left[folding(vectors.xy0[left], vectors.xy1[left], longest)]
     guilty = np.concatenate([tracked[alone], folds])
-    return replace(pair, vectors=vectors.without(guilty)) if len(guilty) else pair
+    return replace(pair, vectors=vectors.without(guilty))
 
 
 def _sure(vectors: Vectors, view: View) -> Vectors:
