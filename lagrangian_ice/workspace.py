@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,6 @@ from lagrangian_ice.scenes.catalogue import Unreadable, find_scenes, scene_as_di
 from lagrangian_ice.scenes.metadata_cache import MetadataCache
 from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.scenes.scene import Scene
-from lagrangian_ice.settings import recalled
 from lagrangian_ice.times import iso, to_seconds
 
 
@@ -152,7 +150,7 @@ def _stream_entry(stream: Stream) -> dict[str, object]:
 
 def _ice_entry(store: Store, passes: pd.DataFrame) -> dict[str, object] | None:
     """How many passes were folded with a concentration of sea ice; None where none is given."""
-    settings = recalled(json.loads(store.settings or "{}"), str(store.path))
+    settings = store.recalled_settings()
     known = int(passes["ice_time"].notna().sum())
     if not (settings.parcels.ice_concentration or known):
         return None

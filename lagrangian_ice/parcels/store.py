@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +26,7 @@ from lagrangian_ice.parcels.packing import pack_vectors, unpacked
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
 from lagrangian_ice.parcels.view import Ends, Observations, Stream
 from lagrangian_ice.scenes.scene import Scene
+from lagrangian_ice.settings import Settings, recalled
 from lagrangian_ice.times import SECONDS_PER_DAY, from_seconds, to_seconds
 
 CHUNK_ROWS = 500_000
@@ -200,6 +202,16 @@ class Store:
     def settings(self) -> str | None:
         """Settings as JSON, as last used; None before a seed."""
         return self._meta("settings")
+
+    def recalled_settings(self) -> Settings:
+        """Read the settings as last used, whatever version kept them; the defaults before a seed.
+
+        Raises
+        ------
+        SettingsError
+            If they are not allowed.
+        """
+        return recalled(json.loads(self.settings or "{}"), str(self.path))
 
     @property
     def weights_sha256(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from lagrangian_ice.parcels.plan import Outline, PlannedPass, plan
 from lagrangian_ice.parcels.queue import repetitions
 from lagrangian_ice.parcels.schema import locked
 from lagrangian_ice.parcels.store import Store
-from lagrangian_ice.settings import Settings, recalled
+from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
 from lagrangian_ice.workflow.run import (
     Options,
@@ -152,7 +151,7 @@ def plan_pairs(
             goal = to_seconds(until)
         elif days is not None:
             goal = _days_on(store, clock, days)
-        whole = recalled(json.loads(store.settings or "{}"), str(store.path))
+        whole = store.recalled_settings()
         settings, margin = whole.parcels, whole.parcels.birth_margin * whole.images.pixel
         scenes = {scene.id: scene for scene in store.scenes()}
         found = queue_of(store, list(scenes.values()))
@@ -181,7 +180,7 @@ def _days_on(store: Store, clock: float, days: float | None) -> float:
 
 
 def _advance_settings(store: Store, given: Settings | None) -> Settings:
-    kept = recalled(json.loads(store.settings or "{}"), str(store.path))
+    kept = store.recalled_settings()
     if given is None:
         return kept
     images = given.images.model_copy(update={"pixel": kept.images.pixel})

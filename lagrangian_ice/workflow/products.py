@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -16,7 +15,7 @@ from lagrangian_ice.errors import ProductError, WorkspaceError
 from lagrangian_ice.output.attributes import Header
 from lagrangian_ice.output.products import write_products
 from lagrangian_ice.parcels.store import Store
-from lagrangian_ice.settings import Settings, recalled
+from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import to_seconds
 
 
@@ -92,7 +91,7 @@ def export(
         parcels = _parcels_with(store.parcels(), stream, observations)
         if parcels.empty:
             raise WorkspaceError(f"{workspace}: holds no observation to export")
-        settings = recalled(json.loads(store.settings or "{}"), str(store.path))
+        settings = store.recalled_settings()
         header = Header(settings, store.weights_sha256, "lagrangian-ice export")
         try:
             out.mkdir(parents=True, exist_ok=True)
