@@ -206,22 +206,28 @@ class ParcelSettings(Stage):
         gt=0,
         le=100,
         description="a parcel found with a larger standard error along an axis counts as not "
-        "found, px",
+        "found, px; of less correlation than 0.45 it may be larger, as its square is smaller",
     )
     max_guess_error: float = Field(
         2.5,
         gt=0,
         le=64,
-        description="nor does one count whose first guess had a larger standard error, px, unless "
-        "an earlier sighting leads there too: it may have left the image, and what is like it "
-        "there be something else",
+        description="nor does one count whose first guess had a larger standard error, px: it "
+        "may have left the image, and what is like it there be something else",
     )
-    confirm_error: float = Field(
-        0.25,
-        ge=0,
-        le=100,
-        description="a parcel found with a larger standard error along an axis must be found from "
-        "an earlier sighting too, if it has one, px",
+    max_doubt: float = Field(
+        0.1,
+        gt=0,
+        le=1000,
+        description="nor one of more doubt whether the same ice was found: its standard error "
+        "times the days passed times what its template turned (radians) and strained, px day",
+    )
+    confirm_doubt: float = Field(
+        0.02,
+        gt=0,
+        le=1000,
+        description="a parcel found with more doubt must be found from an earlier sighting too, "
+        "if it has one, px day",
     )
     confirm_within: float = Field(
         2.5, gt=0, le=100, description="so near to where it was found, px"
@@ -353,7 +359,7 @@ def validate(table: dict[str, object], origin: str) -> Settings:
         raise SettingsError(f"{origin}: {faults} (see `lagrangian-ice config`)") from None
 
 
-RETIRED = {"parcels": ("min_odds", "sure_within_hours")}
+RETIRED = {"parcels": ("min_odds", "sure_within_hours", "confirm_error")}
 """Settings of earlier versions, by stage."""
 
 

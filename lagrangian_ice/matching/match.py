@@ -522,6 +522,7 @@ def _assembled(
         covariance=np.where(tracked[:, None, None], covariance, np.nan),
         first_guess=xy + guess.prediction.displacement,
         first_guess_error=guess.prediction.error,
+        first_guess_rotation=guess.prediction.rotation,
         status=status,
         time0=time0,
         time1=time1,

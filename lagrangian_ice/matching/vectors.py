@@ -50,6 +50,8 @@ class Vectors(Rows):
         coarse correlation, metres; NaN where there is none.
     first_guess_error : (N,) float64
         Its stated standard error, metres.
+    first_guess_rotation : (N,) float64
+        Degrees, counter-clockwise on the map, by which the ice around was predicted to turn.
     mcc : (N,) float64
         Maximum cross-correlation, -1 to 1.
     peak_ratio : (N,) float64
@@ -69,6 +71,7 @@ class Vectors(Rows):
     covariance: Float
     first_guess: Float
     first_guess_error: Float
+    first_guess_rotation: Float
     mcc: Float
     peak_ratio: Float
     rotation: Float

@@ -17,7 +17,7 @@ from lagrangian_ice.matching.rows import Rows
 from lagrangian_ice.matching.vectors import NOT_COVERED, Status, Vectors
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.population import Parcels
-from lagrangian_ice.parcels.quality import WORST, quality_flags
+from lagrangian_ice.parcels.quality import WORST, doubt, quality_flags
 from lagrangian_ice.parcels.transitions import NO_PASS, Bool
 from lagrangian_ice.parcels.view import DAY, Match, Observations, Pair, View, Wanted
 
@@ -27,6 +27,8 @@ LEAST_SEARCH = 0.1
 """Least speed that is searched then, m s-1."""
 SILENT = (*NOT_COVERED, Status.NO_TEXTURE, Status.NO_FIRST_GUESS, Status.LOW_CORRELATION)
 """Statuses of witnesses that say nothing: they see not that the place is another."""
+ELSEWHERE = 64.0
+"""Pixels from the place to where a witness's first guess leads, beyond which none is silent."""
 OLDEST_WITNESS = 2.0
 """Times the age of the last sighting: an older one is often not found again, wherever it is."""
 
@@ -49,8 +51,8 @@ def confirmed(
 
     The sighting before the last is asked, then the reference. A parcel is believed where there
     is neither, or neither says anything: the pass does not show where they lead, they are too
-    faint to be found anywhere, or much older than the last sighting and not found. But where the
-    first guess was bad, one must lead there.
+    faint to be found anywhere, or much older than the last sighting and not found; but not where
+    the ice around them went quite elsewhere.
 
     Parameters
     ----------
@@ -71,7 +73,6 @@ def confirmed(
     doubted = [pair.take(doubtful(pair.vectors, view)) for pair in pairs]
     ids = np.concatenate([np.empty(0, np.int64), *(pair.parcel_id for pair in doubted)])
     ends = np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in doubted)])
-    lost = [np.empty(0, np.bool_), *(badly_guided(pair.vectors, view) for pair in doubted)]
     rows = transitions.rows_of(parcels, ids)
     seen_from, heard = np.zeros((2, len(ids)), dtype=np.bool_)
     oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
@@ -82,23 +83,18 @@ def confirmed(
             answers.append(Pair(source, ids[part], vectors))
             silent = np.isin(vectors.status, SILENT)
             silent |= ~vectors.tracked & (earlier.time[part] < oldest[part])
+            silent &= ~(_apart(vectors.first_guess, ends[part], view) > ELSEWHERE)
             heard[part] |= ~silent
-            seen_from[part] = _apart(vectors, ends[part], view) <= view.settings.confirm_within
-    refused = ids[~seen_from & (heard | np.concatenate(lost))]
+            near = _apart(vectors.xy1, ends[part], view) <= view.settings.confirm_within
+            seen_from[part] = near
+    refused = ids[~seen_from & heard]
     return [_without(pair, refused) for pair in pairs], answers
 
 
 def doubtful(vectors: Vectors, view: View) -> Bool:
-    """Which vectors (N,) are tracked, but with an error that asks for another witness."""
-    limit = view.settings.confirm_error * view.image.grid.pixel
-    blurred = vectors.tracked & (vectors.standard_error > limit)
-    return np.asarray(blurred | badly_guided(vectors, view))
-
-
-def badly_guided(vectors: Vectors, view: View) -> Bool:
-    """Which vectors (N,) are tracked from a first guess that may have led anywhere."""
-    limit = view.settings.max_guess_error * view.image.grid.pixel
-    return np.asarray(vectors.tracked & (vectors.first_guess_error > limit))
+    """Which vectors (N,) are tracked, but with a doubt that asks for another witness."""
+    limit = view.settings.confirm_doubt * view.image.grid.pixel
+    return np.asarray(vectors.tracked & (doubt(vectors) > limit))
 
 
 def _before_last(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
@@ -119,9 +115,9 @@ def _older_references(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
     return replace(found, source=np.where(same, np.int32(NO_PASS), found.source))
 
 
-def _apart(vectors: Vectors, ends: Float, view: View) -> Float:
-    """Pixels (N,) between the ends of vectors and others; NaN where there is none."""
-    distance = np.linalg.norm(vectors.xy1 - ends, axis=1)
+def _apart(xy: Float, ends: Float, view: View) -> Float:
+    """Pixels (N,) between positions (N, 2) and others; NaN where there is none."""
+    distance = np.linalg.norm(xy - ends, axis=1)
     return np.asarray(distance / view.image.grid.pixel, dtype=np.float64)
 
 
@@ -193,8 +189,7 @@ def closures(
     due = (age >= due_after) & (reference.source != seen.source_pass) & (due_after > 0)
     pairs = []
     found = list(_matched_from(reference, np.flatnonzero(due), seen.xy, view, match))
-    for part, source, answer in found:
-        vectors = answer.without(badly_guided(answer, view))
+    for part, source, vectors in found:
         pairs.append(Pair(source, seen.parcel_id[part], vectors))
         given_up = age[part] >= 2 * due_after
         seen = _compared(seen, part, _Found(source, vectors, before[part], given_up), view)
@@ -219,12 +214,9 @@ class _Found:
 
 def _compared(seen: Observations, rows: Index, found: _Found, view: View) -> Observations:
     """Sightings of which some were found from their reference too, or it is given up there."""
-    vectors, settings = found.vectors, view.settings
+    vectors, limit = found.vectors, view.settings.closure_limit
     here = seen.take(rows)
-    apart = _apart(vectors, here.xy, view)
-    # A doubtful end is believed no further than the other one confirms it.
-    least = min(settings.confirm_within, settings.closure_limit)
-    limit = np.where(doubtful(vectors, view), least, settings.closure_limit)
+    apart = _apart(vectors.xy1, here.xy, view)
     compared = vectors.tracked | found.given_up
     pixel = view.image.grid.pixel
     here = replace(
@@ -235,7 +227,7 @@ def _compared(seen: Observations, rows: Index, found: _Found, view: View) -> Obs
     )
     flags = quality_flags(vectors.mcc, vectors.peak_ratio, vectors.covariance, pixel)
     # Half the limit is one more weak thing to be counted.
-    weak = apart > 0.5 * settings.closure_limit
+    weak = apart > 0.5 * limit
     better = replace(
         here,
         xy=vectors.xy1,

@@ -7,15 +7,15 @@ it was last seen in, so that every parcel has one source and the sources of a pa
 parcels. There is a pair for every source that has a parcel on what the pass shows of the sea, where
 it was seen or where it ought to be by now.
 
-A parcel that is found with a doubtful error or from a bad first guess needs a witness: the sighting
-before its last one, or its reference, must lead to the same place, or it counts as not found.
+A parcel counts as not found where other ice may as well have been taken for it: its error or that
+of its first guess is large, or the doubt about it. One that is found with a doubtful error needs a
+witness: the sighting before its last one, or its reference, must lead to the same place.
 
 Beside that, a parcel found whose reference (its birth, or the last sighting that was compared
 with an earlier one) is ``closure_days`` old is matched from there as well. How far the two ends
 are apart is its closure: what the templates have drifted. Up to ``closure_limit`` the end from the
-older template holds (up to ``confirm_within`` if it is doubtful), beyond it the other one with the
-worst quality flag. The sighting becomes the reference, at the latest when the old one is twice as
-old as it should be.
+older template holds, beyond it the other one with the worst quality flag. The sighting becomes the
+reference, at the latest when the old one is twice as old as it should be.
 
 Where the concentration of sea ice is known, nobody is born below a limit of it, and a parcel that
 was looked for and not found ends where it is below: at the place that its neighbours' motion
@@ -40,7 +40,7 @@ from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import IceField
 from lagrangian_ice.parcels.earlier import closures, confirmed
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
-from lagrangian_ice.parcels.quality import BEST, quality_flags
+from lagrangian_ice.parcels.quality import BEST, doubt, quality_flags
 from lagrangian_ice.parcels.topology import folding, parted
 from lagrangian_ice.parcels.transitions import Bool, Ids
 from lagrangian_ice.parcels.view import (
@@ -62,6 +62,11 @@ PARTING_REACH = 2.0
 """Times ``max_fold_side`` that parcels are asked: at the rim of a pass few are nearer."""
 PARTING_PIXELS = 8.0
 """Pixels that parcels may part however short the time, beside ``max_parting``."""
+AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+STRAYED = 0.25
+"""Of the way that a parcel ought to have drifted, by which it may have gone elsewhere."""
+FAINT, LEAST_FAINT = 0.45, 0.1
+"""Correlation below which a step's error may be larger, and that below which no more so."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ def _fit_for_birth(view: View, xy: Float) -> Bool:
     """Whether positions (N, 2) are on ice and the pass shows enough around to find them again."""
     reach = view.settings.birth_margin * view.image.grid.pixel
     whole = shown(view.image, xy)
-    for step in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+    for step in AROUND:
         whole[whole] = shown(view.image, xy[whole] + reach * np.array(step))
     whole[whole] = ~open_water(view.ice, xy[whole], view.settings)
     return whole
@@ -234,8 +239,12 @@ def _sources(parcels: Parcels, view: View, wanted: Bool, covered: Bool) -> list[
     """List the sources of parcels that the pass covers where they were seen or ought to be."""
     sources = parcels.pass_index
     elsewhere = wanted & ~np.isin(sources, sources[covered])
-    expected = parcels.xy[elsewhere] + transitions.drifted(parcels, elsewhere, view.start)
-    come = sources[elsewhere][shown(view.image, expected)]
+    way = transitions.drifted(parcels, elsewhere, view.start)
+    expected, reach = parcels.xy[elsewhere] + way, STRAYED * np.linalg.norm(way, axis=1)
+    near = shown(view.image, expected)
+    for step in AROUND:
+        near[~near] = shown(view.image, (expected + reach[:, None] * np.array(step))[~near])
+    come = sources[elsewhere][near]
     found: list[int] = np.union1d(sources[covered], come).tolist()
     return found
 
@@ -266,8 +275,13 @@ def _unfolded(pair: Pair, view: View) -> Pair:
 
 def _sure(vectors: Vectors, view: View) -> Vectors:
     """Vectors without those that may as well lead elsewhere."""
-    limit = view.settings.max_step_error * view.image.grid.pixel
-    return vectors.without(vectors.tracked & (vectors.standard_error > limit))
+    pixel, settings = view.image.grid.pixel, view.settings
+    # Of little correlation halves seem to part by chance: the error says less.
+    faint = np.maximum(1.0, (FAINT / np.maximum(vectors.mcc, LEAST_FAINT)) ** 2)
+    unsure = vectors.standard_error > settings.max_step_error * pixel * faint
+    unsure |= vectors.first_guess_error > settings.max_guess_error * pixel
+    unsure |= doubt(vectors) > settings.max_doubt * pixel
+    return vectors.without(vectors.tracked & unsure)
 
 
 def _sightings(

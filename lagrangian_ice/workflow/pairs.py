@@ -140,6 +140,7 @@ def nothing_seen(xy: Float) -> Vectors:
         covariance=np.full((count, 2, 2), np.nan),
         first_guess=pair,
         first_guess_error=none,
+        first_guess_rotation=none,
         mcc=none,
         peak_ratio=none,
         rotation=none,

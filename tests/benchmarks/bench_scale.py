@@ -89,17 +89,21 @@ class Season:
         status[~image.grid.contains(end)] = Status.OUT_OF_IMAGE
         tracked = status == Status.TRACKED
         # As many as on simulated images must be confirmed by an earlier sighting.
-        variance = np.where(rng.random(count) < self.doubtful, (0.4 * PIXEL) ** 2, 400.0)
+        doubtful = rng.random(count) < self.doubtful
+        variance = np.where(doubtful, (0.4 * PIXEL) ** 2, 400.0)
+        strain = rng.normal(0, 1e-3, (count, 3))
+        strain[doubtful, 0] = 0.1 / max((time1 - time0) / DAY, 1.0)
         return Vectors(
             xy0=xy,
             xy1=np.where(tracked[:, None], end, np.nan),
             covariance=np.where(tracked, variance, np.nan)[:, None, None] * np.eye(2),
             first_guess=xy + moved,
             first_guess_error=np.full(count, 300.0),
+            first_guess_rotation=np.zeros(count),
             mcc=rng.uniform(0.3, 0.9, count),
             peak_ratio=rng.uniform(0.3, 0.9, count),
             rotation=rng.normal(0, 2, count),
-            strain=rng.normal(0, 1e-3, (count, 3)),
+            strain=strain,
             status=status,
             time0=np.full(count, time0),
             time1=np.where(tracked, time1, np.nan),

@@ -19,6 +19,7 @@ from rasterio.transform import Affine
 from lagrangian_ice.cli import run
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
+from lagrangian_ice.times import SECONDS_PER_DAY
 
 BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
 PIXEL = 250.0
@@ -94,6 +95,9 @@ def known_motion(
     chance = np.floor(xy[:, 1] / 1e3) + np.floor(time0 / 7e4)
     doubtful = chance % 3 == 0
     end[doubtful & (chance % 5 == 0)] += 4 * PIXEL
+    strain = np.zeros((len(xy), 3))
+    # Half of what refuses it at once.
+    strain[doubtful, 0] = (0.05 * PIXEL * SECONDS_PER_DAY / 100 / np.abs(seconds[:, 0]))[doubtful]
     end = np.where(tracked[:, None], end, np.nan)
     time1 = np.full(len(xy), np.nan)
     time1[tracked] = target.time_at(end[tracked])
@@ -104,10 +108,11 @@ def known_motion(
         * np.eye(2),
         first_guess=xy + VELOCITY * seconds,
         first_guess_error=np.full(len(xy), 300.0),
+        first_guess_rotation=np.zeros(len(xy)),
         mcc=np.full(len(xy), 0.7),
         peak_ratio=np.full(len(xy), 0.6),
         rotation=np.where(tracked, 0.5, np.nan),
-        strain=np.zeros((len(xy), 3)),
+        strain=strain,
         status=status,
         time0=time0,
         time1=time1,

@@ -25,6 +25,7 @@ def some_vectors():
         covariance=np.array([[[9.0, 1.0], [1.0, 4.0]], [[nan, nan], [nan, nan]]]),
         first_guess=np.zeros((2, 2)),
         first_guess_error=np.zeros(2),
+        first_guess_rotation=np.zeros(2),
         mcc=np.array([0.75, 0.125]),
         peak_ratio=np.array([0.5, nan]),
         rotation=np.array([-1.5, nan]),

@@ -71,7 +71,8 @@ def test_settings_cannot_be_changed():
 
 
 def test_what_an_earlier_version_kept_is_recalled_without_what_is_no_more():
-    kept = {"parcels": {"spacing": 5000.0, "min_odds": 6.0, "sure_within_hours": 70.0}}
+    gone = {"min_odds": 6.0, "sure_within_hours": 70.0, "confirm_error": 0.25}
+    kept = {"parcels": {"spacing": 5000.0, **gone}}
     assert recalled(kept, "state").parcels == ParcelSettings(spacing=5000.0)
     with pytest.raises(SettingsError, match=r"state: unknown setting parcels.foo"):
         recalled({"parcels": {"foo": 1}}, "state")

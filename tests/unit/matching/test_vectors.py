@@ -12,6 +12,7 @@ def vectors(count=3, **given):
         "covariance": np.array([9.0, 4.0]) * np.eye(2) * np.arange(1, count + 1)[:, None, None],
         "first_guess": np.ones((count, 2)),
         "first_guess_error": nothing,
+        "first_guess_rotation": nothing,
         "mcc": np.full(count, 0.8),
         "peak_ratio": nothing,
         "rotation": nothing,

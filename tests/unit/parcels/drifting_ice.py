@@ -88,6 +88,7 @@ class Ice:
             covariance=np.where(tracked, self.sigma**2, np.nan)[:, None, None] * np.eye(2),
             first_guess=end,
             first_guess_error=np.full(count, 400.0),
+            first_guess_rotation=np.full(count, 1.5),
             mcc=np.where(tracked, 0.8, 0.1),
             peak_ratio=np.full(count, 0.5),
             rotation=np.where(tracked, 1.5, np.nan),

@@ -116,6 +116,18 @@ def test_a_pass_that_shows_only_where_parcels_have_gone_finds_them():
     assert still.fold(parcels, 2, See(2, west), STREAMS, SETTINGS, 1000).pairs == []
 
 
+@pytest.mark.parametrize(("speed", "found"), [(0.08, 4), (0.05, 0)])
+def test_they_may_have_gone_by_a_quarter_of_the_way_elsewhere(speed, found):
+    ice = Ice(velocity=(-0.1, 0.0))
+    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000).parcels
+    slower = Ice(velocity=(-speed, 0.0), passes=ice.passes)
+    left = float(parcels.xy[parcels.pass_index == 1, 0].min())
+    beside = (left - speed * DAY - 1_000.0, -1_000.0, left - speed * DAY + 1_000.0, 31_000.0)
+    fold = slower.fold(parcels, 2, See(2, beside), STREAMS, SETTINGS, 1000)
+    assert len(fold.observations.parcel_id) == found
+
+
 def test_seen_too_recently_is_left_alone():
     ice = Ice()
     parcels = born(ice, See(0, WHOLE)).parcels
@@ -462,6 +474,27 @@ def test_a_vector_that_may_as_well_lead_elsewhere_is_no_sighting(largest, missed
     at = np.hypot(*(first.parcels.xy - [20_000.0, 10_000.0]).T) < 100
     state = fold.parcels.state[at].tolist()
     assert state == [State.DORMANT if missed else State.ALIVE]
+    assert (~fold.pairs[0].vectors.tracked).sum() == missed
+
+
+class Cracked(Ice):
+    """One parcel's template is strained by a tenth, and known to a pixel."""
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        at = np.hypot(*(xy - [20_000.0, 10_000.0]).T) < 100
+        vectors.covariance[at] = PIXEL**2 * np.eye(2)
+        vectors.strain[at, 0] = 0.1
+        return vectors
+
+
+@pytest.mark.parametrize(("day", "missed"), [(0.9, 0), (1.1, 1)])
+def test_a_vector_that_may_be_of_other_ice_is_no_sighting(day, missed):
+    ice = Cracked(velocity=(0.0, 0.0))
+    first = born(ice, See(0, WHOLE))
+    settings = replace_settings(max_step_error=2.0, max_doubt=0.1)
+    fold = ice.fold(first.parcels, 1, See(day, WHOLE), STREAMS, settings, 1000)
+    assert len(fold.missed) == missed
     assert (~fold.pairs[0].vectors.tracked).sum() == missed
 
 
