@@ -308,8 +308,9 @@ def status_lines(found: dict[str, Any], passes: bool) -> Iterator[str]:
         yield f"repeated scene   {name}; `rebuild --from DATE --replace` takes it instead"
     for name, reason in (found["failed_scenes"] | found["unreadable"]).items():
         yield f"unreadable       {reason if name in reason else f'{name}: {reason}'}"
-    for line in found.get("damage", []):
-        yield f"damage           {line}"
+    if "damage" in found:
+        for line in found["damage"] or ["none"]:
+            yield f"damage           {line}"
     for entry in found["passes"] if passes else []:
         reason = f": {entry['reason']}" if entry["reason"] else ""
         yield f"{entry['status']:<8} {entry['start']}  {entry['pass']}{reason}"

@@ -64,6 +64,7 @@ def test_a_disk_that_fills_up_ends_cleanly_and_it_goes_on_later(
     assert told.count("\n") == 1, told
     assert str(workspace) in told
     assert small.command(workspace, "status", "--check") == 0
+    assert "damage           none" in capsys.readouterr().out
     assert mount("-o", "remount,size=64m", disk)
     assert small.command(workspace, "advance", "--days", DAYS) == 0
     small.assert_same_products(straight, workspace)
