@@ -19,7 +19,7 @@ from lagrangian_ice.parcels import packing
 
 DATABASE = "lagrangian_ice.sqlite"
 LOCK = ".lagrangian_ice.lock"
-VERSION = 3
+VERSION = 4
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -107,7 +107,11 @@ def _from_2(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE passes ADD COLUMN ice_time REAL")
 
 
-MIGRATIONS = {1: _from_1, 2: _from_2}
+def _from_3(_connection: sqlite3.Connection) -> None:
+    """Change nothing: version 4, as which states were kept for a while, has the same tables."""
+
+
+MIGRATIONS = {1: _from_1, 2: _from_2, 3: _from_3}
 """What makes each older version the next one."""
 
 

@@ -110,6 +110,20 @@ def test_a_state_of_version_2_is_brought_up_to_date(tmp_path):
         assert store.passes()["ice_time"].isna().tolist() == [True]
 
 
+def test_a_state_of_version_3_is_brought_up_to_date(tmp_path):
+    folder = seeded(tmp_path / "three")
+    with sqlite3.connect(folder / DATABASE) as db:
+        before = list(db.iterdump())
+        db.execute("PRAGMA user_version = 3")
+    db.close()
+    with Store(folder, writable=True) as store:
+        assert store.damage() == []
+    with sqlite3.connect(folder / DATABASE) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        assert list(db.iterdump()) == before
+    db.close()
+
+
 def test_a_migrated_state_goes_on(version_1):
     ice = Ice(velocity=(0.01, 0.0))
     ice.passes = {0: See(0, WHOLE), 1: See(1, WHOLE)}
