@@ -76,6 +76,7 @@ def confirmed(
     rows = transitions.rows_of(parcels, ids)
     seen_from, heard = np.zeros((2, len(ids)), dtype=np.bool_)
     oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
+    within = view.settings.confirm_within
     answers: list[Pair] = []
     for earlier in (_before_last(parcels, rows), _older_references(parcels, rows)):
         open_ = np.flatnonzero((earlier.source != NO_PASS) & ~seen_from)
@@ -85,8 +86,7 @@ def confirmed(
             silent |= ~vectors.tracked & (earlier.time[part] < oldest[part])
             silent &= ~(_apart(vectors.first_guess, ends[part], view) > ELSEWHERE)
             heard[part] |= ~silent
-            near = _apart(vectors.xy1, ends[part], view) <= view.settings.confirm_within
-            seen_from[part] = near
+            seen_from[part] = _apart(vectors.xy1, ends[part], view) <= within
     refused = ids[~seen_from & heard]
     return [_without(pair, refused) for pair in pairs], answers
 

@@ -8,7 +8,7 @@ parcels. There is a pair for every source that has a parcel on what the pass sho
 it was seen or where it ought to be by now.
 
 A parcel counts as not found where other ice may as well have been taken for it: its error or that
-of its first guess is large, or the doubt about it. One that is found with a doubtful error needs a
+of its first guess is large, or the doubt about it. One that is found with some doubt needs a
 witness: the sighting before its last one, or its reference, must lead to the same place.
 
 Beside that, a parcel found whose reference (its birth, or the last sighting that was compared
@@ -63,6 +63,7 @@ PARTING_REACH = 2.0
 PARTING_PIXELS = 8.0
 """Pixels that parcels may part however short the time, beside ``max_parting``."""
 AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+"""Steps from a place to the eight around it."""
 STRAYED = 0.25
 """Of the way that a parcel ought to have drifted, by which it may have gone elsewhere."""
 FAINT, LEAST_FAINT = 0.45, 0.1

@@ -477,6 +477,22 @@ def test_a_vector_that_may_as_well_lead_elsewhere_is_no_sighting(largest, missed
     assert (~fold.pairs[0].vectors.tracked).sum() == missed
 
 
+@pytest.mark.parametrize(("mcc", "missed"), [(0.45, 1), (0.44, 1), (0.4, 0), (0.05, 0)])
+def test_of_little_correlation_the_error_may_be_larger(mcc, missed):
+    """The error is 0.8 pixels; 0.7 times the square of 0.45 over 0.42 is as much."""
+
+    class Faint(Doubtful):
+        def match(self, source, target, xy):
+            vectors = super().match(source, target, xy)
+            return replace(vectors, mcc=np.full(len(xy), mcc))
+
+    ice = Faint(velocity=(0.0, 0.0))
+    first = born(ice, See(0, WHOLE))
+    settings = replace_settings(max_step_error=0.7)
+    fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, settings, 1000)
+    assert len(fold.missed) == missed
+
+
 class Cracked(Ice):
     """One parcel's template is strained by a tenth, and known to a pixel."""
 
