@@ -389,11 +389,11 @@ def _seeded(parcels: Parcels, view: View, next_id: int) -> Parcels:
         return transitions.no_parcels()
     stream = max(view.begun, key=lambda one: (one.date, one.stream))
     row, col = transitions.nodes_within(view.image.grid.bounds, stream.spacing)
-    nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
-    free = _fit_for_birth(view, nodes)
     begun_streams = np.isin(parcels.stream, [one.stream for one in view.begun])
     holders = transitions.taken(parcels, begun_streams)
-    free[free] = transitions.vacant(holders, row[free], col[free], stream.spacing)
+    free = transitions.vacant(holders, row, col, stream.spacing)
+    nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
+    free[free] = _fit_for_birth(view, nodes[free])
     ids = next_id + np.arange(int(free.sum()))
     new = transitions.planted(ids, stream.stream, row[free], col[free], stream.spacing)
     return transitions.born(new, ids, view.image.time_at(new.xy), view.pass_index)

@@ -8,6 +8,9 @@ over: that is slip along a crack, and both sides stay.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
@@ -30,6 +33,7 @@ WOBBLE = 1.0
 
 Index = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+S = TypeVar("S", bound=np.generic)
 
 
 def parted(xy0: Float, xy1: Float, max_side: float, farthest: float) -> Bool:
@@ -52,18 +56,25 @@ def parted(xy0: Float, xy1: Float, max_side: float, farthest: float) -> Bool:
         True where five or more of the ``NEIGHBOURS`` nearest are in reach and fewer than
         ``FELLOWS`` of these differ by no more than ``farthest``.
     """
-    if len(xy0) <= FELLOWS:
-        return np.zeros(len(xy0), dtype=np.bool_)
+    alone = np.zeros(len(xy0), dtype=np.bool_)
+    if len(xy0) <= FELLOWS or max_side <= 0:
+        return alone
+    moved = xy1 - xy0
+    # Most ice moves far more alike, and its neighbours need not be looked up.
+    cells = _Cells.covering(xy0, max_side)
+    asked = np.flatnonzero(cells.at(cells.apart(moved)) > farthest)
+    if not len(asked):
+        return alone
     count = min(NEIGHBOURS + 1, len(xy0))
     # The first of each is itself; beyond the reach there are infinite distances.
-    found = cKDTree(xy0).query(xy0, count, distance_upper_bound=max_side)
+    found = cKDTree(xy0).query(xy0[asked], count, distance_upper_bound=max_side)
     distance, index = (np.asarray(one)[:, 1:] for one in found)
     near = np.isfinite(distance)
-    moved = xy1 - xy0
     other = moved[np.where(near, index, 0)]
-    alike = near & (np.linalg.norm(other - moved[:, None], axis=2) <= farthest)
+    alike = near & (np.linalg.norm(other - moved[asked, None], axis=2) <= farthest)
     enough = near.sum(axis=1) > NEIGHBOURS // 2
-    return np.asarray(enough & (alike.sum(axis=1) < FELLOWS))
+    alone[asked] = enough & (alike.sum(axis=1) < FELLOWS)
+    return alone
 
 
 def folding(xy0: Float, xy1: Float, max_side: float) -> Bool:
@@ -104,23 +115,51 @@ def _uneasy(xy0: Float, xy1: Float, max_side: float) -> Bool:
     apart. Most ice moves far more alike, and need not be triangulated.
     """
     distance = np.asarray(cKDTree(xy0).query(xy0, k=2)[0])[:, 1]
-    cell = np.floor(xy0 / max_side).astype(np.int64)
-    cell -= cell.min(axis=0)
-    shape = tuple(cell.max(axis=0) + 1)
-    width = _least(distance, cell, shape) * np.sin(np.radians(LEAST_ANGLE))
-    moved = xy1 - xy0
-    least = [_least(sign * part, cell, shape) for part in moved.T for sign in (1.0, -1.0)]
-    apart = np.hypot(-least[0] - least[1], -least[2] - least[3])
+    cells = _Cells.covering(xy0, max_side)
+    width = cells.least(distance) * np.sin(np.radians(LEAST_ANGLE))
     # Two more cells around, so that the mesh is the one of all displacements there.
-    near = maximum_filter(apart >= width, size=5, mode="constant")
-    return np.asarray(near[cell[:, 0], cell[:, 1]])
+    near = maximum_filter(cells.apart(xy1 - xy0) >= width, size=5, mode="constant")
+    return cells.at(near)
 
 
-def _least(values: Float, cell: Index, shape: tuple[int, ...]) -> Float:
-    """Least value in each cell and the eight around it; infinite where there is none."""
-    lowest = np.full(shape, np.inf)
-    np.minimum.at(lowest, (cell[:, 0], cell[:, 1]), values)
-    return np.asarray(minimum_filter(lowest, size=3, mode="constant", cval=np.inf))
+@dataclass(frozen=True)
+class _Cells:
+    """Squares of the map, and in which of them N positions are.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the rectangle of cells around all positions.
+    cell : (N,) int64
+        Index into it, row by row.
+    """
+
+    shape: tuple[int, int]
+    cell: Index
+
+    @classmethod
+    def covering(cls, xy: Float, side: float) -> _Cells:
+        """Cells of a side, metres, around positions (N, 2)."""
+        index = np.floor(xy / side).astype(np.int64)
+        index -= index.min(axis=0)
+        rows, cols = (int(size) for size in index.max(axis=0) + 1)
+        return cls((rows, cols), index[:, 0] * cols + index[:, 1])
+
+    def at(self, values: NDArray[S]) -> NDArray[S]:
+        """Values (N,) of the positions' cells."""
+        return np.asarray(values.ravel()[self.cell])
+
+    def least(self, values: Float) -> Float:
+        """Least of N values in each cell and the eight around it; infinite where there is none."""
+        lowest = np.full(self.shape[0] * self.shape[1], np.inf)
+        np.minimum.at(lowest, self.cell, values)
+        around = minimum_filter(lowest.reshape(self.shape), size=3, mode="constant", cval=np.inf)
+        return np.asarray(around)
+
+    def apart(self, moved: Float) -> Float:
+        """What no two of N displacements in each cell and the eight around differ by more than."""
+        least = [self.least(sign * part) for part in moved.T for sign in (1.0, -1.0)]
+        return np.asarray(np.hypot(-least[0] - least[1], -least[2] - least[3]))
 
 
 def _culprits(xy0: Float, xy1: Float, max_side: float) -> Index:

@@ -369,16 +369,22 @@ def vacant(parcels: Parcels, seed_row: Index, seed_col: Index, spacing: float) -
     by half a cell and jitters, many a cell is empty beside one that holds two. Seeding those
     would double the population in two months.
     """
-    nodes = spacing * np.stack([seed_col, seed_row], axis=-1).astype(np.float64)
-    at = parcels.xy[living(parcels)]
-    if not (len(at) and len(nodes)):
-        return np.ones(len(nodes), dtype=np.bool_)
-    reach = EMPTY * spacing
-    near = ((at >= nodes.min(axis=0) - reach) & (at <= nodes.max(axis=0) + reach)).all(axis=1)
-    if not near.any():
-        return np.ones(len(nodes), dtype=np.bool_)
-    distance, _ = cKDTree(at[near]).query(nodes, distance_upper_bound=reach)
-    return np.asarray(np.isinf(distance))
+    free = np.ones(len(seed_row), dtype=np.bool_)
+    at = parcels.xy[living(parcels)] / spacing
+    if not (len(at) and len(free)):
+        return free
+    nodes = np.stack([seed_col, seed_row], axis=-1)
+    first, last = nodes.min(axis=0) - 1, nodes.max(axis=0) + 1
+    x, y = at.T
+    at = at[(x > first[0]) & (x < last[0]) & (y > first[1]) & (y < last[1])]
+    # Who is in a node's cell is near it; the distance is asked of the other nodes only.
+    held = np.zeros(last - first + 1, dtype=np.bool_)
+    held[tuple((np.rint(at).astype(np.int64) - first).T)] = True
+    free = ~held[tuple((nodes - first).T)]
+    if len(at) and free.any():
+        distance, _ = cKDTree(at).query(nodes[free], distance_upper_bound=EMPTY)
+        free[free] = np.isinf(distance)
+    return free
 
 
 def _rows_in(

@@ -182,3 +182,18 @@ def test_where_few_are_near_nobody_is_alone():
     assert not parted(xy, end, 2.1 * SPACING, FARTHEST).any()
     assert not parted(xy, end, 0, FARTHEST).any()
     assert not parted(xy[:3], end[:3], 9 * SPACING, FARTHEST).any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, reach=st.floats(1.5, 6.0))
+def test_who_is_alone_follows_from_the_nearest_wherever_the_cells_lie(seed, reach):
+    rng = np.random.default_rng(seed)
+    xy = grid(rng) + rng.uniform(-1e6, 1e6, 2)
+    moved = rng.normal(0, 3000.0, xy.shape)
+    moved[xy[:, 0] > np.median(xy[:, 0])] *= 0.1
+    distance = np.linalg.norm(xy[:, None] - xy, axis=2)
+    order = np.argsort(distance, axis=1)[:, 1:9]
+    near = np.take_along_axis(distance, order, axis=1) < reach * SPACING
+    alike = np.linalg.norm(moved[order] - moved[:, None], axis=2) <= FARTHEST
+    alone = (near.sum(axis=1) > 4) & ((near & alike).sum(axis=1) < 3)
+    np.testing.assert_array_equal(parted(xy, xy + moved, reach * SPACING, FARTHEST), alone)

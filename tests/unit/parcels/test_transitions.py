@@ -139,6 +139,19 @@ def test_a_grid_that_drifts_turns_and_jitters_leaves_no_node_vacant():
         assert not t.vacant(moved, inner_row, inner_col, 1e4).any()
 
 
+def test_a_node_is_vacant_by_its_distance_wherever_the_cells_lie():
+    rng = np.random.default_rng(6)
+    row, col = t.nodes_within((-5e4, 2e4, 9e4, 11e4), 1e4)
+    ids = np.arange(60)
+    parcels = t.born(t.planted(ids, 0, row[:60], col[:60], 1e4), ids, np.zeros(60), 0)
+    xy = rng.uniform((-7e4, 0.0), (11e4, 13e4), (60, 2))
+    moved = t.observed(parcels, ids, xy, np.ones(60), np.zeros((60, 2, 2)), 1)
+    nodes = 1e4 * np.stack([col, row], axis=-1)
+    nearest = np.linalg.norm(nodes[:, None] - xy, axis=2).min(axis=1)
+    assert 10 < (nearest >= 7500.0).sum() < len(nodes) - 10
+    np.testing.assert_array_equal(t.vacant(moved, row, col, 1e4), nearest >= 7500.0)
+
+
 def test_the_ended_hold_no_cell():
     some = t.ended(alive(1), [10], EndReason.LOST)
     assert t.vacant(some, np.array([0], np.int32), np.array([0], np.int32), 1e4).tolist() == [True]
