@@ -142,6 +142,11 @@ class MccSettings(Stage):
         description="second look at half the resolution, not a quarter, and at 30 degrees more "
         "where the first guess led: more of what turned or changed is found",
     )
+    other_polarisation: bool = Field(
+        True,
+        description="what is faint in HH (VV) is looked for in HV (VH) too, where both images have "
+        "both",
+    )
 
 
 class ParcelSettings(Stage):

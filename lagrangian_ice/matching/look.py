@@ -41,6 +41,8 @@ class Look(Rows):
         Verdict on each; what else is known of one that is not tracked counts for nothing.
     covariance : (M, 2, 2) float64
         Of the end, m2.
+    side_covariance : (M, 2, 2) float64
+        Part of it: what is left open of the side of a crack that the point is on, m2.
     mcc, peak_ratio : (M,) float64
         Correlation, and second peak over that.
     rotation : (M,) float64
@@ -54,6 +56,7 @@ class Look(Rows):
     end: Float
     status: NDArray[np.int8]
     covariance: Float
+    side_covariance: Float
     mcc: Float
     peak_ratio: Float
     rotation: Float
@@ -63,7 +66,7 @@ class Look(Rows):
     @classmethod
     def nothing(cls, status: NDArray[np.int8]) -> Look:
         """No vector for points of which this is known."""
-        shapes = ((2,), (2, 2), (), (), (), (3,), ())
+        shapes = ((2,), (2, 2), (2, 2), (), (), (), (3,), ())
         end, *rest = (np.full((len(status), *shape), np.nan) for shape in shapes)
         return cls(end, status, *rest)
 
@@ -138,6 +141,7 @@ class Pair:
             end,
             status,
             map_covariance(found.covariance, pixel),
+            np.zeros((len(end), 2, 2)),
             found.correlation,
             found.ratio,
             rotation,
@@ -157,6 +161,7 @@ class Pair:
             self.bands.target_filtered,
             self.bands.source_filtered,
             self.bands.colour,
+            self.bands.agreement,
         )
         back = refine(
             backwards,

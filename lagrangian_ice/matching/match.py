@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from lagrangian_ice.matching.halves import halves_apart, seen_again, torn
 from lagrangian_ice.matching.look import Look, Pair, map_covariance
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.motions import motions_around, moves_otherwise
+from lagrangian_ice.matching.polarisations import both, is_faint
 from lagrangian_ice.matching.refine import FILTER_PLACES, Bands
 from lagrangian_ice.matching.second_look import HALF, QUARTER, Tracked, look_again
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
 from lagrangian_ice.superlim.features import Features
+from lagrangian_ice.times import SECONDS_PER_DAY
 
 WORTH_A_SECOND_LOOK = (
     Status.NO_FIRST_GUESS,
@@ -51,6 +53,9 @@ FIRM = 8.0
 SURER = 1.2
 """Times what else must correlate: of so many rotations chance makes more."""
 SECOND_NEIGHBOURS = 12
+LEAST_AGREEMENT = 0.5
+"""Of the matches that the other polarisation shows too: 0.9 and more where it sees ice, 0.1 to 0.2
+where it sees the seams and stripes of the radar."""
 UNREFINED_SCALE = 1.25
 """Stated over formal standard error of a first guess: 68 % of the errors along an axis lie within
 1.17 to 1.31 formal ones in five cases of known motion."""
@@ -62,6 +67,10 @@ class _Guess:
 
     prediction: Prediction
     field: MotionField
+
+    def take(self, which: NDArray[np.intp]) -> _Guess:
+        """For some of the parcels."""
+        return _Guess(self.prediction.take(which), self.field)
 
 
 def match_field(
@@ -198,22 +207,23 @@ def _refined(
     guess_settings: FirstGuessSettings,
 ) -> Vectors:
     places = _places(source, target, guess, guess_settings.fit_neighbours)
-    source_sea, target_sea = thread_map(_sea, (source, target))
-    bands = Bands.prepare(source_sea, target_sea, places)
-    pair = Pair(source, target, bands, guess_settings)
+    pair = Pair(source, target, _bands(source, target, 0, places), guess_settings)
     tried = np.flatnonzero(status == Status.TRACKED)
     prediction = guess.prediction
     first = pair.look(xy[tried], prediction.take(tried), guess.field, settings)
     look = Look.nothing(status).put(tried, first)
     look, prediction = _second_look(pair, xy, look, guess, settings)
-    look = _beside_cracks(pair, xy, look, _Guess(prediction, guess.field), settings)
+    guess = _Guess(prediction, guess.field)
+    look = _beside_cracks(pair, xy, look, guess, settings)
     if settings.min_odds > 0:
         _refuse_other_ice(pair, xy, look, settings)
+    if settings.other_polarisation and _two_in_common(source, target):
+        look = _with_other_polarisation(pair, places, xy, look, guess, settings)
     return _assembled(
         source,
         target,
         xy,
-        _Guess(prediction, guess.field),
+        guess,
         look.status,
         end=look.end,
         covariance=look.covariance,
@@ -300,6 +310,38 @@ def _by_larger_templates(pair: Pair, xy: Float, guess: _Guess, settings: MccSett
     return look
 
 
+def _with_other_polarisation(
+    pair: Pair,
+    places: tuple[Float, Float, Float],
+    xy: Float,
+    look: Look,
+    guess: _Guess,
+    settings: MccSettings,
+) -> Look:
+    """Look for what is faint in the other polarisation too, where that shows the ice."""
+    pixel = pair.source.grid.pixel
+    seconds = float(pair.target.node_time.mean() - pair.source.node_time.mean())
+    days = abs(seconds) / SECONDS_PER_DAY
+    index = np.flatnonzero(is_faint(look, days, guess.prediction.rotation, pixel))
+    index = index[pair.templates_known(xy[index], settings)]
+    if len(index) == 0:
+        return look
+    bands = _bands(pair.source, pair.target, 1, places)
+    if bands.agreement < LEAST_AGREEMENT:
+        return look
+    again = _anew(replace(pair, bands=bands), xy[index], guess.take(index), settings)
+    return look.put(index, both(look.take(index), again, pixel))
+
+
+def _anew(pair: Pair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
+    """Look at points (M, 2) with larger templates for what is faint, and beside cracks."""
+    look = pair.look(xy, guess.prediction, guess.field, settings)
+    failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
+    failed = failed[pair.templates_known(xy[failed], _larger(settings, LARGER[0]))]
+    found = _by_larger_templates(pair, xy[failed], guess.take(failed), settings)
+    return _beside_cracks(pair, xy, look.put(failed, found), guess, settings)
+
+
 def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings) -> Look:
     """Look at parcels around which motions meet by the ice on their own side only.
 
@@ -326,7 +368,7 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     anew = Look.joined([part[2] for part in parts])
     better = (anew.status == Status.TRACKED) | ~_found_there(pair, look.take(index), sides)
     look = look.put(index[better], anew.take(better))
-    look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
+    look = look.put(index, _with_sides(look.take(index), sides, pair.source.grid.pixel))
     apart = np.hypot(sides.apart[:, 0], sides.apart[:, 1])
     unsure = index[(sides.favoured < LEAST_ODDS) & (apart > APART)]
     look.status[unsure[look.status[unsure] == Status.TRACKED]] = Status.TWO_MOTIONS
@@ -376,8 +418,13 @@ def _torn_apart(
     index, sides, anew = _by_sides(pair, xy, index, found, guess.field, settings)
     better = (anew.status == Status.TRACKED) & (sides.odds >= SURE_ODDS)
     look = look.put(index[better], anew.take(better))
-    look.covariance[index] += map_covariance(sides.spread(), pair.source.grid.pixel)
-    return look
+    return look.put(index, _with_sides(look.take(index), sides, pair.source.grid.pixel))
+
+
+def _with_sides(look: Look, sides: Sides, pixel: float) -> Look:
+    """Look at points to the error of which is added what their sides leave open."""
+    spread = map_covariance(sides.spread(), pixel)
+    return replace(look, covariance=look.covariance + spread, side_covariance=spread)
 
 
 def _by_sides(
@@ -476,10 +523,23 @@ def _of_size(settings: MccSettings, half_width: int) -> MccSettings:
     return settings.model_copy(update={"half_width": half_width, "min_correlation": least})
 
 
-def _sea(image: GeoImage) -> NDArray[np.float32]:
-    """Band that is correlated, the co-polarised one where there is one, without land."""
-    pixels = image.band(image.co_polarised_first[0])
-    return np.where(image.land, np.float32(np.nan), pixels).astype(np.float32)
+def _two_in_common(source: GeoImage, target: GeoImage) -> bool:
+    """Whether both images have the same two polarisations."""
+    names = source.co_polarised_first
+    return len(names) > 1 and names == target.co_polarised_first
+
+
+def _bands(
+    source: GeoImage, target: GeoImage, number: int, places: tuple[Float, Float, Float]
+) -> Bands:
+    """Take the co-polarised band (0) of both images, or the other one (1), without land."""
+
+    def sea(image: GeoImage) -> NDArray[np.float32]:
+        pixels = image.band(image.co_polarised_first[number])
+        return np.where(image.land, np.float32(np.nan), pixels).astype(np.float32)
+
+    source_sea, target_sea = thread_map(sea, (source, target))
+    return Bands.prepare(source_sea, target_sea, places)
 
 
 def _places(

@@ -26,6 +26,8 @@ LARGEST_RADIUS = 48
 FILTER_PLACES = 128
 FILTER_HALF_WIDTH, FILTER_RADIUS = 16, 10
 FILTER_LEAST_CORRELATION = 0.3
+FILTER_NEAR = 4.0
+"""Pixels from where a place was matched that it must be found again; chance finds one in ten."""
 VARIANCE_SCALE = 0.92
 """Stated over formal variance, the noise's colour included: the value for which 68 % of the errors
 lie within one sigma over easy, medium and hard known motion of real and simulated textures."""
@@ -64,13 +66,25 @@ class Refined:
 
 @dataclass(frozen=True)
 class Bands:
-    """One band of both images, as it is and filtered for the fit, and its noise's colour."""
+    """One band of both images, as it is and filtered for the fit.
+
+    Attributes
+    ----------
+    source, target, source_filtered, target_filtered : Band
+        Of both images.
+    colour : float
+        Of the noise.
+    agreement : float
+        Share of the matched places found again in this band that are where they were matched:
+        0 where the band shows something else than ice, or nothing.
+    """
 
     source: Band
     target: Band
     source_filtered: Band
     target_filtered: Band
     colour: float
+    agreement: float
 
     @classmethod
     def prepare(
@@ -91,27 +105,29 @@ class Bands:
         """
         first, second = thread_map(Band.of, (source, target))
         if len(places[0]) == 0:
-            return cls(first, second, first, second, 1.0)
-        found = _found_again(first, second, places)
+            return cls(first, second, first, second, 1.0, 0.0)
+        found, agreement = _found_again(first, second, places)
         kernel = matched_filter.measure(first, second, *found)
         if kernel is None:
-            return cls(first, second, first, second, 1.0)
+            return cls(first, second, first, second, 1.0, agreement)
         both = thread_map(lambda band: matched_filter.apply(band, kernel), (first, second))
         first_filtered, second_filtered = both
         colour = colour_factor(first_filtered, second_filtered, *found)
-        return cls(first, second, first_filtered, second_filtered, colour)
+        return cls(first, second, first_filtered, second_filtered, colour, agreement)
 
 
 def _found_again(
     source: Band, target: Band, places: tuple[Float, Float, Float]
-) -> tuple[Templates, Tensor, Tensor]:
-    """Templates, positions and rotations of the places, found again by correlation."""
+) -> tuple[tuple[Templates, Tensor, Tensor], float]:
+    """Templates, positions and rotations of the places found again, and how many are there."""
     start, guess, rotation = (torch.from_numpy(p) for p in places)
     templates = Templates(start, FILTER_HALF_WIDTH)
     peak = correlate(source, target, templates, guess, rotation[:, None], FILTER_RADIUS)
     good = (peak.correlation > FILTER_LEAST_CORRELATION) & ~peak.at_edge
+    near = (peak.position - guess).norm(dim=1)[good] <= FILTER_NEAR
+    agreement = float(near.double().mean()) if len(near) else 0.0
     found = Templates(start[good], FILTER_HALF_WIDTH)
-    return found, peak.position[good], peak.rotation[good]
+    return (found, peak.position[good], peak.rotation[good]), agreement
 
 
 def refine(

@@ -389,14 +389,25 @@ def _seeded(parcels: Parcels, view: View, next_id: int) -> Parcels:
         return transitions.no_parcels()
     stream = max(view.begun, key=lambda one: (one.date, one.stream))
     row, col = transitions.nodes_within(view.image.grid.bounds, stream.spacing)
-    begun_streams = np.isin(parcels.stream, [one.stream for one in view.begun])
-    holders = transitions.taken(parcels, begun_streams)
-    free = transitions.vacant(holders, row, col, stream.spacing)
+    free = transitions.vacant(_holders(parcels, view), row, col, stream.spacing)
     nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
     free[free] = _fit_for_birth(view, nodes[free])
     ids = next_id + np.arange(int(free.sum()))
     new = transitions.planted(ids, stream.stream, row[free], col[free], stream.spacing)
     return transitions.born(new, ids, view.image.time_at(new.xy), view.pass_index)
+
+
+def _holders(parcels: Parcels, view: View) -> Parcels:
+    """Parcels that keep cells from being seeded, where they ought to be by now.
+
+    One that is found again later would end the parcel that was seeded where it drifted to.
+    """
+    begun = np.isin(parcels.stream, [one.stream for one in view.begun])
+    holders = transitions.taken(parcels, begun & transitions.living(parcels))
+    unseen = np.isfinite(holders.time) & (holders.pass_index != view.pass_index)
+    xy = holders.xy.copy()
+    xy[unseen] += transitions.drifted(holders, unseen, view.start)
+    return replace(holders, xy=xy)
 
 
 def _ends(parcel_id: Ids, reason: EndReason, time: Float) -> Ends:

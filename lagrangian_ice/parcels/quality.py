@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.doubt import doubt as match_doubt
 from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.times import SECONDS_PER_DAY
 
@@ -43,11 +44,7 @@ def quality_flags(
 
 
 def doubt(vectors: Vectors) -> Float:
-    """Say how much speaks for another piece of ice having been found than was looked for.
-
-    Most vectors that are wrong have a crack under their template. It takes time to open, leaves
-    open which side was found, and the affine motion that is fitted across it turns and strains
-    otherwise than ice does. The chance goes with the product of the three (decision 0035).
+    """Say how much speaks for other ice having been found than was looked for.
 
     Parameters
     ----------
@@ -57,12 +54,8 @@ def doubt(vectors: Vectors) -> Float:
     Returns
     -------
     (N,) float64
-        Standard error of the end, times the days that have passed, times what the template has
-        turned (radians; a floe that turned as the ice around did is in no doubt) and strained,
-        metre days; NaN unless tracked.
+        :func:`lagrangian_ice.matching.doubt.doubt`, metre days; NaN unless tracked.
     """
-    otherwise = (vectors.rotation - vectors.first_guess_rotation + 180.0) % 360.0 - 180.0
-    turned = np.radians(np.minimum(np.abs(vectors.rotation), np.abs(otherwise)))
-    deformed = np.hypot(turned, np.linalg.norm(vectors.strain, axis=1))
     days = np.abs(vectors.time1 - vectors.time0) / SECONDS_PER_DAY
-    return np.asarray(vectors.standard_error * days * deformed, dtype=np.float64)
+    turns = (vectors.rotation, vectors.first_guess_rotation)
+    return match_doubt(vectors.standard_error, days, turns, vectors.strain)

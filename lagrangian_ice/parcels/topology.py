@@ -157,7 +157,7 @@ class _Cells:
         return np.asarray(around)
 
     def apart(self, moved: Float) -> Float:
-        """What no two of N displacements in each cell and the eight around differ by more than."""
+        """Find how far N displacements in each cell and the eight around are apart at most."""
         least = [self.least(sign * part) for part in moved.T for sign in (1.0, -1.0)]
         return np.asarray(np.hypot(-least[0] - least[1], -least[2] - least[3]))
 

@@ -369,18 +369,18 @@ def vacant(parcels: Parcels, seed_row: Index, seed_col: Index, spacing: float) -
     by half a cell and jitters, many a cell is empty beside one that holds two. Seeding those
     would double the population in two months.
     """
-    free = np.ones(len(seed_row), dtype=np.bool_)
+    everywhere = np.ones(len(seed_row), dtype=np.bool_)
     at = parcels.xy[living(parcels)] / spacing
-    if not (len(at) and len(free)):
-        return free
+    if not (len(at) and len(everywhere)):
+        return everywhere
     nodes = np.stack([seed_col, seed_row], axis=-1)
     first, last = nodes.min(axis=0) - 1, nodes.max(axis=0) + 1
     x, y = at.T
     at = at[(x > first[0]) & (x < last[0]) & (y > first[1]) & (y < last[1])]
     # Who is in a node's cell is near it; the distance is asked of the other nodes only.
-    held = np.zeros(last - first + 1, dtype=np.bool_)
+    held: Bool = np.zeros(last - first + 1, dtype=np.bool_)
     held[tuple((np.rint(at).astype(np.int64) - first).T)] = True
-    free = ~held[tuple((nodes - first).T)]
+    free: Bool = ~held[tuple((nodes - first).T)]
     if len(at) and free.any():
         distance, _ = cKDTree(at).query(nodes[free], distance_upper_bound=EMPTY)
         free[free] = np.isinf(distance)

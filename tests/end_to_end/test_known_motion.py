@@ -71,6 +71,40 @@ def test_what_is_faint_is_found_by_larger_templates(monkeypatch):
     assert (distance[gained] > 300).mean() <= 0.02
 
 
+def test_what_is_faint_in_one_polarisation_is_found_in_the_other():
+    case = PairCase(rotation=3.0, slip=10.0, drift=6000.0, correlation=0.3)
+    vectors, error = tracked(case, seed=22)
+    alone, before = tracked(case, seed=22, mcc=MccSettings(other_polarisation=False))
+    distance, alone_distance = np.hypot(*error.T), np.hypot(*before.T)
+    assert (distance < 300).mean() > (alone_distance < 300).mean() + 0.01
+    gained = vectors.tracked & ~alone.tracked
+    assert (distance[gained] > 300).mean() <= 0.05
+    better = vectors.tracked & (vectors.standard_error < 0.8 * alone.standard_error)
+    assert better.sum() >= 50
+    assert np.median(distance[better]) < 0.9 * np.median(alone_distance[better])
+
+
+def test_stripes_of_the_radar_are_not_taken_for_ice():
+    """They are where the radar puts them, in both images alike, and do not move with the ice."""
+    case = PairCase(rotation=3.0, slip=10.0, drift=6000.0, correlation=0.3)
+    pair = known_motion_pair(22, case, shape=SHAPE)
+    rng = np.random.default_rng(22)
+
+    def striped(image):
+        row, col = np.indices(image.grid.shape)
+        stripes = np.sign(np.sin(2 * np.pi * (0.97 * col + 0.24 * row) / 60))
+        cross = -28.0 + stripes + rng.normal(0, 1.2, image.grid.shape)
+        return replace(image, data=np.stack([image.band("HH"), cross.astype(np.float32)]))
+
+    pair = replace(pair, source=striped(pair.source), target=striped(pair.target))
+    xy = pair.source.grid.xy(rng.uniform(20, 620, (300, 2)))
+    xy = xy[pair.observable(xy, HALF_WIDTH)]
+    vectors, _ = tracked_at(pair, xy)
+    alone, _ = tracked_at(pair, xy, mcc=MccSettings(other_polarisation=False))
+    np.testing.assert_array_equal(vectors.status, alone.status)
+    np.testing.assert_array_equal(vectors.xy1, alone.xy1)
+
+
 def test_small_plates_that_turned_are_found_by_a_thorough_second_look():
     vectors, error = tracked("rotation", seed=30)
     quick, _ = tracked("rotation", seed=30, mcc=MccSettings(thorough=False))

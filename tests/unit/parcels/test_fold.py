@@ -190,6 +190,25 @@ def test_empty_cells_are_seeded_with_new_ids_and_full_ones_are_not():
     assert (np.diff(fold.parcels.parcel_id) > 0).all()
 
 
+def test_a_parcel_that_is_not_found_keeps_the_cell_where_it_ought_to_be():
+    hidden = ((19_000.0, 9_000.0, 41_000.0, 11_000.0),)
+    ice = Ice(velocity=(0.11, 0.0))
+    parcels = born(ice, See(0, WHOLE), RESEED).parcels
+    parcels = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, RESEED, 1000).parcels
+    # 19 km east of its node: a kilometre from the next but one, and nobody else is near that.
+    fold = replace(ice, hidden=hidden).fold(parcels, 2, See(2, WHOLE), STREAMS, RESEED, 2000)
+    missed = parcels.xy[t.rows_of(parcels, fold.missed)]
+    assert np.abs(missed - [29_500.0, 10_000.0]).max(axis=1).min() < 100
+    nodes = set(zip(fold.seeded.seed_col.tolist(), fold.seeded.seed_row.tolist(), strict=True))
+    assert nodes
+    assert (4, 1) not in nodes
+    assert (4, 1) in {
+        (col, row)
+        for col, row in zip(*t.nodes_within(WHOLE, 1e4)[::-1], strict=True)
+        if np.linalg.norm(fold.observations.xy - 1e4 * np.array([col, row]), axis=1).min() > 7500
+    }
+
+
 def test_nothing_depends_on_the_order_of_rows():
     ice = Ice(velocity=(0.07, 0.02), hidden=((9_000.0, 9_000.0, 22_000.0, 11_000.0),))
     parcels = born(ice, See(0, WHOLE), RESEED).parcels
