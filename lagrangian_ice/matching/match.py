@@ -17,7 +17,7 @@ from lagrangian_ice.matching.halves import halves_apart, seen_again, torn
 from lagrangian_ice.matching.look import Look, Pair, map_covariance
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.motions import motions_around, moves_otherwise
-from lagrangian_ice.matching.polarisations import both, is_faint
+from lagrangian_ice.matching.polarisations import both, is_faint, near
 from lagrangian_ice.matching.refine import FILTER_PLACES, Bands
 from lagrangian_ice.matching.second_look import HALF, QUARTER, Tracked, look_again
 from lagrangian_ice.matching.vectors import Status, Vectors
@@ -53,6 +53,8 @@ FIRM = 8.0
 SURER = 1.2
 """Times what else must correlate: of so many rotations chance makes more."""
 SECOND_NEIGHBOURS = 12
+COMPANY = 400.0
+"""Pixels within which some ice must have been found surely: else it may all be something else."""
 LEAST_AGREEMENT = 0.5
 """Of the matches that the other polarisation shows too: 0.9 and more where it sees ice, 0.1 to 0.2
 where it sees the seams and stripes of the radar."""
@@ -322,7 +324,9 @@ def _with_other_polarisation(
     pixel = pair.source.grid.pixel
     seconds = float(pair.target.node_time.mean() - pair.source.node_time.mean())
     days = abs(seconds) / SECONDS_PER_DAY
-    index = np.flatnonzero(is_faint(look, days, guess.prediction.rotation, pixel))
+    faint = is_faint(look, days, guess.prediction.rotation, pixel)
+    sure = (look.status == Status.TRACKED) & ~faint
+    index = np.flatnonzero(faint & near(xy, xy[sure], COMPANY * pixel))
     index = index[pair.templates_known(xy[index], settings)]
     if len(index) == 0:
         return look

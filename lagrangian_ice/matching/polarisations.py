@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.doubt import doubt
@@ -54,6 +55,14 @@ def is_faint(look: Look, days: float, around: Float, pixel: float) -> NDArray[np
     unsure = (look.status == Status.TRACKED) & (doubtful | (error > UNSURE))
     unsure |= np.isin(look.status, NOT_FOUND)
     return np.asarray((unsure & (look.mcc < FAINT)) | (look.status == Status.NO_TEXTURE))
+
+
+def near(xy: Float, others: Float, farthest: float) -> NDArray[np.bool_]:
+    """Which positions (N, 2) have one of others (M, 2) within a distance."""
+    if len(others) == 0:
+        return np.zeros(len(xy), dtype=np.bool_)
+    distance, _ = cKDTree(others).query(xy)
+    return np.asarray(distance <= farthest)
 
 
 def both(first: Look, second: Look, pixel: float) -> Look:

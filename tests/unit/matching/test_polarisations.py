@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lagrangian_ice.matching.look import Look
-from lagrangian_ice.matching.polarisations import AGREE, COMMON, both, is_faint
+from lagrangian_ice.matching.polarisations import AGREE, COMMON, both, is_faint, near
 from lagrangian_ice.matching.vectors import Status
 
 PIXEL = 100.0
@@ -87,3 +87,9 @@ def test_faint_is_what_is_not_found_for_want_of_texture_or_found_with_doubt_and_
     assert is_faint(points, 1.0, around, PIXEL).tolist() == [True, True, True, False]
     points.mcc[:] = (0.8, np.nan, 0.8, 0.1)
     assert is_faint(points, 1.0, around, PIXEL).tolist() == [False, True, False, False]
+
+
+def test_near_is_what_has_another_within_the_distance():
+    xy = np.array([[0.0, 0.0], [30.0, 40.0], [300.0, 0.0]])
+    assert near(xy, np.array([[0.0, 0.0], [1000.0, 0.0]]), 50.0).tolist() == [True, True, False]
+    assert near(xy, np.empty((0, 2)), 50.0).tolist() == [False] * 3
