@@ -55,6 +55,9 @@ SURER = 1.2
 SECOND_NEIGHBOURS = 12
 COMPANY = 400.0
 """Pixels within which some ice must have been found surely: else it may all be something else."""
+MOST_ASTRAY = 6.0
+"""Standard errors of the first guess from where it leads that a point is believed to be which only
+the other polarisation finds: chance finds as many farther away as the ice."""
 LEAST_AGREEMENT = 0.5
 """Of the matches that the other polarisation shows too: 0.9 and more where it sees ice, 0.1 to 0.2
 where it sees the seams and stripes of the radar."""
@@ -333,8 +336,13 @@ def _with_other_polarisation(
     bands = _bands(pair.source, pair.target, 1, places)
     if bands.agreement < LEAST_AGREEMENT:
         return look
-    again = _anew(replace(pair, bands=bands), xy[index], guess.take(index), settings)
-    return look.put(index, both(look.take(index), again, pixel))
+    guess = guess.take(index)
+    again = _anew(replace(pair, bands=bands), xy[index], guess, settings)
+    first = look.take(index)
+    led = np.linalg.norm(again.end - xy[index] - guess.prediction.displacement, axis=1)
+    astray = led > MOST_ASTRAY * guess.prediction.error
+    again.status[astray & (first.status != Status.TRACKED)] = Status.OUTLIER
+    return look.put(index, both(first, again, pixel))
 
 
 def _anew(pair: Pair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
