@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.rows import Rows
@@ -29,6 +30,9 @@ SILENT = (*NOT_COVERED, Status.NO_TEXTURE, Status.NO_FIRST_GUESS, Status.LOW_COR
 """Statuses of witnesses that say nothing: they see not that the place is another."""
 ELSEWHERE = 64.0
 """Pixels from the place to where a witness's first guess leads, beyond which none is silent."""
+COMPANY = 40_000.0
+"""Metres within which another parcel must have been found in the same pair for a doubtful one to
+be believed without a witness."""
 OLDEST_WITNESS = 2.0
 """Times the age of the last sighting: an older one is often not found again, wherever it is."""
 
@@ -52,7 +56,8 @@ def confirmed(
     The sighting before the last is asked, then the reference. A parcel is believed where there
     is neither, or neither says anything: the pass does not show where they lead, they are too
     faint to be found anywhere, or much older than the last sighting and not found; but not where
-    the ice around them went quite elsewhere.
+    the ice around them went quite elsewhere, nor where nothing else is found around: half of such
+    doubtful vectors are wrong (decision 0037).
 
     Parameters
     ----------
@@ -70,11 +75,14 @@ def confirmed(
     pairs, answers : list of Pair
         Those given, of which some vectors are outliers now, and those from earlier sightings.
     """
-    doubted = [pair.take(doubtful(pair.vectors, view)) for pair in pairs]
+    asked = [doubtful(pair.vectors, view) for pair in pairs]
+    doubted = [pair.take(which) for pair, which in zip(pairs, asked, strict=True)]
     ids = np.concatenate([np.empty(0, np.int64), *(pair.parcel_id for pair in doubted)])
     ends = np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in doubted)])
     rows = transitions.rows_of(parcels, ids)
-    seen_from, heard = np.zeros((2, len(ids)), dtype=np.bool_)
+    seen_from = np.zeros(len(ids), dtype=np.bool_)
+    alone = [_alone(pair.vectors)[which] for pair, which in zip(pairs, asked, strict=True)]
+    heard: Bool = np.concatenate([seen_from[:0], *alone])
     oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
     within = view.settings.confirm_within
     answers: list[Pair] = []
@@ -89,6 +97,16 @@ def confirmed(
             seen_from[part] = _apart(vectors.xy1, ends[part], view) <= within
     refused = ids[~seen_from & heard]
     return [_without(pair, refused) for pair in pairs], answers
+
+
+def _alone(vectors: Vectors) -> Bool:
+    """Which of N vectors have no other one that is tracked within ``COMPANY``."""
+    alone = np.ones(len(vectors), dtype=np.bool_)
+    at = np.flatnonzero(vectors.tracked)
+    if len(at) > 1:
+        distance = np.asarray(cKDTree(vectors.xy0[at]).query(vectors.xy0[at], k=2)[0])
+        alone[at] = distance[:, 1] > COMPANY
+    return alone
 
 
 def doubtful(vectors: Vectors, view: View) -> Bool:

@@ -126,6 +126,25 @@ def test_an_earlier_sighting_that_shows_nothing_refuses_only_what_went_elsewhere
     assert len(fold.observations.parcel_id) == 24 - missed
 
 
+def test_a_doubtful_parcel_that_nothing_else_is_found_around_needs_a_witness():
+    ice = Torn(wrong_within=0.0)
+    folds = followed(ice, whole(0, 1))
+    parcels, own = folds[1].parcels, parcel(folds[1])
+    alone = t.taken(parcels, parcels.parcel_id == own)
+    seen = {}
+    for unseen in ((), (0,)):
+        ice.unseen = unseen
+        for name, some in (("alone", alone), ("among others", parcels)):
+            fold = ice.fold(some, 2, See(2, WHOLE), [stream()], SETTINGS, 1000)
+            seen[name, unseen] = own in fold.observations.parcel_id
+    assert seen == {
+        ("alone", ()): True,
+        ("among others", ()): True,
+        ("alone", (0,)): False,
+        ("among others", (0,)): True,
+    }
+
+
 def test_the_reference_is_asked_where_the_sighting_before_the_last_is_not_found():
     ice = Torn(wrong_within=0.0, hidden=())
     folds = followed(ice, whole(0, 0.6, 1.2))
