@@ -17,7 +17,7 @@ from lagrangian_ice.matching.halves import halves_apart, seen_again, torn
 from lagrangian_ice.matching.look import Look, Pair, map_covariance
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.motions import motions_around, moves_otherwise
-from lagrangian_ice.matching.polarisations import both, is_faint, near
+from lagrangian_ice.matching.polarisations import both, is_faint, near, torn_around
 from lagrangian_ice.matching.refine import FILTER_PLACES, Bands
 from lagrangian_ice.matching.second_look import HALF, QUARTER, Tracked, look_again
 from lagrangian_ice.matching.vectors import Status, Vectors
@@ -330,6 +330,9 @@ def _with_other_polarisation(
     faint = is_faint(look, days, guess.prediction.rotation, pixel)
     sure = (look.status == Status.TRACKED) & ~faint
     index = np.flatnonzero(faint & near(xy, xy[sure], COMPANY * pixel))
+    # Beside a crack it is the crack that lets a point correlate little, in both.
+    moved = (look.end - xy)[sure]
+    index = index[~torn_around(xy[index], xy[sure], moved, pixel)]
     index = index[pair.templates_known(xy[index], settings)]
     if len(index) == 0:
         return look

@@ -23,11 +23,9 @@ FAINT = 0.5
 where ice correlates well and a point is in doubt, there is a crack, and both see the same of it."""
 UNSURE, DOUBTFUL = 0.5, 0.02
 """Standard error (pixels) and doubt (pixel days) above which it is not surely found."""
-NOT_FOUND = (
-    *(Status.LOW_CORRELATION, Status.EDGE_OF_SEARCH, Status.TWO_PEAKS, Status.NO_CONVERGENCE),
-    *(Status.BACK_MATCH_DISAGREES, Status.OUTLIER, Status.TWO_MOTIONS),
-)
-"""Statuses of points that were looked for where the first guess led."""
+AROUND, REACH, APART = 6, 64.0, 8.0
+"""Of so many of the nearest surely found points within a reach (pixels) none may have moved further
+(pixels) from another one: else there is a crack."""
 AGREE = 2.0
 """Pixels that the ends of both may be apart."""
 COMMON = 1.35
@@ -53,7 +51,7 @@ def is_faint(look: Look, days: float, around: Float, pixel: float) -> NDArray[np
     error = np.sqrt(variance) / pixel
     doubtful = doubt(error, days, (look.rotation, around), look.strain) > DOUBTFUL
     unsure = (look.status == Status.TRACKED) & (doubtful | (error > UNSURE))
-    unsure |= np.isin(look.status, NOT_FOUND)
+    unsure |= look.status == Status.LOW_CORRELATION
     return np.asarray((unsure & (look.mcc < FAINT)) | (look.status == Status.NO_TEXTURE))
 
 
@@ -63,6 +61,21 @@ def near(xy: Float, others: Float, farthest: float) -> NDArray[np.bool_]:
         return np.zeros(len(xy), dtype=np.bool_)
     distance, _ = cKDTree(others).query(xy)
     return np.asarray(distance <= farthest)
+
+
+def torn_around(xy: Float, others: Float, moved: Float, pixel: float) -> NDArray[np.bool_]:
+    """Which positions (N, 2) have others (M, 2) around that moved (M, 2) too differently."""
+    if len(others) == 0:
+        return np.zeros(len(xy), dtype=np.bool_)
+    count = np.arange(1, 1 + min(AROUND, len(others)))
+    found = cKDTree(others).query(xy, count, distance_upper_bound=REACH * pixel)
+    known, index = (np.asarray(part) for part in found)
+    there = moved[np.where(np.isfinite(known), index, 0)]
+    there[~np.isfinite(known)] = np.nan
+    lowest = np.where(np.isnan(there), np.inf, there).min(axis=1)
+    highest = np.where(np.isnan(there), -np.inf, there).max(axis=1)
+    apart = np.hypot(*np.maximum(highest - lowest, 0.0).T)
+    return np.asarray(apart > APART * pixel)
 
 
 def both(first: Look, second: Look, pixel: float) -> Look:

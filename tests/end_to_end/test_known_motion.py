@@ -153,7 +153,7 @@ def test_first_guess_alone_is_good_to_a_cell():
 
 
 def test_what_is_not_tracked_has_no_end():
-    vectors, _ = tracked("rotation", seed=24)
+    vectors, _ = tracked(PairCase(rotation=3.0, slip=10.0, drift=6000.0, correlation=0.3), seed=24)
     failed = ~vectors.tracked
     assert failed.any()
     assert np.isnan(vectors.xy1[failed]).all()

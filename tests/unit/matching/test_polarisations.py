@@ -84,7 +84,7 @@ def test_faint_is_what_is_not_found_for_want_of_texture_or_found_with_doubt_and_
         *(Status.LOW_CORRELATION, Status.NO_TEXTURE),
         *(Status.TWO_MOTIONS, Status.OUT_OF_IMAGE),
     ]
-    assert is_faint(points, 1.0, around, PIXEL).tolist() == [True, True, True, False]
+    assert is_faint(points, 1.0, around, PIXEL).tolist() == [True, True, False, False]
     points.mcc[:] = (0.8, np.nan, 0.8, 0.1)
     assert is_faint(points, 1.0, around, PIXEL).tolist() == [False, True, False, False]
 
