@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lagrangian_ice.matching.look import Look
-from lagrangian_ice.matching.polarisations import AGREE, COMMON, both, is_faint, near
+from lagrangian_ice.matching.polarisations import AGREE, COMMON, both, is_faint, near, torn_around
 from lagrangian_ice.matching.vectors import Status
 
 PIXEL = 100.0
@@ -93,3 +93,14 @@ def test_near_is_what_has_another_within_the_distance():
     xy = np.array([[0.0, 0.0], [30.0, 40.0], [300.0, 0.0]])
     assert near(xy, np.array([[0.0, 0.0], [1000.0, 0.0]]), 50.0).tolist() == [True, True, False]
     assert near(xy, np.empty((0, 2)), 50.0).tolist() == [False] * 3
+
+
+def test_around_a_point_ice_is_torn_where_sure_points_near_it_moved_apart():
+    others = PIXEL * np.array([[-10.0, 0.0], [10.0, 0.0], [0.0, 10.0], [500.0, 0.0]])
+    moved = PIXEL * np.array([[0.0, 0.0], [0.0, 7.9], [0.0, 0.0], [90.0, 0.0]])
+    xy = np.array([[0.0, 0.0], [200 * PIXEL, 0.0]])
+    assert torn_around(xy, others, moved, PIXEL).tolist() == [False, False]
+    moved[1] *= 1.1
+    assert torn_around(xy, others, moved, PIXEL).tolist() == [True, False]
+    assert torn_around(xy, others[:1], moved[:1], PIXEL).tolist() == [False, False]
+    assert torn_around(xy, others[:0], moved[:0], PIXEL).tolist() == [False, False]
