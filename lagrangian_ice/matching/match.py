@@ -249,10 +249,9 @@ def _second_look(
     A vector found so must be tracked as well as one of the first look, agree with its
     neighbours, and lead back from its end to its start. Of two, the surer one is taken.
     """
-    failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
-    failed = failed[pair.templates_known(xy[failed], _larger(settings, LARGER[0]))]
+    failed = _worth_larger_templates(pair, xy, look, settings)
     if settings.thorough:
-        again = _Guess(guess.prediction.take(failed), guess.field)
+        again = guess.take(failed)
         found = _by_more_rotations(pair, xy[failed], look.take(failed), again, settings)
         look = look.put(failed, found)
     tracked = look.status == Status.TRACKED
@@ -280,6 +279,14 @@ def _second_look(
     )
 
 
+def _worth_larger_templates(
+    pair: Pair, xy: Float, look: Look, settings: MccSettings
+) -> NDArray[np.intp]:
+    """Points that were not found and have data enough for a larger template."""
+    failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
+    return np.asarray(failed[pair.templates_known(xy[failed], _larger(settings, LARGER[0]))])
+
+
 def _sureness(look: Look) -> Float:
     """By how many times its chance value each correlation is higher, to a factor; 0 if none is.
 
@@ -293,7 +300,7 @@ def _by_more_rotations(
 ) -> Look:
     """Look where the matches led once more: on a small plate they tell less of its rotation."""
     firm = np.flatnonzero(guess.prediction.error <= FIRM * pair.source.grid.pixel)
-    expected = _Guess(guess.prediction.take(firm), guess.field)
+    expected = guess.take(firm)
     least = SURER * settings.min_correlation
     asked = settings.model_copy(update={"rotations": MORE_ROTATIONS, "min_correlation": least})
     again = _by_larger_templates(pair, xy[firm], expected, asked)
@@ -351,8 +358,7 @@ def _with_other_polarisation(
 def _anew(pair: Pair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
     """Look at points (M, 2) with larger templates for what is faint, and beside cracks."""
     look = pair.look(xy, guess.prediction, guess.field, settings)
-    failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
-    failed = failed[pair.templates_known(xy[failed], _larger(settings, LARGER[0]))]
+    failed = _worth_larger_templates(pair, xy, look, settings)
     found = _by_larger_templates(pair, xy[failed], guess.take(failed), settings)
     return _beside_cracks(pair, xy, look.put(failed, found), guess, settings)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.consensus import nearest
 from lagrangian_ice.matching.doubt import doubt
 from lagrangian_ice.matching.look import Look
 from lagrangian_ice.matching.vectors import Status
@@ -67,13 +68,10 @@ def torn_around(xy: Float, others: Float, moved: Float, pixel: float) -> NDArray
     """Which positions (N, 2) have others (M, 2) around that moved (M, 2) too differently."""
     if len(others) == 0:
         return np.zeros(len(xy), dtype=np.bool_)
-    count = np.arange(1, 1 + min(AROUND, len(others)))
-    found = cKDTree(others).query(xy, count, distance_upper_bound=REACH * pixel)
-    known, index = (np.asarray(part) for part in found)
-    there = moved[np.where(np.isfinite(known), index, 0)]
-    there[~np.isfinite(known)] = np.nan
-    lowest = np.where(np.isnan(there), np.inf, there).min(axis=1)
-    highest = np.where(np.isnan(there), -np.inf, there).max(axis=1)
+    distance, index = nearest(cKDTree(others), xy, min(AROUND, len(others)))
+    close = (distance < REACH * pixel)[:, :, None]
+    lowest = np.where(close, moved[index], np.inf).min(axis=1)
+    highest = np.where(close, moved[index], -np.inf).max(axis=1)
     apart = np.hypot(*np.maximum(highest - lowest, 0.0).T)
     return np.asarray(apart > APART * pixel)
 

@@ -75,13 +75,13 @@ def confirmed(
     pairs, answers : list of Pair
         Those given, of which some vectors are outliers now, and those from earlier sightings.
     """
-    asked = [doubtful(pair.vectors, view) for pair in pairs]
-    doubted = [pair.take(which) for pair, which in zip(pairs, asked, strict=True)]
+    doubted = [pair.take(doubtful(pair.vectors, view)) for pair in pairs]
     ids = np.concatenate([np.empty(0, np.int64), *(pair.parcel_id for pair in doubted)])
     ends = np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in doubted)])
     rows = transitions.rows_of(parcels, ids)
     seen_from = np.zeros(len(ids), dtype=np.bool_)
-    alone = [_alone(pair.vectors)[which] for pair, which in zip(pairs, asked, strict=True)]
+    couples = zip(doubted, pairs, strict=True)
+    alone = [_alone(some.vectors, pair.vectors) for some, pair in couples]
     heard: Bool = np.concatenate([seen_from[:0], *alone])
     oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
     within = view.settings.confirm_within
@@ -99,14 +99,13 @@ def confirmed(
     return [_without(pair, refused) for pair in pairs], answers
 
 
-def _alone(vectors: Vectors) -> Bool:
-    """Which of N vectors have no other one that is tracked within ``COMPANY``."""
-    alone = np.ones(len(vectors), dtype=np.bool_)
-    at = np.flatnonzero(vectors.tracked)
-    if len(at) > 1:
-        distance = np.asarray(cKDTree(vectors.xy0[at]).query(vectors.xy0[at], k=2)[0])
-        alone[at] = distance[:, 1] > COMPANY
-    return alone
+def _alone(doubted: Vectors, vectors: Vectors) -> Bool:
+    """Which tracked vectors (N,) of a pair have no other tracked one within ``COMPANY``."""
+    found = vectors.xy0[vectors.tracked]
+    if len(doubted) == 0 or len(found) < 2:
+        return np.ones(len(doubted), dtype=np.bool_)
+    distance = np.asarray(cKDTree(found).query(doubted.xy0, k=2)[0])
+    return np.asarray(distance[:, 1] > COMPANY)
 
 
 def doubtful(vectors: Vectors, view: View) -> Bool:
