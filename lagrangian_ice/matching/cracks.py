@@ -29,7 +29,7 @@ AHEAD = 2.0
 """Pixels from the parcel towards the ice of a motion where the half begins that aligns it."""
 SAME = 1.5
 """Pixels; motions that differ by less are one."""
-CHUNK = 32
+CHUNK = 64
 
 
 @dataclass(frozen=True)

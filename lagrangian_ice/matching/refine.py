@@ -20,8 +20,8 @@ from lagrangian_ice.matching.sampling import Band
 from lagrangian_ice.matching.templates import Templates
 from lagrangian_ice.settings import MccSettings
 
-CHUNK = 32
-"""Points worked on at once: what they need stays in a processor's cache."""
+CHUNK = 128
+"""Points worked on at once: fewer, and the calls cost more than the work."""
 LARGEST_RADIUS = 48
 FILTER_PLACES = 128
 FILTER_HALF_WIDTH, FILTER_RADIUS = 16, 10

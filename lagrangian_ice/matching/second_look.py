@@ -8,7 +8,9 @@ agree with each other, and with the vectors tracked already, are not.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -85,16 +87,19 @@ class Scale:
     def averaged(self, band: Band) -> Band:
         """Band of means over squares of pixels, where half of them have data."""
         height, width = (size // self.pixels for size in band.shape)
-        blocks = (height, self.pixels, width, self.pixels)
         cut = (slice(height * self.pixels), slice(width * self.pixels))
-        values = band.pixels[cut].reshape(blocks)
+
+        def mean(values: NDArray[Any]) -> Tensor:
+            block = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA)
+            return torch.from_numpy(block).to(band.pixels.device)
+
+        values = mean(band.pixels[cut].cpu().numpy())
         if band.complete:
-            present = torch.ones(height, width, dtype=torch.bool, device=values.device)
-            return Band(values.mean(dim=(1, 3)), present, complete=True)
-        count = band.present[cut].reshape(blocks).float().sum(dim=(1, 3))
-        present = count >= LEAST_PRESENT * self.pixels**2
-        mean = values.sum(dim=(1, 3)) / count.clamp_min(1.0)
-        return Band(torch.where(present, mean, 0.0), present, bool(present.all()))
+            return Band(values, torch.ones_like(values, dtype=torch.bool), complete=True)
+        share = mean(band.present[cut].cpu().numpy().astype(np.float32))
+        present = share >= LEAST_PRESENT
+        values = torch.where(present, values / share.clamp_min(LEAST_PRESENT), 0.0)
+        return Band(values, present, bool(present.all()))
 
 
 HALF = Scale(pixels=2, radius=80, step=8.0, farthest=60.0)

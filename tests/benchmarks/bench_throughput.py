@@ -26,7 +26,7 @@ def command(workspace: Path, *words: object) -> float:
     """Run a command line in a process of its own; wall seconds."""
     begun = time.perf_counter()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "LAGRANGIAN_ICE_WORKSPACE": str(workspace)}
-    code = "import sys; from lagrangian_ice.cli import run; sys.exit(run(sys.argv[1:]))"
+    code = "from lagrangian_ice.cli import main; main()"
     subprocess.run([sys.executable, "-c", code, *map(str, words)], check=True, env=environment)
     return time.perf_counter() - begun
 

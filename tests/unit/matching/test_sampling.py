@@ -5,7 +5,14 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from lagrangian_ice.matching.sampling import MARGIN, Band, Patches, bridged, slope_matrix
+from lagrangian_ice.matching.sampling import (
+    MARGIN,
+    Band,
+    Patches,
+    _spline_matrix,
+    bridged,
+    slope_matrix,
+)
 
 HALF = 12
 
@@ -152,3 +159,14 @@ def test_share_is_that_of_the_pixels_with_data(pixels):
     corners = np.floor(centre.numpy() + 0.5).astype(int) - 8
     by_hand = [np.isfinite(cut_by_hand(pixels, corner, 17)).mean() for corner in corners]
     np.testing.assert_allclose(share.numpy(), by_hand, atol=1e-6)
+
+
+def test_matrices_hold_no_number_so_small_that_processors_slow_down():
+    size = 129
+    patches = Patches.around(Band.of(np.ones((200, 200), np.float32)), torch.tensor([[99, 99]]), 64)
+    assert torch.isfinite(patches.fine).all()
+    for matrix in (_spline_matrix(size), slope_matrix(size, MARGIN)):
+        weights = matrix[matrix != 0].abs()
+        # Products with image values of 1e-25 are still normal numbers of float32.
+        assert weights.min() > 0.99e-12
+        assert (matrix != 0).float().mean() < 0.5

@@ -1,11 +1,12 @@
 """Places that the network's matches did not lead to their ice."""
 
 import numpy as np
+import pytest
 from moving_texture import moved_pair
 
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.matching.sampling import Band
-from lagrangian_ice.matching.second_look import QUARTER, Tracked, look_again
+from lagrangian_ice.matching.second_look import HALF, QUARTER, Tracked, look_again
 
 PIXEL = 100.0
 
@@ -100,3 +101,23 @@ def test_ice_is_found_beside_a_gap_and_at_the_rim_of_the_image():
     assert inside.sum() > 10
     assert np.nanmax(error) < 4 * PIXEL
     assert np.isfinite(found.error).mean() > 0.9
+
+
+@pytest.mark.parametrize("scale", [HALF, QUARTER])
+def test_averages_are_those_of_what_is_there(scale):
+    rng = np.random.default_rng(3)
+    pixels = rng.normal(size=(83, 62)).astype(np.float32)
+    pixels[rng.random(pixels.shape) < 0.4] = np.nan
+    pixels[16:32, 20:44] = np.nan
+    band = Band.of(pixels)
+    coarse = scale.averaged(band)
+    rows, cols = (size // scale.pixels for size in pixels.shape)
+    blocks = pixels[: rows * scale.pixels, : cols * scale.pixels]
+    blocks = blocks.reshape(rows, scale.pixels, cols, scale.pixels)
+    known = np.isfinite(blocks).mean(axis=(1, 3)) >= 0.5
+    assert np.array_equal(coarse.present.numpy(), known)
+    assert 0 < known.mean() < 1
+    assert not coarse.complete
+    expected = np.nanmean(np.where(known[:, None, :, None], blocks, 0), axis=(1, 3))
+    expected = np.where(known, expected - np.nanmean(pixels), 0)
+    assert np.allclose(coarse.pixels.numpy(), expected, atol=1e-5)
