@@ -237,6 +237,13 @@ class ParcelSettings(Stage):
     confirm_within: float = Field(
         2.5, gt=0, le=100, description="so near to where it was found, px"
     )
+    faint_correlation: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="times `mcc.min_correlation`, a parcel is believed that is led to the same "
+        "place by two of its sightings; 1: none is",
+    )
     ice_concentration: str = Field(
         "",
         description="CF NetCDF of sea-ice concentration, daily: a file, a folder or a pattern; "

@@ -101,9 +101,13 @@ def match_field(
     ValueError
         If the pixel sizes differ.
     """
-    # One time for the window of the whole pair; each vector gets its own later.
-    seconds = float(target.node_time.mean() - source.node_time.mean())
+    seconds = _seconds_apart(source, target)
     return motion_field(source_features, target_features, seconds, settings)
+
+
+def _seconds_apart(source: GeoImage, target: GeoImage) -> float:
+    """One time for the whole pair; each vector gets its own later."""
+    return float(target.node_time.mean() - source.node_time.mean())
 
 
 def match_images(
@@ -332,8 +336,7 @@ def _with_other_polarisation(
 ) -> Look:
     """Look for what is faint in the other polarisation too, where that shows the ice."""
     pixel = pair.source.grid.pixel
-    seconds = float(pair.target.node_time.mean() - pair.source.node_time.mean())
-    days = abs(seconds) / SECONDS_PER_DAY
+    days = abs(_seconds_apart(pair.source, pair.target)) / SECONDS_PER_DAY
     faint = is_faint(look, days, guess.prediction.rotation, pixel)
     sure = (look.status == Status.TRACKED) & ~faint
     index = np.flatnonzero(faint & near(xy, xy[sure], COMPANY * pixel))

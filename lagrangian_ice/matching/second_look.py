@@ -37,6 +37,8 @@ NEIGHBOURS, SHARE, TOLERANCE = 12, 0.35, 8.0
 """Of the consensus: vectors asked, share that must agree, pixels they may differ."""
 CONSENSUS_TO = 84.0
 """Degrees; more than is searched, because tracked vectors may have turned further."""
+FARTHEST = 16_000.0
+"""Metres from what the vectors around expect, beyond which ice is not looked for."""
 LEAST_PRESENT = 0.5
 CORNER = 0.25
 """Share of a window with data, seen from the corner of an image."""
@@ -75,6 +77,10 @@ class Scale:
     def reaching(self, rotation: float) -> Scale:
         """As far at least as a rotation, degrees."""
         return replace(self, farthest=max(self.farthest, rotation))
+
+    def within(self, pixels: float) -> Scale:
+        """Search so far at most, pixels of the image itself."""
+        return replace(self, radius=min(self.radius, int(np.ceil(pixels / self.pixels))))
 
     def coarse(self, rowcol: Float) -> Float:
         """Row, col in the coarse image."""
@@ -147,6 +153,7 @@ def look_again(
         Coarse matches and tracked vectors that agree with each other.
     """
     pixel = source[0].pixel
+    scale = scale.within(FARTHEST / pixel)
     places = _places(source[0], xy) if len(tracked.xy) else np.empty((0, 2))
     found, moved = _coarse_matches(source, target, places, tracked, scale)
     together = np.concatenate([tracked.xy, found])

@@ -28,6 +28,8 @@ LEAST_SEARCH = 0.1
 """Least speed that is searched then, m s-1."""
 SILENT = (*NOT_COVERED, Status.NO_TEXTURE, Status.NO_FIRST_GUESS, Status.LOW_CORRELATION)
 """Statuses of witnesses that say nothing: they see not that the place is another."""
+TOO_FAINT = (Status.NO_TEXTURE, Status.LOW_CORRELATION)
+"""Statuses of parcels that two sightings may find."""
 ELSEWHERE = 64.0
 """Pixels from the place to where a witness's first guess leads, beyond which none is silent."""
 COMPANY = 40_000.0
@@ -86,7 +88,7 @@ def confirmed(
     oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
     within = view.settings.confirm_within
     answers: list[Pair] = []
-    for earlier in (_before_last(parcels, rows), _older_references(parcels, rows)):
+    for earlier in _witnesses(parcels, ids):
         open_ = np.flatnonzero((earlier.source != NO_PASS) & ~seen_from)
         for part, source, vectors in _matched_from(earlier, open_, ends, view, match):
             answers.append(Pair(source, ids[part], vectors))
@@ -97,6 +99,71 @@ def confirmed(
             seen_from[part] = _apart(vectors.xy1, ends[part], view) <= within
     refused = ids[~seen_from & heard]
     return [_without(pair, refused) for pair in pairs], answers
+
+
+def found_twice(
+    parcels: Parcels, pairs: list[Pair], view: View, match: Match
+) -> tuple[list[Pair], list[Pair]]:
+    """Find parcels too faint to be believed, where two of their sightings lead to one place.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population before the pass.
+    pairs : list of Pair
+        Vectors from the passes in which the parcels were last seen.
+    view : View
+        The pass, and the rules.
+    match : Match
+        Tracks points from an earlier pass.
+
+    Returns
+    -------
+    pairs, answers : list of Pair
+        Those given, in which some of what was too faint is tracked now, and the vectors from
+        earlier sightings that lead there too.
+    """
+    least = view.settings.faint_correlation
+    faint = [pair.take(np.isin(pair.vectors.status, TOO_FAINT)) for pair in pairs]
+    faint = [_with_witnesses(parcels, pair) for pair in faint if least < 1]
+    faint = [pair for pair in faint if len(pair.parcel_id)]
+    requests = [Wanted(one.source_pass, one.vectors.xy0, view.max_speed, least) for one in faint]
+    looks = zip(faint, match(requests), strict=True)
+    found = [replace(pair, vectors=vectors).take(vectors.tracked) for pair, vectors in looks]
+    ids = np.concatenate([np.empty(0, np.int64), *(pair.parcel_id for pair in found)])
+    ends = np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in found)])
+    agreed = np.zeros(len(ids), dtype=np.bool_)
+    answers: list[Pair] = []
+    for earlier in _witnesses(parcels, ids):
+        open_ = np.flatnonzero((earlier.source != NO_PASS) & ~agreed)
+        for part, source, vectors in _matched_from(earlier, open_, ends, view, match, least):
+            near = _apart(vectors.xy1, ends[part], view) <= view.settings.confirm_within
+            agreed[part] = near
+            if near.any():
+                answers.append(Pair(source, ids[part[near]], vectors.take(near)))
+    believed = [pair.take(np.isin(pair.parcel_id, ids[agreed])) for pair in found]
+    by_source = {pair.source_pass: pair for pair in believed}
+    return [_put(pair, by_source.get(pair.source_pass)) for pair in pairs], answers
+
+
+def _witnesses(parcels: Parcels, ids: NDArray[np.int64]) -> tuple[_Sightings, _Sightings]:
+    """Sightings before the last ones, and older references, of parcels (N,)."""
+    rows = transitions.rows_of(parcels, ids)
+    return _before_last(parcels, rows), _older_references(parcels, rows)
+
+
+def _with_witnesses(parcels: Parcels, pair: Pair) -> Pair:
+    """Those of a pair's parcels that were seen before they were seen last."""
+    before, older = _witnesses(parcels, pair.parcel_id)
+    return pair.take((before.source != NO_PASS) | (older.source != NO_PASS))
+
+
+def _put(pair: Pair, found: Pair | None) -> Pair:
+    """Pair with the vectors of some of its parcels in place of its own."""
+    if found is None:
+        return pair
+    rows = np.flatnonzero(np.isin(pair.parcel_id, found.parcel_id))
+    return replace(pair, vectors=pair.vectors.put(rows, found.vectors))
 
 
 def _alone(doubted: Vectors, vectors: Vectors) -> Bool:
@@ -144,7 +211,12 @@ def _without(pair: Pair, refused: NDArray[np.int64]) -> Pair:
 
 
 def _matched_from(
-    earlier: _Sightings, rows: Index, ends: Float, view: View, match: Match
+    earlier: _Sightings,
+    rows: Index,
+    ends: Float,
+    view: View,
+    match: Match,
+    correlation: float = 1.0,
 ) -> Iterator[tuple[Index, int, Vectors]]:
     """Vectors from some of N earlier sightings, pass by pass; ``ends`` (N, 2) are found."""
     sources = np.unique(earlier.source[rows]).tolist()
@@ -153,7 +225,8 @@ def _matched_from(
     for source, part in zip(sources, parts, strict=True):
         start = earlier.xy[part]
         gone = np.linalg.norm(ends[part] - start, axis=1) / (view.start - earlier.time[part])
-        requests.append(Wanted(source, start, speed_to_search(float(gone.max()), view.max_speed)))
+        speed = speed_to_search(float(gone.max()), view.max_speed)
+        requests.append(Wanted(source, start, speed, correlation))
     return zip(parts, sources, match(requests), strict=True)
 
 

@@ -38,7 +38,7 @@ from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.vectors import NOT_COVERED, Vectors
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import IceField
-from lagrangian_ice.parcels.earlier import closures, confirmed
+from lagrangian_ice.parcels.earlier import closures, confirmed, found_twice
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
 from lagrangian_ice.parcels.quality import BEST, doubt, quality_flags
 from lagrangian_ice.parcels.topology import folding, parted
@@ -138,7 +138,9 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     parcels, lost = lost_until(parcels, view.start, view.settings, view.streams)
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
-    pairs = [_unfolded(pair, view) for pair in _matched(parcels, view, wanted, surely)]
+    pairs, twice = found_twice(parcels, _matched(parcels, view, wanted, surely), view, match)
+    pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in pairs]
+    pairs = [_unfolded(pair, view) for pair in pairs]
     pairs, witnesses = confirmed(parcels, pairs, view, match)
     before = parcels
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
@@ -155,7 +157,7 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
         observations=_together(sightings, _birth_rows(seeded)),
         missed=unseen,
         ends=_all_ends([lost, aground, melted, merged]),
-        pairs=sorted([*pairs, *witnesses, *checks], key=lambda pair: pair.source_pass),
+        pairs=sorted([*pairs, *twice, *witnesses, *checks], key=lambda pair: pair.source_pass),
     )
 
 

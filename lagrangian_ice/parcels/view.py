@@ -15,8 +15,9 @@ from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.parcels.concentration import IceField
 from lagrangian_ice.parcels.transitions import Ids
 from lagrangian_ice.settings import ParcelSettings
+from lagrangian_ice.times import SECONDS_PER_DAY
 
-HOUR, DAY = 3600.0, 86400.0
+HOUR, DAY = 3600.0, SECONDS_PER_DAY
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,14 @@ class Wanted:
         Metres.
     max_speed : float
         Fastest that they may have gone, m s-1.
+    correlation : float
+        Times the least that is asked for otherwise.
     """
 
     source_pass: int
     xy: Float
     max_speed: float
+    correlation: float = 1.0
 
 
 Match = Callable[[Sequence[Wanted]], list[Vectors]]

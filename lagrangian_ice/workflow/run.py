@@ -356,7 +356,10 @@ class Run:
 
     def _pair(self, one: Wanted, target: int) -> PairTask:
         guess = self.settings.first_guess.model_copy(update={"max_speed": one.max_speed})
-        settings = self.settings.model_copy(update={"first_guess": guess})
+        mcc = self.settings.mcc
+        least = {"min_correlation": one.correlation * mcc.min_correlation}
+        asked = {"first_guess": guess, "mcc": mcc.model_copy(update=least)}
+        settings = self.settings.model_copy(update=asked)
         source, second = self.tasks[one.source_pass], self.tasks[target]
         few = self._are_few(one.xy, self._outline(one.source_pass).footprint.area)
         names = (self.names[one.source_pass], self.names[target])

@@ -7,7 +7,9 @@ from drifting_ice import Ice, See, stream
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.earlier import speed_to_search
+from lagrangian_ice.parcels.fold import fold_pass
 from lagrangian_ice.parcels.population import State
+from lagrangian_ice.parcels.view import View
 from lagrangian_ice.settings import ParcelSettings
 
 WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
@@ -166,6 +168,73 @@ def test_the_reference_is_asked_where_the_sighting_before_the_last_is_not_found(
     assert wrong in fold.observations.parcel_id
     asked = {pair.source_pass: len(pair.parcel_id) for pair in fold.pairs}
     assert asked == {0: 1, 1: 24, 2: 24}
+
+
+@dataclass
+class Faint(Ice):
+    """Ice at rest, too faint to be found from its second pass on but where less is asked for.
+
+    ``off`` is how far from its place one parcel is found by its first sighting, metres.
+    """
+
+    velocity: tuple[float, float] = (0.0, 0.0)
+    off: float = 0.0
+    least: float = 0.5
+
+    def answer(self, one, target):
+        vectors = self.match(one.source_pass, target, one.xy)
+        if target == 1:
+            return vectors
+        if one.correlation > self.least:
+            found = vectors.without(vectors.tracked)
+            status = np.full(len(vectors), Status.LOW_CORRELATION, dtype=np.int8)
+            return replace(found, status=status)
+        at = (np.hypot(*(one.xy - PLACE).T) < 100) & (one.source_pass == 0)
+        return replace(vectors, xy1=vectors.xy1 + at[:, None] * [self.off, 0.0])
+
+    def fold(self, parcels, index, see, streams, settings, next_id):
+        self.passes[index] = see
+        view = View(see.image(), index, see.start, streams, settings, 0.6, see.ice)
+        return fold_pass(
+            parcels, view, lambda wanted: [self.answer(one, index) for one in wanted], next_id
+        )
+
+
+def test_what_is_too_faint_is_found_where_two_sightings_lead_to_one_place():
+    fold = followed(Faint(least=0.7), whole(0, 1, 2))[2]
+    assert len(fold.observations.parcel_id) == 24
+    assert (fold.observations.source_pass == 1).all()
+    # Both that led there are kept, those of the earlier sighting too.
+    assert [(one.source_pass, len(one.parcel_id)) for one in fold.pairs] == [(0, 24), (1, 24)]
+    assert all(one.vectors.tracked.all() for one in fold.pairs)
+
+
+def test_what_is_too_faint_is_not_found_where_they_lead_to_two():
+    folds = followed(Faint(off=2_000.0, least=0.7), whole(0, 1, 2))
+    assert folds[2].missed.tolist() == [parcel(folds[1])]
+    assert len(folds[2].observations.parcel_id) == 23
+    vectors = next(one for one in folds[2].pairs if one.source_pass == 1).vectors
+    assert vectors.status[~vectors.tracked].tolist() == [Status.LOW_CORRELATION]
+    near = followed(Faint(off=1_000.0, least=0.7), whole(0, 1, 2))[2]
+    assert len(near.missed) == 0
+
+
+@pytest.mark.parametrize(
+    ("least", "settings"),
+    [(0.6, SETTINGS), (1.0, SETTINGS.model_copy(update={"faint_correlation": 1.0}))],
+    ids=["too faint for that too", "nobody is asked"],
+)
+def test_what_is_fainter_still_is_missed(least, settings):
+    ice = Faint(least=least) if least < 1 else Faint(least=0.99)
+    fold = followed(ice, whole(0, 1, 2), settings)[2]
+    assert len(fold.missed) == 24
+    assert [one.source_pass for one in fold.pairs] == [1]
+
+
+def test_a_faint_parcel_that_was_seen_once_has_no_second_sighting_to_ask():
+    fold = followed(Faint(least=0.7), [See(0, WEST), See(1, WHOLE), See(2, WHOLE)])[2]
+    assert 0 < len(fold.missed) < 24
+    assert (fold.observations.xy[:, 0] < 14_000).all()
 
 
 @pytest.mark.parametrize(
