@@ -19,12 +19,15 @@ from rasterio.transform import Affine
 from lagrangian_ice.cli import run
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
+from lagrangian_ice.settings import MccSettings
 from lagrangian_ice.times import SECONDS_PER_DAY
 
 BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
 PIXEL = 250.0
 CORNER = (-100_000.0, -400_000.0)
 VELOCITY = np.array([0.05, 0.03])
+FAINTEST = 0.2
+"""Correlation of what is too faint to be believed by itself."""
 PASSES = {
     # hours after BEGIN: shift of the west edge, km
     3: 0,
@@ -82,15 +85,28 @@ def _scene(
 
 
 def known_motion(
-    source: GeoImage, _sf: object, target: GeoImage, _tf: object, xy: np.ndarray, *_: object
+    source: GeoImage,
+    _sf: object,
+    target: GeoImage,
+    _tf: object,
+    xy: np.ndarray,
+    _guess: object,
+    mcc: MccSettings,
+    _field: object,
 ) -> Vectors:
-    """Stand in for ``match_images``: ice moves alike; some is not found, some doubtful or wrong."""
+    """Stand in for ``match_images``: ice moves alike.
+
+    Some is not found, some faint, some doubtful or wrong.
+    """
     time0 = source.time_at(xy)
     seconds = (target.time_at(xy) - time0)[:, None]
     end = xy + VELOCITY * seconds + 50 * np.sin(xy / 7e3)
     status = np.where(target.grid.contains(end), Status.TRACKED, Status.OUT_OF_IMAGE)
     hard = (np.floor(xy[:, 0] / 1e3) + np.floor(time0 / 7e4)) % 9 == 0
     status = np.where((status == Status.TRACKED) & hard, Status.TWO_PEAKS, status).astype(np.int8)
+    faint = np.floor(xy.sum(axis=1) / 7e2 + time0 / 5e4) % 7 == 0
+    if mcc.min_correlation > FAINTEST:
+        status = np.where(faint, Status.LOW_CORRELATION, status).astype(np.int8)
     tracked = status == Status.TRACKED
     chance = np.floor(xy[:, 1] / 1e3) + np.floor(time0 / 7e4)
     doubtful = chance % 3 == 0
@@ -109,7 +125,7 @@ def known_motion(
         first_guess=xy + VELOCITY * seconds,
         first_guess_error=np.full(len(xy), 300.0),
         first_guess_rotation=np.zeros(len(xy)),
-        mcc=np.full(len(xy), 0.7),
+        mcc=np.where(faint, FAINTEST, 0.7),
         peak_ratio=np.full(len(xy), 0.6),
         rotation=np.where(tracked, 0.5, np.nan),
         strain=strain,
