@@ -132,16 +132,14 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
         First id for new parcels.
     """
 
-    def well(requests: Sequence[Wanted]) -> list[Vectors]:
-        return [_well_known(vectors, view) for vectors in match(requests)]
-
     def surely(requests: Sequence[Wanted]) -> list[Vectors]:
         return [_sure(vectors, view) for vectors in match(requests)]
 
     parcels, lost = lost_until(parcels, view.start, view.settings, view.streams)
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
-    pairs, twice = found_twice(parcels, _matched(parcels, view, wanted, surely), view, well)
+    pairs, twice = found_twice(parcels, _matched(parcels, view, wanted, surely), view, match)
+    pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in pairs]
     pairs = [_unfolded(pair, view) for pair in pairs]
     pairs, witnesses = confirmed(parcels, pairs, view, match)
     before = parcels
@@ -278,21 +276,15 @@ def _unfolded(pair: Pair, view: View) -> Pair:
     return replace(pair, vectors=vectors.without(guilty))
 
 
-def _well_known(vectors: Vectors, view: View) -> Vectors:
-    """Vectors without those whose ends or first guesses are too little known."""
+def _sure(vectors: Vectors, view: View) -> Vectors:
+    """Vectors without those that may as well lead elsewhere."""
     pixel, settings = view.image.grid.pixel, view.settings
     # Of little correlation halves seem to part by chance: the error says less.
     faint = np.maximum(1.0, (FAINT / np.maximum(vectors.mcc, LEAST_FAINT)) ** 2)
     unsure = vectors.standard_error > settings.max_step_error * pixel * faint
     unsure |= vectors.first_guess_error > settings.max_guess_error * pixel
+    unsure |= doubt(vectors) > settings.max_doubt * pixel
     return vectors.without(vectors.tracked & unsure)
-
-
-def _sure(vectors: Vectors, view: View) -> Vectors:
-    """Vectors without those that may as well lead elsewhere."""
-    vectors = _well_known(vectors, view)
-    doubtful = doubt(vectors) > view.settings.max_doubt * view.image.grid.pixel
-    return vectors.without(vectors.tracked & doubtful)
 
 
 def _sightings(
