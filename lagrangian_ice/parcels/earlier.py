@@ -33,8 +33,13 @@ TOO_FAINT = (Status.NO_TEXTURE, Status.LOW_CORRELATION)
 ELSEWHERE = 64.0
 """Pixels from the place to where a witness's first guess leads, beyond which none is silent."""
 COMPANY = 40_000.0
-"""Metres within which another parcel must have been found in the same pair for a doubtful one to
-be believed without a witness."""
+"""Metres within which another parcel must have been found in the same pair, and move alike, for
+a doubtful one to be believed without a witness."""
+COMPANIONS = 8
+"""Parcels nearest to a doubtful one that are asked whether they move alike."""
+SURE_CORRELATION, FAINT_CORRELATION = 0.5, 0.35
+"""Correlation with which a reference outweighs a chain that leads quite elsewhere, and below which
+it must lead to where the chain does."""
 OLDEST_WITNESS = 2.0
 """Times the age of the last sighting: an older one is often not found again, wherever it is."""
 
@@ -83,7 +88,7 @@ def confirmed(
     rows = transitions.rows_of(parcels, ids)
     seen_from = np.zeros(len(ids), dtype=np.bool_)
     couples = zip(doubted, pairs, strict=True)
-    alone = [_alone(some.vectors, pair.vectors) for some, pair in couples]
+    alone = [_alone(some.vectors, pair.vectors, view) for some, pair in couples]
     heard: Bool = np.concatenate([seen_from[:0], *alone])
     oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
     within = view.settings.confirm_within
@@ -166,13 +171,22 @@ def _put(pair: Pair, found: Pair | None) -> Pair:
     return replace(pair, vectors=pair.vectors.put(rows, found.vectors))
 
 
-def _alone(doubted: Vectors, vectors: Vectors) -> Bool:
-    """Which tracked vectors (N,) of a pair have no other tracked one within ``COMPANY``."""
-    found = vectors.xy0[vectors.tracked]
-    if len(doubted) == 0 or len(found) < 2:
+def _alone(doubted: Vectors, vectors: Vectors, view: View) -> Bool:
+    """Which tracked vectors (N,) of a pair have no other one within ``COMPANY`` that moves alike.
+
+    Alike is what does not part faster than ``max_parting``.
+    """
+    found = vectors.take(vectors.tracked)
+    count = min(COMPANIONS + 1, len(found))
+    if len(doubted) == 0 or count < 2:
         return np.ones(len(doubted), dtype=np.bool_)
-    distance = np.asarray(cKDTree(found).query(doubted.xy0, k=2)[0])
-    return np.asarray(distance[:, 1] > COMPANY)
+    near = cKDTree(found.xy0).query(doubted.xy0, k=count)
+    # The first is the vector itself.
+    distance, index = (np.asarray(part)[:, 1:] for part in near)
+    moved, own = found.xy1 - found.xy0, doubted.xy1 - doubted.xy0
+    apart = np.linalg.norm(moved[index] - own[:, None], axis=2)
+    alike = apart <= view.farthest_parting(doubted.time1 - doubted.time0)[:, None]
+    return ~np.asarray((alike & (distance <= COMPANY)).any(axis=1))
 
 
 def doubtful(vectors: Vectors, view: View) -> Bool:
@@ -309,15 +323,18 @@ def _compared(seen: Observations, rows: Index, found: _Found, view: View) -> Obs
     apart = _apart(vectors.xy1, here.xy, view)
     compared = vectors.tracked | found.given_up
     pixel = view.image.grid.pixel
+
+    def flagged(flags: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Half the limit is one more weak thing to be counted, all of it the worst."""
+        weak = np.where(apart > 0.5 * limit, np.minimum(flags + 1, WORST), flags)
+        return np.where(apart > limit, WORST, weak).astype(np.int8)
+
     here = replace(
         here,
         closure=apart * pixel,
         reference_pass=np.where(compared, np.int32(found.reference), here.reference_pass),
-        q_flag=np.where(apart > limit, np.int8(WORST), here.q_flag),
+        q_flag=flagged(here.q_flag),
     )
-    flags = quality_flags(vectors.mcc, vectors.peak_ratio, vectors.covariance, pixel)
-    # Half the limit is one more weak thing to be counted.
-    weak = apart > 0.5 * limit
     better = replace(
         here,
         xy=vectors.xy1,
@@ -328,7 +345,10 @@ def _compared(seen: Observations, rows: Index, found: _Found, view: View) -> Obs
         peak_ratio=vectors.peak_ratio,
         rotation=vectors.rotation,
         source_pass=np.full(len(rows), found.reference, dtype=np.int32),
-        q_flag=np.where(weak, np.minimum(flags + 1, WORST), flags),
+        q_flag=flagged(quality_flags(vectors.mcc, vectors.peak_ratio, vectors.covariance, pixel)),
     )
-    good = apart <= limit
+    # What is faint may be a crack's other side; what is sure outweighs a leap.
+    faint = vectors.mcc < FAINT_CORRELATION
+    good = apart <= np.where(faint, min(view.settings.confirm_within, limit), limit)
+    good |= (apart > ELSEWHERE) & (vectors.mcc >= SURE_CORRELATION)
     return seen.put(rows, here.put(good, better.take(good)))

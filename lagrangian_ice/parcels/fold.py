@@ -14,8 +14,11 @@ witness: the sighting before its last one, or its reference, must lead to the sa
 Beside that, a parcel found whose reference (its birth, or the last sighting that was compared
 with an earlier one) is ``closure_days`` old is matched from there as well. How far the two ends
 are apart is its closure: what the templates have drifted. Up to ``closure_limit`` the end from the
-older template holds, beyond it the other one with the worst quality flag. The sighting becomes the
-reference, at the latest when the old one is twice as old as it should be.
+older template holds, if that is not faint; beyond it the other one with the worst quality flag,
+unless they are so far apart that one must be other ice, and the older template correlates well.
+The sighting becomes the reference, at the latest when the old one is twice as old as it should be.
+
+One that is too faint to be found is found yet if two of its sightings lead to the same place.
 
 Where the concentration of sea ice is known, nobody is born below a limit of it, and a parcel that
 was looked for and not found ends where it is below: at the place that its neighbours' motion
@@ -60,8 +63,6 @@ LARGEST_MARGIN = 50_000.0
 """Metres outside the pass at which parcels are still looked for: they may have drifted in."""
 PARTING_REACH = 2.0
 """Times ``max_fold_side`` that parcels are asked: at the rim of a pass few are nearer."""
-PARTING_PIXELS = 8.0
-"""Pixels that parcels may part however short the time, beside ``max_parting``."""
 AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """Steps from a place to the eight around it."""
 STRAYED = 0.25
@@ -267,7 +268,7 @@ def _unfolded(pair: Pair, view: View) -> Pair:
     if not len(tracked):
         return pair
     seconds = float(np.median(vectors.time1[tracked] - vectors.time0[tracked]))
-    farthest = view.settings.max_parting * abs(seconds) + PARTING_PIXELS * view.image.grid.pixel
+    farthest = float(view.farthest_parting(seconds))
     reach = PARTING_REACH * longest
     alone = parted(vectors.xy0[tracked], vectors.xy1[tracked], reach, farthest)
     left = tracked[~alone]

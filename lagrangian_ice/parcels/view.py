@@ -18,6 +18,8 @@ from lagrangian_ice.settings import ParcelSettings
 from lagrangian_ice.times import SECONDS_PER_DAY
 
 HOUR, DAY = 3600.0, SECONDS_PER_DAY
+PARTING_PIXELS = 8.0
+"""Pixels that parcels may part however short the time, beside ``max_parting``."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,11 @@ class View:
     settings: ParcelSettings
     max_speed: float
     ice: IceField | None = None
+
+    def farthest_parting(self, seconds: Float | float) -> Float:
+        """Metres that a parcel may part in such times from those around it."""
+        pixel = self.image.grid.pixel
+        return np.asarray(self.settings.max_parting * np.abs(seconds) + PARTING_PIXELS * pixel)
 
     @property
     def finest(self) -> float:

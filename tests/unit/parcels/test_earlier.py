@@ -147,6 +147,33 @@ def test_a_doubtful_parcel_that_nothing_else_is_found_around_needs_a_witness():
     }
 
 
+@dataclass
+class Leaving(Torn):
+    """The parcel leaves the ice around it, by ``leap`` metres a pass from the third on."""
+
+    leap: float = 0.0
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        at = (np.hypot(*(xy - PLACE).T) < 100) & (target == 2)
+        return replace(vectors, xy1=vectors.xy1 + at[:, None] * [self.leap, 0.0])
+
+
+@pytest.mark.parametrize(("leap", "believed"), [(7_000.0, True), (8_000.0, False)])
+def test_company_that_moves_otherwise_is_none(leap, believed):
+    # 0.04 m/s and eight pixels in a day: 7.5 km.
+    ice = Leaving(wrong_within=0.0, leap=leap)
+    folds = followed(ice, whole(0, 1))
+    parcels, own = folds[1].parcels, parcel(folds[1])
+    apart = np.hypot(*(parcels.xy - PLACE).T)
+    far = t.taken(parcels, (apart < 100) | (apart > 25_000))
+    ice.unseen = (0,)
+    settings = SETTINGS.model_copy(update={"max_fold_side": 1.0})
+    fold = ice.fold(far, 2, See(2, WHOLE), [stream()], settings, 1000)
+    assert len(fold.observations.parcel_id) > 1
+    assert (own in fold.observations.parcel_id) == believed
+
+
 def test_the_reference_is_asked_where_the_sighting_before_the_last_is_not_found():
     ice = Torn(wrong_within=0.0, hidden=())
     folds = followed(ice, whole(0, 0.6, 1.2))

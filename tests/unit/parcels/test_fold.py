@@ -298,6 +298,57 @@ def test_beyond_the_limit_nothing_is_corrected_and_the_flag_is_the_worst():
     assert (seen.q_flag[checked] == 3).all()
 
 
+class Faded(Slipping):
+    """Ice whose correlation falls to ``left`` after a day and a half."""
+
+    left = 0.3
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        apart = self.passes[target].day - self.passes[source].day
+        return replace(vectors, mcc=np.full(len(xy), self.left if apart > 1.5 else 0.8))
+
+
+@pytest.mark.parametrize(
+    ("left", "off", "holds"),
+    [(0.3, 2100.0, 4200.0), (0.36, 2100.0, 2100.0), (0.3, 1200.0, 1200.0)],
+    ids=["too faint", "not too faint", "confirmed by the chain"],
+)
+def test_a_faint_match_from_the_reference_holds_only_where_the_chain_leads_too(left, off, holds):
+    ice = Faded(velocity=(0.0, 0.0))
+    ice.left, ice.offset = left, (off, 0.0)
+    seen = days(ice, See(0, WHOLE), 2)[2].observations
+    seen = seen.take(np.isfinite(seen.closure))
+    np.testing.assert_allclose(seen.closure, off)
+    np.testing.assert_allclose((seen.xy - [holds, 0.0]) % 1e4, 0.0, atol=1e-6)
+
+
+class Astray(Ice):
+    """One parcel is found 33 km away by the second pass, and again there."""
+
+    from_birth = 0.8
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        if (source, target) == (0, 1):
+            at = np.hypot(*(xy - [1e4, 1e4]).T) < 1
+            return replace(vectors, xy1=vectors.xy1 + at[:, None] * [33_000.0, 0.0])
+        return replace(vectors, mcc=np.full(len(xy), self.from_birth if source == 0 else 0.8))
+
+
+@pytest.mark.parametrize(("from_birth", "ends"), [(0.5, 10_000.0), (0.49, 43_000.0)])
+def test_a_sure_reference_brings_back_what_went_quite_elsewhere(from_birth, ends):
+    ice = Astray(velocity=(0.0, 0.0))
+    ice.from_birth = from_birth
+    settings = CHECKED.model_copy(update={"max_parting": 10.0, "max_fold_side": 0.0})
+    seen = days(ice, See(0, WHOLE), 2, settings)[2].observations
+    (at,) = np.flatnonzero(seen.closure > 1)
+    np.testing.assert_allclose(seen.closure[at], 33_000.0)
+    np.testing.assert_allclose(seen.xy[at], [ends, 10_000.0])
+    # Either way the trajectory has a leap in it.
+    assert seen.q_flag[at] == 3
+
+
 class Forgetful(Ice):
     """Ice that is not known again after a day and a half."""
 
