@@ -560,7 +560,7 @@ def _bands(
 
     def sea(image: GeoImage) -> NDArray[np.float32]:
         pixels = image.band(image.co_polarised_first[number])
-        return np.where(image.land, np.float32(np.nan), pixels).astype(np.float32)
+        return np.where(image.land, np.float32(np.nan), pixels) if image.land.any() else pixels
 
     source_sea, target_sea = thread_map(sea, (source, target))
     return Bands.prepare(source_sea, target_sea, places)
