@@ -212,7 +212,7 @@ def bridged(values: Tensor, known: Tensor) -> Tensor:
     return torch.where(known, values, mean)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _spline_matrix(size: int) -> Tensor:
     """From ``size + 2 MARGIN`` pixels to ``FINE (size - 1) + 1`` values of their spline."""
     positions = np.arange(FINE * (size - 1) + 1) / FINE + MARGIN
