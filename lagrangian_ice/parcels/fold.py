@@ -140,7 +140,8 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
     pairs, twice = found_twice(parcels, _matched(parcels, view, wanted, surely), view, match)
-    pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in pairs]
+    if twice:
+        pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in pairs]
     pairs = [_unfolded(pair, view) for pair in pairs]
     pairs, witnesses = confirmed(parcels, pairs, view, match)
     before = parcels

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -278,7 +278,8 @@ class Store:
         with self._transaction():
             self._insert_pass(record, "")
             self._insert("INSERT INTO parcels", _parcel_rows(fold.seeded, index))
-            self._insert("INSERT INTO observations", _observation_rows(fold.observations, index))
+            columns = _observation_columns(fold.observations, index)
+            self._insert_columns("INSERT INTO observations", columns)
             self._insert("INSERT INTO missed", [(index, i) for i in fold.missed.tolist()])
             self._insert("INSERT INTO ends", _end_rows(fold.ends, index))
             for pair in fold.pairs:
@@ -493,16 +494,23 @@ class Store:
         return _told_transaction(self._db, self.path)
 
     def _insert(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-        rows = list(rows)
-        if not rows:
+        self._insert_columns(statement, list(zip(*rows, strict=True)))
+
+    def _insert_columns(self, statement: str, columns: Sequence[Sequence[object]]) -> None:
+        """Insert rows that are given by columns, many of them a statement."""
+        if not columns:
             return
-        width = len(rows[0])
+        width = len(columns)
+        values: list[object] = [None] * (width * len(columns[0]))
+        for number, column in enumerate(columns):
+            values[number::width] = column
         marks = f"({','.join('?' * width)})"
-        whole = len(rows) // AT_ONCE * AT_ONCE
-        values, step = list(chain.from_iterable(rows[:whole])), width * AT_ONCE
-        batches = (values[i : i + step] for i in range(0, len(values), step))
+        step = width * AT_ONCE
+        whole = len(values) // step * step
+        batches = (values[i : i + step] for i in range(0, whole, step))
         self._db.executemany(f"{statement} VALUES {','.join([marks] * AT_ONCE)}", batches)
-        self._db.executemany(f"{statement} VALUES {marks}", rows[whole:])
+        rest = (values[i : i + width] for i in range(whole, len(values), width))
+        self._db.executemany(f"{statement} VALUES {marks}", rest)
 
     def _insert_pass(self, record: PassRecord, reason: str) -> None:
         # SQLite stores NaN as NULL by itself.
@@ -576,14 +584,14 @@ def _parcel_rows(parcels: Parcels, origin: int) -> list[tuple[object, ...]]:
     return [(*row, origin) for row in _rowwise(*columns)]
 
 
-def _observation_rows(seen: Observations, index: int) -> Iterator[tuple[object, ...]]:
+def _observation_columns(seen: Observations, index: int) -> list[Sequence[object]]:
     c = seen.covariance
     floats = (seen.time, *seen.xy.T, c[:, 0, 0], c[:, 1, 1], c[:, 0, 1])
     quality = (seen.mcc, seen.peak_ratio, seen.rotation, seen.q_flag)
-    columns = [column.tolist() for column in (seen.parcel_id, *floats, *quality, seen.closure)]
+    columns = [column.tolist() for column in (seen.parcel_id, *floats, *quality)]
     passes = (_or_null(seen.source_pass), _or_null(seen.reference_pass))
     # SQLite stores NaN as NULL by itself.
-    return zip(repeat(index), *columns[:-1], *passes, columns[-1], strict=False)
+    return [[index] * len(seen.parcel_id), *columns, *passes, seen.closure.tolist()]
 
 
 def _or_null(index: NDArray[np.int32]) -> list[int | None]:

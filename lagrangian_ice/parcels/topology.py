@@ -28,6 +28,8 @@ LEAST_ANGLE = 10.0
 """Degrees; flatter triangles turn over by small errors and convict nobody."""
 NEIGHBOURS, FELLOWS = 8, 3
 """Of the nearest parcels so many must have moved with a parcel, if there are enough of them."""
+CLOSE = 0.3
+"""Of the longest side: farther away no neighbour is looked for to tell how slim triangles are."""
 WOBBLE = 1.0
 """Metres."""
 
@@ -114,12 +116,21 @@ def _uneasy(xy0: Float, xy1: Float, max_side: float) -> Bool:
     side times the sine of the smallest angle, and changes by no more than what its corners move
     apart. Most ice moves far more alike, and need not be triangulated.
     """
-    distance = np.asarray(cKDTree(xy0).query(xy0, k=2)[0])[:, 1]
+    distance = _at_least(xy0, CLOSE * max_side)
     cells = _Cells.covering(xy0, max_side)
     width = cells.least(distance) * np.sin(np.radians(LEAST_ANGLE))
     # Two more cells around, so that the mesh is the one of all displacements there.
     near = maximum_filter(cells.apart(xy1 - xy0) >= width, size=5, mode="constant")
     return cells.at(near)
+
+
+def _at_least(xy: Float, enough: float) -> Float:
+    """How far positions (N, 2) are from all others (N,), or ``enough`` where that is more."""
+    distance = np.full(len(xy), enough)
+    couples = cKDTree(xy).query_pairs(enough, output_type="ndarray")
+    apart = np.linalg.norm(xy[couples[:, 0]] - xy[couples[:, 1]], axis=1)
+    np.minimum.at(distance, couples.ravel(), np.repeat(apart, 2))
+    return distance
 
 
 @dataclass(frozen=True)
