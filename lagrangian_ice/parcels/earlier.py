@@ -1,7 +1,8 @@
-"""Parcels found in a pass are matched from earlier sightings than their last one too.
+"""Parcels are matched from earlier sightings than their last one too.
 
-Where a sighting is doubtful, to see whether the sighting before the last, or else the reference,
-leads to the same place; where a reference is due, to see how far the templates have drifted.
+Where a sighting is doubtful or a parcel too faint to be believed, to see whether the sighting
+before the last, or else the reference, leads to the same place; where a reference is due, to see
+how far the templates have drifted.
 """
 
 from __future__ import annotations
