@@ -443,10 +443,12 @@ def import_ahead(module: str) -> None:
     def load() -> None:
         before = sys.getswitchinterval()
         sys.setswitchinterval(IMPORT_TURN)
-        # Whoever needs it imports it again, and is told what is wrong with it.
-        with suppress(ImportError):
-            import_module(module)
-        sys.setswitchinterval(before)
+        try:
+            # Whoever needs it imports it again, and is told what is wrong with it.
+            with suppress(ImportError):
+                import_module(module)
+        finally:
+            sys.setswitchinterval(before)
 
     threading.Thread(target=load, daemon=True).start()
 

@@ -83,20 +83,11 @@ def _half_planes(half_width: int) -> tuple[Tensor, Tensor, Tensor]:
     """
     reach = round(1.3 * half_width / STEP)
     angles = np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS
-    normals = torch.from_numpy(np.stack([np.cos(angles), np.sin(angles)], axis=1))
-    distances = (torch.arange(-reach, reach, dtype=torch.float64) + 0.5) * STEP
-    ahead = normals @ Templates(torch.empty(0, 2), half_width).offsets().T
-    masks = (ahead[:, None] >= distances[:, None]).flatten(0, 1).float()
-    lines = torch.cat(
-        [
-            normals.repeat_interleave(len(distances), 0),
-            distances.repeat(DIRECTIONS)[:, None],
-        ],
-        dim=1,
-    )
-    # Beyond the template's corners: all of it is ahead of the one, nothing of the other.
-    whole = torch.tensor([[1.0, 0.0, -2.0 * half_width], [1.0, 0.0, 2.0 * half_width]])
-    prior = torch.zeros(len(lines) + 2, dtype=torch.float64)
-    prior[-2:] = np.log(len(lines) / 2)
-    everything = torch.stack([torch.ones_like(masks[0]), torch.zeros_like(masks[0])])
-    return torch.cat([masks, everything]), torch.cat([lines, whole.double()]), prior
+    distances = (np.arange(-reach, reach) + 0.5) * STEP
+    parting = [[np.cos(angle), np.sin(angle), d] for angle in angles for d in distances]
+    whole = [[1.0, 0.0, -2.0 * half_width], [1.0, 0.0, 2.0 * half_width]]
+    lines = torch.tensor(parting + whole, dtype=torch.float64)
+    prior = torch.zeros(len(lines), dtype=torch.float64)
+    prior[-2:] = np.log(len(parting) / 2)
+    ahead = lines[:, :2] @ Templates(torch.empty(0, 2), half_width).offsets().T
+    return (ahead >= lines[:, 2:]).float(), lines, prior

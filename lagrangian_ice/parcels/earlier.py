@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.rows import Rows
@@ -20,6 +19,7 @@ from lagrangian_ice.matching.vectors import NOT_COVERED, Status, Vectors
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.population import Parcels
 from lagrangian_ice.parcels.quality import WORST, doubt, quality_flags
+from lagrangian_ice.parcels.topology import moving_alike
 from lagrangian_ice.parcels.transitions import NO_PASS, Bool
 from lagrangian_ice.parcels.view import DAY, Match, Observations, Pair, View, Wanted
 
@@ -36,8 +36,6 @@ ELSEWHERE = 64.0
 COMPANY = 40_000.0
 """Metres within which another parcel must have been found in the same pair, and move alike, for
 a doubtful one to be believed without a witness."""
-COMPANIONS = 8
-"""Parcels nearest to a doubtful one that are asked whether they move alike."""
 SURE_CORRELATION, FAINT_CORRELATION = 0.5, 0.35
 """Correlation with which a reference outweighs a chain that leads quite elsewhere, and below which
 it must lead to where the chain does."""
@@ -83,26 +81,23 @@ def confirmed(
     pairs, answers : list of Pair
         Those given, of which some vectors are outliers now, and those from earlier sightings.
     """
-    doubted = [pair.take(doubtful(pair.vectors, view)) for pair in pairs]
-    ids = np.concatenate([np.empty(0, np.int64), *(pair.parcel_id for pair in doubted)])
-    ends = np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in doubted)])
-    rows = transitions.rows_of(parcels, ids)
+    doubts = [doubtful(pair.vectors, view) for pair in pairs]
+    couples = list(zip(pairs, doubts, strict=True))
+    ids, ends = _ids_and_ends([pair.take(which) for pair, which in couples])
     seen_from = np.zeros(len(ids), dtype=np.bool_)
-    couples = zip(doubted, pairs, strict=True)
-    alone = [_alone(some.vectors, pair.vectors, view) for some, pair in couples]
+    alone = [_alone(pair.vectors, which, view) for pair, which in couples]
     heard: Bool = np.concatenate([seen_from[:0], *alone])
-    oldest = view.start - OLDEST_WITNESS * (view.start - parcels.time[rows])
-    within = view.settings.confirm_within
+    last = parcels.time[transitions.rows_of(parcels, ids)]
+    oldest = view.start - OLDEST_WITNESS * (view.start - last)
     answers: list[Pair] = []
-    for earlier in _witnesses(parcels, ids):
-        open_ = np.flatnonzero((earlier.source != NO_PASS) & ~seen_from)
-        for part, source, vectors in _matched_from(earlier, open_, ends, view, match):
-            answers.append(Pair(source, ids[part], vectors))
-            silent = np.isin(vectors.status, SILENT)
-            silent |= ~vectors.tracked & (earlier.time[part] < oldest[part])
-            silent &= ~(_apart(vectors.first_guess, ends[part], view) > ELSEWHERE)
-            heard[part] |= ~silent
-            seen_from[part] = _apart(vectors.xy1, ends[part], view) <= within
+    for part, seen, answer, near in _witnesses(parcels, ids, ends, view, match):
+        answers.append(answer)
+        vectors = answer.vectors
+        silent = np.isin(vectors.status, SILENT)
+        silent |= ~vectors.tracked & (seen < oldest[part])
+        silent &= ~(_apart(vectors.first_guess, ends[part], view) > ELSEWHERE)
+        heard[part] |= ~silent
+        seen_from[part] = near
     refused = ids[~seen_from & heard]
     return [_without(pair, refused) for pair in pairs], answers
 
@@ -130,38 +125,74 @@ def found_twice(
         earlier sightings that lead there too.
     """
     least = view.settings.faint_correlation
+    if least == 1:
+        return pairs, []
     faint = [pair.take(np.isin(pair.vectors.status, TOO_FAINT)) for pair in pairs]
-    faint = [_with_witnesses(parcels, pair) for pair in faint if least < 1]
+    faint = [pair.take(_seen_before(parcels, pair.parcel_id)) for pair in faint]
     faint = [pair for pair in faint if len(pair.parcel_id)]
     requests = [Wanted(one.source_pass, one.vectors.xy0, view.max_speed, least) for one in faint]
     looks = zip(faint, match(requests), strict=True)
     found = [replace(pair, vectors=vectors).take(vectors.tracked) for pair, vectors in looks]
-    ids = np.concatenate([np.empty(0, np.int64), *(pair.parcel_id for pair in found)])
-    ends = np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in found)])
+    ids, ends = _ids_and_ends(found)
     agreed = np.zeros(len(ids), dtype=np.bool_)
     answers: list[Pair] = []
-    for earlier in _witnesses(parcels, ids):
-        open_ = np.flatnonzero((earlier.source != NO_PASS) & ~agreed)
-        for part, source, vectors in _matched_from(earlier, open_, ends, view, match, least):
-            near = _apart(vectors.xy1, ends[part], view) <= view.settings.confirm_within
-            agreed[part] = near
-            if near.any():
-                answers.append(Pair(source, ids[part[near]], vectors.take(near)))
+    for part, _, answer, near in _witnesses(parcels, ids, ends, view, match, least):
+        agreed[part] = near
+        if near.any():
+            answers.append(answer.take(near))
     believed = [pair.take(np.isin(pair.parcel_id, ids[agreed])) for pair in found]
     by_source = {pair.source_pass: pair for pair in believed}
     return [_put(pair, by_source.get(pair.source_pass)) for pair in pairs], answers
 
 
-def _witnesses(parcels: Parcels, ids: NDArray[np.int64]) -> tuple[_Sightings, _Sightings]:
+def _ids_and_ends(pairs: list[Pair]) -> tuple[NDArray[np.int64], Float]:
+    """Parcels (N,) of pairs, and where they were found (N, 2)."""
+    ids = np.concatenate([np.empty(0, np.int64), *(pair.parcel_id for pair in pairs)])
+    return ids, np.concatenate([np.empty((0, 2)), *(pair.vectors.xy1 for pair in pairs)])
+
+
+def _witnesses(
+    parcels: Parcels,
+    ids: NDArray[np.int64],
+    ends: Float,
+    view: View,
+    match: Match,
+    correlation: float = 1.0,
+) -> Iterator[tuple[Index, Float, Pair, Bool]]:
+    """Ask the sightings before the last, then the references, of parcels found at ends (N, 2).
+
+    Who was led there by the one is not asked of the other.
+
+    Yields
+    ------
+    part : (M,) intp
+        Which of the parcels are asked.
+    seen : (M,) float64
+        When, seconds since 1970.
+    answer : Pair
+        Their vectors from there.
+    near : (M,) bool
+        Whether these lead to within ``confirm_within`` of the ends.
+    """
+    agreed = np.zeros(len(ids), dtype=np.bool_)
+    for earlier in _earlier(parcels, ids):
+        open_ = np.flatnonzero((earlier.source != NO_PASS) & ~agreed)
+        for part, source, vectors in _matched_from(earlier, open_, ends, view, match, correlation):
+            near = _apart(vectors.xy1, ends[part], view) <= view.settings.confirm_within
+            agreed[part] = near
+            yield part, earlier.time[part], Pair(source, ids[part], vectors), near
+
+
+def _earlier(parcels: Parcels, ids: NDArray[np.int64]) -> tuple[_Sightings, _Sightings]:
     """Sightings before the last ones, and older references, of parcels (N,)."""
     rows = transitions.rows_of(parcels, ids)
     return _before_last(parcels, rows), _older_references(parcels, rows)
 
 
-def _with_witnesses(parcels: Parcels, pair: Pair) -> Pair:
-    """Those of a pair's parcels that were seen before they were seen last."""
-    before, older = _witnesses(parcels, pair.parcel_id)
-    return pair.take((before.source != NO_PASS) | (older.source != NO_PASS))
+def _seen_before(parcels: Parcels, ids: NDArray[np.int64]) -> Bool:
+    """Which parcels (N,) were seen before they were seen last."""
+    before, older = _earlier(parcels, ids)
+    return np.asarray((before.source != NO_PASS) | (older.source != NO_PASS))
 
 
 def _put(pair: Pair, found: Pair | None) -> Pair:
@@ -172,22 +203,18 @@ def _put(pair: Pair, found: Pair | None) -> Pair:
     return replace(pair, vectors=pair.vectors.put(rows, found.vectors))
 
 
-def _alone(doubted: Vectors, vectors: Vectors, view: View) -> Bool:
-    """Which tracked vectors (N,) of a pair have no other one within ``COMPANY`` that moves alike.
+def _alone(vectors: Vectors, doubted: Bool, view: View) -> Bool:
+    """Which of a pair's doubted vectors (M,) have no other one within ``COMPANY`` that moves alike.
 
     Alike is what does not part faster than ``max_parting``.
     """
+    asked = np.flatnonzero(doubted[vectors.tracked])
     found = vectors.take(vectors.tracked)
-    count = min(COMPANIONS + 1, len(found))
-    if len(doubted) == 0 or count < 2:
-        return np.ones(len(doubted), dtype=np.bool_)
-    near = cKDTree(found.xy0).query(doubted.xy0, k=count)
-    # The first is the vector itself.
-    distance, index = (np.asarray(part)[:, 1:] for part in near)
-    moved, own = found.xy1 - found.xy0, doubted.xy1 - doubted.xy0
-    apart = np.linalg.norm(moved[index] - own[:, None], axis=2)
-    alike = apart <= view.farthest_parting(doubted.time1 - doubted.time0)[:, None]
-    return ~np.asarray((alike & (distance <= COMPANY)).any(axis=1))
+    farthest = view.farthest_parting((found.time1 - found.time0)[asked, None])
+    # One at that distance is still within it: on a grid there are such.
+    reach = float(np.nextafter(COMPANY, np.inf))
+    _, alike = moving_alike(found.xy0, found.xy1 - found.xy0, asked, reach, farthest)
+    return ~np.asarray(alike.any(axis=1))
 
 
 def doubtful(vectors: Vectors, view: View) -> Bool:

@@ -67,16 +67,43 @@ def parted(xy0: Float, xy1: Float, max_side: float, farthest: float) -> Bool:
     asked = np.flatnonzero(cells.at(cells.apart(moved)) > farthest)
     if not len(asked):
         return alone
-    count = min(NEIGHBOURS + 1, len(xy0))
-    # The first of each is itself; beyond the reach there are infinite distances.
-    found = cKDTree(xy0).query(xy0[asked], count, distance_upper_bound=max_side)
-    distance, index = (np.asarray(one)[:, 1:] for one in found)
-    near = np.isfinite(distance)
-    other = moved[np.where(near, index, 0)]
-    alike = near & (np.linalg.norm(other - moved[asked, None], axis=2) <= farthest)
+    near, alike = moving_alike(xy0, moved, asked, max_side, farthest)
     enough = near.sum(axis=1) > NEIGHBOURS // 2
     alone[asked] = enough & (alike.sum(axis=1) < FELLOWS)
     return alone
+
+
+def moving_alike(
+    xy0: Float, moved: Float, asked: Index, reach: float, farthest: float | Float
+) -> tuple[Bool, Bool]:
+    """Which of the nearest displacements are in reach, and which of these move alike.
+
+    Parameters
+    ----------
+    xy0, moved : (N, 2) float64
+        Starts and displacements, metres; all finite.
+    asked : (M,) int64
+        Those whose neighbours are looked up.
+    reach : float
+        Displacements as far away or farther say nothing, metres.
+    farthest : float or (M, 1) float64
+        By which two that move alike may part, metres.
+
+    Returns
+    -------
+    near, alike : (M, K) bool
+        Of the ``NEIGHBOURS`` nearest, or all others where there are fewer.
+    """
+    count = min(NEIGHBOURS, len(xy0) - 1)
+    if not len(asked) or count < 1:
+        nobody = np.zeros((len(asked), 0), dtype=np.bool_)
+        return nobody, nobody
+    # The nearest of each is itself; beyond the reach there are infinite distances.
+    others = np.arange(2, count + 2)
+    distance, index = cKDTree(xy0).query(xy0[asked], others, distance_upper_bound=reach)
+    near = np.isfinite(distance)
+    other = moved[np.where(near, index, 0)]
+    return near, near & (np.linalg.norm(other - moved[asked, None], axis=2) <= farthest)
 
 
 def folding(xy0: Float, xy1: Float, max_side: float) -> Bool:

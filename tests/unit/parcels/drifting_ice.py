@@ -13,7 +13,7 @@ from lagrangian_ice.parcels.concentration import IceField
 from lagrangian_ice.parcels.fold import Fold, fold_pass, lost_until
 from lagrangian_ice.parcels.population import Parcels
 from lagrangian_ice.parcels.store import PassRecord, Store
-from lagrangian_ice.parcels.view import Stream, View
+from lagrangian_ice.parcels.view import Stream, View, Wanted
 from lagrangian_ice.settings import ParcelSettings
 
 DAY = 86400.0
@@ -98,6 +98,9 @@ class Ice:
             time1=np.where(tracked, second.start, np.nan),
         )
 
+    def answer(self, one: Wanted, target: int) -> Vectors:
+        return self.match(one.source_pass, target, one.xy)
+
     def fold(
         self,
         parcels: Parcels,
@@ -111,7 +114,7 @@ class Ice:
         return fold_pass(
             parcels,
             View(see.image(), index, see.start, streams, settings, 0.6, see.ice),
-            lambda wanted: [self.match(one.source_pass, index, one.xy) for one in wanted],
+            lambda wanted: [self.answer(one, index) for one in wanted],
             next_id,
         )
 

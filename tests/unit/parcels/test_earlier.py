@@ -7,9 +7,7 @@ from drifting_ice import Ice, See, stream
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.earlier import speed_to_search
-from lagrangian_ice.parcels.fold import fold_pass
 from lagrangian_ice.parcels.population import State
-from lagrangian_ice.parcels.view import View
 from lagrangian_ice.settings import ParcelSettings
 
 WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
@@ -209,7 +207,7 @@ class Faint(Ice):
     least: float = 0.5
 
     def answer(self, one, target):
-        vectors = self.match(one.source_pass, target, one.xy)
+        vectors = super().answer(one, target)
         if target == 1:
             return vectors
         if one.correlation > self.least:
@@ -218,13 +216,6 @@ class Faint(Ice):
             return replace(found, status=status)
         at = (np.hypot(*(one.xy - PLACE).T) < 100) & (one.source_pass == 0)
         return replace(vectors, xy1=vectors.xy1 + at[:, None] * [self.off, 0.0])
-
-    def fold(self, parcels, index, see, streams, settings, next_id):
-        self.passes[index] = see
-        view = View(see.image(), index, see.start, streams, settings, 0.6, see.ice)
-        return fold_pass(
-            parcels, view, lambda wanted: [self.answer(one, index) for one in wanted], next_id
-        )
 
 
 def test_what_is_too_faint_is_found_where_two_sightings_lead_to_one_place():
