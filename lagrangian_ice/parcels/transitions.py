@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.rows import rows_taken
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
 
 Bool = NDArray[np.bool_]
@@ -75,7 +76,9 @@ def planted(
 
 def taken(parcels: Parcels, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Parcels:
     """Rows of a population, by mask or index."""
-    return Parcels(**{field.name: getattr(parcels, field.name)[rows] for field in fields(parcels)})
+    return Parcels(
+        **{field.name: rows_taken(getattr(parcels, field.name), rows) for field in fields(parcels)}
+    )
 
 
 def joined(first: Parcels, second: Parcels) -> Parcels:
@@ -335,7 +338,7 @@ def merging(parcel_id: Ids, stream: Index, xy: Float, distance: float) -> Ids:
     """
     if distance <= 0 or len(parcel_id) < 2:
         return np.empty(0, dtype=np.int64)
-    couples = cKDTree(xy).query_pairs(distance, output_type="ndarray")
+    couples = cKDTree(xy, balanced_tree=False).query_pairs(distance, output_type="ndarray")
     couples = couples[stream[couples[:, 0]] == stream[couples[:, 1]]]
     couples = np.sort(parcel_id[couples], axis=1)
     gone: set[int] = set()
@@ -382,7 +385,7 @@ def vacant(parcels: Parcels, seed_row: Index, seed_col: Index, spacing: float) -
     held[tuple((np.rint(at).astype(np.int64) - first).T)] = True
     free: Bool = ~held[tuple((nodes - first).T)]
     if len(at) and free.any():
-        distance, _ = cKDTree(at).query(nodes[free], distance_upper_bound=EMPTY)
+        distance, _ = cKDTree(at, balanced_tree=False).query(nodes[free], distance_upper_bound=EMPTY)
         free[free] = np.isinf(distance)
     return free
 
