@@ -385,7 +385,9 @@ def vacant(parcels: Parcels, seed_row: Index, seed_col: Index, spacing: float) -
     held[tuple((np.rint(at).astype(np.int64) - first).T)] = True
     free: Bool = ~held[tuple((nodes - first).T)]
     if len(at) and free.any():
-        distance, _ = cKDTree(at, balanced_tree=False).query(nodes[free], distance_upper_bound=EMPTY)
+        distance, _ = cKDTree(at, balanced_tree=False).query(
+            nodes[free], distance_upper_bound=EMPTY
+        )
         free[free] = np.isinf(distance)
     return free
 
