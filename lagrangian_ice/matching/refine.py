@@ -23,7 +23,8 @@ from lagrangian_ice.settings import MccSettings
 CHUNK = 128
 """Points worked on at once: fewer, and the calls cost more than the work."""
 LARGEST_RADIUS = 48
-FILTER_PLACES = 128
+FILTER_PLACES = 48
+"""That the filter and the noise's colour are measured at: more tell no more of either."""
 FILTER_HALF_WIDTH, FILTER_RADIUS = 16, 10
 FILTER_LEAST_CORRELATION = 0.3
 FILTER_NEAR = 4.0
