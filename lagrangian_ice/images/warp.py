@@ -19,6 +19,8 @@ LATTICE_STEP = 16
 """Map pixels between the nodes at which positions are computed exactly."""
 
 _MARGIN = 3
+AFFINE = 1e-6
+"""Source pixels; positions that are nowhere farther from an affine map are one."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class PixelMap:
     """Positions in a scene's pixels of the pixels of a map grid.
 
     They are computed at every 16th pixel, and interpolated between by a bicubic spline, which
-    for maps and satellite swaths is right to better than 0.01 px. Longitude and latitude
-    grids are singular at the pole: their positions are computed at every pixel.
+    for maps and satellite swaths is right to better than 0.01 px. Between maps of one projection
+    they are affine, and no spline is needed. Longitude and latitude grids are singular at the
+    pole: their positions are computed at every pixel.
 
     Attributes
     ----------
@@ -43,6 +46,10 @@ class PixelMap:
     def rowcol(self, rows: slice, cols: slice) -> tuple[Float, Float]:
         """Source row and col (h, w) of a block of map pixels; not finite where there is none."""
         row, col = _indices(rows), _indices(cols)
+        if self._affine is not None:
+            first, by_row, by_col = self._affine[:, :, None, None]
+            there = first + by_row * row[:, None] + by_col * col
+            return there[0], there[1]
         if self._splines is None:
             exact = self._exact(row, col)
             return exact[..., 0], exact[..., 1]
@@ -92,6 +99,22 @@ class PixelMap:
             return None
         there = self._exact(*(_nodes(size) for size in self.grid.shape))
         return there if np.all(np.isfinite(there)) else None
+
+    @cached_property
+    def _affine(self) -> Float | None:
+        """Source row, col (3, 2) of map pixel (0, 0), and per map row and column, if all are so."""
+        there = self._lattice
+        if there is None:
+            return None
+        height, width = (LATTICE_STEP * (size - 1) for size in there.shape[:2])
+        by_row = (there[-1, 0] - there[0, 0]) / height
+        by_col = (there[0, -1] - there[0, 0]) / width
+        first = there[0, 0] + LATTICE_STEP * _MARGIN * (by_row + by_col)
+        row, col = (_nodes(size) for size in self.grid.shape)
+        fitted = first + row[:, None, None] * by_row + col[:, None] * by_col
+        if np.abs(there - fitted).max() > AFFINE:
+            return None
+        return np.stack([first, by_row, by_col])
 
     @cached_property
     def _splines(self) -> tuple[RectBivariateSpline, RectBivariateSpline] | None:

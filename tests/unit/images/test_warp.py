@@ -39,6 +39,19 @@ def test_positions_between_the_lattice_are_exact_to_a_hundredth_pixel(reference)
     assert np.median(np.abs(row[::7, ::11] - exact[..., 0])) < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("reference", "straight"), [(polar_affine(), True), (swath(), False)], ids=["map", "swath"]
+)
+def test_positions_between_maps_of_one_projection_are_affine(reference, straight):
+    row, col = PixelMap(GRID, reference).rowcol(slice(37, 690), slice(13, 888))
+    for there in (row, col):
+        bent = there[0, 0] + there[-1, -1] - there[0, -1] - there[-1, 0]
+        assert (abs(bent) < 1e-6) == straight
+    exact = reference.rowcol(GRID.xy(np.array([[37, 13], [689, 887]])))
+    found = np.stack([row, col], axis=-1)[[0, -1], [0, -1]]
+    np.testing.assert_allclose(found, exact, atol=1e-5 if straight else 0.01)
+
+
 def test_blocks_agree_with_the_whole():
     pixel_map = PixelMap(GRID, swath())
     whole = pixel_map.rowcol(slice(0, 700), slice(0, 900))
