@@ -5,6 +5,10 @@
 SCENES is an archive, such as ``lagrangian-ice simulate`` writes. Every run begins with an empty
 cache, in a process of its own with one thread a worker, and says where its seconds went. To be run
 on an idle machine. However many workers there are, the state must be the same.
+
+Before each of these runs so many processes as it has workers do one and the same plain computation
+side by side, which shows how many times as quick this machine lets independent work be: processors
+that share a core or a power budget slow each other.
 """
 
 from __future__ import annotations
@@ -20,6 +24,23 @@ from pathlib import Path
 from kill_test import say, state
 
 from lagrangian_ice.parcels.schema import DATABASE
+
+PLAIN = """
+import time, torch
+torch.set_num_threads(1)
+values, patches = torch.randn(600, 600), torch.randn(128, 5, 72, 72)
+begun = time.perf_counter()
+for _ in range(100):
+    values @ values, torch.fft.rfft2(patches)
+print(time.perf_counter() - begun)
+"""
+
+
+def plain(processes: int) -> float:
+    """Seconds of a plain computation in the slowest of so many processes side by side."""
+    words = [sys.executable, "-c", PLAIN]
+    running = [subprocess.Popen(words, stdout=subprocess.PIPE) for _ in range(processes)]
+    return max(float(one.communicate()[0]) for one in running)
 
 
 def command(workspace: Path, *words: object) -> float:
@@ -63,15 +84,18 @@ def main() -> None:
     parser.add_argument("--spacing", type=float, default=5000)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     given = parser.parse_args()
-    seconds = {}
+    seconds, possible = {}, {}
     for workers in given.workers:
+        possible[workers] = workers * plain(1) / plain(workers)
         seconds[workers] = timed(given.folder / f"workers{workers}", given, workers)
     first, *others = sorted(given.workers)
     for workers in others:
         one, other = (state(given.folder / f"workers{count}") for count in (first, workers))
         differ = [name for name, rows in one.items() if rows != other[name]]
+        quicker = seconds[first] / seconds[workers]
+        plainly = possible[workers] / possible[first]
         say(
-            f"{workers} workers for {first}: {seconds[first] / seconds[workers]:.2f} times as quick"
+            f"{workers} workers for {first}: {quicker:.2f} times as quick; plain work {plainly:.2f}"
         )
         say(f"  {DATABASE}: {'the same' if not differ else f'differs in {differ}'}")
 
