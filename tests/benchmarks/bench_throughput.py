@@ -94,9 +94,7 @@ def main() -> None:
         differ = [name for name, rows in one.items() if rows != other[name]]
         quicker = seconds[first] / seconds[workers]
         plainly = possible[workers] / possible[first]
-        say(
-            f"{workers} workers for {first}: {quicker:.2f} times as quick; plain work {plainly:.2f}"
-        )
+        say(f"{workers} for {first}: {quicker:.2f} times as quick; plain work {plainly:.2f}")
         say(f"  {DATABASE}: {'the same' if not differ else f'differs in {differ}'}")
 
 
