@@ -84,15 +84,43 @@ def correlate(
         Standard error of the guess, pixels. With it a peak far from a sure guess must be so much
         the higher (see :func:`_odds`); without, the highest is taken.
     """
+    surfaces, corner = _surfaces(source, target, templates, guess, rotations, radius)
+    if guess_error is None:
+        return _find_peak(surfaces, corner, rotations, None)
+    pixels = (2 * templates.half_width + 1) ** 2
+    odds = _odds(guess - corner, guess_error, surfaces.shape[-1], pixels)
+    return _find_peak(surfaces, corner, rotations, odds)
+
+
+def correlate_each(
+    source: Band, target: Band, templates: Templates, guess: Tensor, rotations: Tensor, radius: int
+) -> Peak:
+    """Find each template in the target, and so each of its R rotations or parts by itself.
+
+    Parameters
+    ----------
+    source, target, templates, guess, rotations, radius
+        As of :func:`correlate`.
+
+    Returns
+    -------
+    Peak
+        Of N R templates, those of one point one after the other.
+    """
+    surfaces, corner = _surfaces(source, target, templates, guess, rotations, radius)
+    corner = corner.repeat_interleave(rotations.shape[1], dim=0)
+    return _find_peak(surfaces.flatten(0, 1)[:, None], corner, rotations.reshape(-1, 1), None)
+
+
+def _surfaces(
+    source: Band, target: Band, templates: Templates, guess: Tensor, rotations: Tensor, radius: int
+) -> tuple[Tensor, Tensor]:
+    """Correlations (N, R, L, L), and the row and col (N, 2) in the target of their first."""
     corner = torch.floor(guess + 0.5).long() - radius
     half_width = templates.half_width
     turned, turned_known = templates.turned(source, rotations)
     window, window_known = target.cut(corner - half_width, 2 * (half_width + radius) + 1)
-    surfaces = masked_ncc(turned, window, turned_known, window_known)
-    if guess_error is None:
-        return _find_peak(surfaces, corner, rotations, None)
-    odds = _odds(guess - corner, guess_error, surfaces.shape[-1], (2 * half_width + 1) ** 2)
-    return _find_peak(surfaces, corner, rotations, odds)
+    return masked_ncc(turned, window, turned_known, window_known), corner
 
 
 def _odds(guess: Tensor, error: Tensor, lags: int, pixels: int) -> Tensor:

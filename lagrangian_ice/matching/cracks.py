@@ -172,6 +172,15 @@ class _Aligned:
             known[index, number] = torch.isfinite(peak.correlation)
         return cls(position, rotation, known)
 
+    def looks(self, number: int, bands: Bands, whole: Templates) -> Tensor:
+        """Templates (N, K) where one motion leads, standardised; 0 where it leads nowhere."""
+        index = torch.nonzero(self.known[:, number])[:, 0]
+        found = replace(whole, start=self.position[index, number])
+        turned = found.turned(bands.target_filtered, -self.rotation[index, number, None])
+        looks = torch.zeros(len(whole.start), len(whole.offsets()))
+        looks[index] = standardised(*turned)
+        return looks
+
 
 @dataclass(frozen=True)
 class _Duel:
@@ -190,14 +199,7 @@ class _Duel:
         count, most = aligned.known.shape
         still = torch.zeros(count, 1, dtype=torch.float64)
         first = standardised(*whole.turned(bands.source_filtered, still))
-        seconds = [
-            standardised(
-                *replace(whole, start=aligned.position[:, m]).turned(
-                    bands.target_filtered, -aligned.rotation[:, m, None]
-                )
-            )
-            for m in range(most)
-        ]
+        seconds = [aligned.looks(number, bands, whole) for number in range(most)]
         odds = torch.full((count, most, most), torch.nan, dtype=torch.float64)
         favoured = odds.clone()
         lines = torch.zeros(count, most, most, 3, dtype=torch.float64)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lagrangian_ice.engine import chunks, thread_map
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE, correlate
+from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE, correlate_each
 from lagrangian_ice.matching.parting import LEAST, MOST, parted, standardised
 from lagrangian_ice.matching.refine import Bands
 from lagrangian_ice.matching.templates import Templates
@@ -144,16 +144,14 @@ def halves_apart(bands: Bands, start: Float, end: Float, rotation: Float, half_w
         return np.empty((0, 2, 2))
     lines = torch.cat([_normals(), torch.full((2, CUTS, 1), AHEAD, dtype=torch.float64)], dim=2)
     lines = lines.flatten(0, 1)
-    count = len(lines)
 
     def aligned(part: slice) -> Float:
         middle, guess = (torch.from_numpy(at[part]) for at in (start, end))
         angle = torch.deg2rad(torch.from_numpy(rotation[part]))
         points = len(middle)
-        # All halves of a template one after the other, as templates of their own.
-        halves = Templates(middle.repeat_interleave(count, 0), half_width, lines.repeat(points, 1))
-        guess, angle = guess.repeat_interleave(count, 0), angle.repeat_interleave(count, 0)
-        peak = correlate(bands.source, bands.target, halves, guess, angle[:, None], SEARCH)
+        halves = Templates(middle, half_width, lines.expand(points, -1, -1))
+        turned = angle[:, None].expand(-1, len(lines))
+        peak = correlate_each(bands.source, bands.target, halves, guess, turned, SEARCH)
         known = torch.isfinite(peak.correlation) & ~peak.at_edge
         position = torch.where(known[:, None], peak.position, torch.nan)
         left = torch.log1p(-(peak.correlation.nan_to_num().clamp(0, MOST) ** 2))

@@ -21,9 +21,10 @@ class Templates:
         Row, col of their centres.
     half_width : int
         Pixels.
-    line : (N, 3) float64 Tensor, optional
+    line : (N, 3) or (N, R, 3) float64 Tensor, optional
         Row and col of a unit normal, and a distance: of each template only the offsets from its
-        centre count that are at least so far along the normal. All do by default.
+        centre count that are at least so far along the normal. All do by default. There may be
+        one for each of R rotations.
     """
 
     start: Tensor
@@ -42,8 +43,9 @@ class Templates:
         """Which pixels (N, R, K) count where offsets are turned (N, R, 2, 2); None if all do."""
         if self.line is None:
             return None
-        normal = (turn.mT @ self.line[:, None, :2, None])[..., 0]
-        return normal @ self.offsets().T >= self.line[:, None, 2:]
+        line = self.line if self.line.ndim == 3 else self.line[:, None]
+        normal = (turn.mT @ line[..., :2, None])[..., 0]
+        return normal @ self.offsets().T >= line[..., 2:]
 
     def turned(self, source: Band, rotations: Tensor) -> tuple[Tensor, Tensor | None]:
         """Templates as the ice would look after each rotation.
