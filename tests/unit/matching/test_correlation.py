@@ -5,7 +5,7 @@ import pytest
 import torch
 from moving_texture import moved_pair
 
-from lagrangian_ice.matching.correlation import correlate, masked_ncc
+from lagrangian_ice.matching.correlation import correlate, correlate_each, masked_ncc
 from lagrangian_ice.matching.sampling import Band
 from lagrangian_ice.matching.templates import Templates
 
@@ -155,3 +155,19 @@ def test_a_peak_far_from_a_sure_guess_counts_for_less():
     sure, less, none = (peak.discounted.median() for peak in peaks)
     assert sure < less < none
     assert none == pytest.approx(float(peaks[2].correlation.median()), abs=1e-3)
+
+
+def test_parts_of_a_template_together_are_found_as_each_by_itself():
+    pair = moved_pair(shift=[3.3, -2.6], degrees=5.0, noise=0.4, count=6)
+    bands = Band.of(pair.source), Band.of(pair.target)
+    start, guess = torch.from_numpy(pair.start), torch.from_numpy(pair.truth + 1.2)
+    lines = torch.tensor([[1.0, 0.0, 2.0], [-1.0, 0.0, 2.0], [0.0, 1.0, 2.0]], dtype=torch.float64)
+    angles = torch.full((len(start), len(lines)), np.radians(5.0), dtype=torch.float64)
+    whole = Templates(start, 10, lines.expand(len(start), -1, -1))
+    together = correlate_each(*bands, whole, guess, angles, 6)
+    for number, line in enumerate(lines):
+        part = Templates(start, 10, line.expand(len(start), -1))
+        alone = correlate(*bands, part, guess, angles[:, :1], 6)
+        for name, values in vars(alone).items():
+            found = vars(together)[name][number :: len(lines)]
+            np.testing.assert_allclose(found, values, atol=1e-4, err_msg=name)
