@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from lagrangian_ice.settings import MccSettings
 CHUNK = 128
 """Points worked on at once: fewer, and the calls cost more than the work."""
 LARGEST_RADIUS = 48
-FILTER_PLACES = 48
-"""That the filter and the noise's colour are measured at: more tell no more of either."""
+FILTER_PLACES, COLOUR_PLACES = 128, 48
+"""That the filter and the noise's colour are measured at, at most. The colour is a median, and
+costs as much as to refine so many points."""
 FILTER_HALF_WIDTH, FILTER_RADIUS = 16, 10
 FILTER_LEAST_CORRELATION = 0.3
 FILTER_NEAR = 4.0
@@ -113,7 +114,7 @@ class Bands:
             return cls(first, second, first, second, 1.0, agreement)
         both = thread_map(lambda band: matched_filter.apply(band, kernel), (first, second))
         first_filtered, second_filtered = both
-        colour = colour_factor(first_filtered, second_filtered, *found)
+        colour = colour_factor(first_filtered, second_filtered, *_some(found))
         return cls(first, second, first_filtered, second_filtered, colour, agreement)
 
 
@@ -129,6 +130,13 @@ def _found_again(
     agreement = float(near.double().mean()) if len(near) else 0.0
     found = Templates(start[good], FILTER_HALF_WIDTH)
     return (found, peak.position[good], peak.rotation[good]), agreement
+
+
+def _some(found: tuple[Templates, Tensor, Tensor]) -> tuple[Templates, Tensor, Tensor]:
+    """Templates, positions and rotations of an even choice of ``COLOUR_PLACES`` at most."""
+    templates, position, rotation = found
+    step = -(-len(position) // COLOUR_PLACES) or 1
+    return replace(templates, start=templates.start[::step]), position[::step], rotation[::step]
 
 
 def refine(

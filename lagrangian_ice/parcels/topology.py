@@ -28,6 +28,8 @@ LEAST_ANGLE = 10.0
 """Degrees; flatter triangles turn over by small errors and convict nobody."""
 NEIGHBOURS, FELLOWS = 8, 3
 """Of the nearest parcels so many must have moved with a parcel, if there are enough of them."""
+SEVERAL = 2
+"""Of few parcels around, at the rim of a pass: of so many at least one must have moved with it."""
 CLOSE = 0.3
 """Of the longest side: farther away no neighbour is looked for to tell how slim triangles are."""
 WOBBLE = 1.0
@@ -56,10 +58,11 @@ def parted(xy0: Float, xy1: Float, max_side: float, farthest: float) -> Bool:
     -------
     (N,) bool
         True where five or more of the ``NEIGHBOURS`` nearest are in reach and fewer than
-        ``FELLOWS`` of these differ by no more than ``farthest``.
+        ``FELLOWS`` of these differ by no more than ``farthest``, or two or more are and none
+        does.
     """
     alone = np.zeros(len(xy0), dtype=np.bool_)
-    if len(xy0) <= FELLOWS or max_side <= 0:
+    if len(xy0) <= SEVERAL or max_side <= 0:
         return alone
     moved = xy1 - xy0
     # Most ice moves far more alike, and its neighbours need not be looked up.
@@ -68,8 +71,9 @@ def parted(xy0: Float, xy1: Float, max_side: float, farthest: float) -> Bool:
     if not len(asked):
         return alone
     near, alike = moving_alike(xy0, moved, asked, max_side, farthest)
-    enough = near.sum(axis=1) > NEIGHBOURS // 2
-    alone[asked] = enough & (alike.sum(axis=1) < FELLOWS)
+    around, fellows = near.sum(axis=1), alike.sum(axis=1)
+    alone[asked] = (around > NEIGHBOURS // 2) & (fellows < FELLOWS)
+    alone[asked] |= (around >= SEVERAL) & (fellows == 0)
     return alone
 
 

@@ -176,12 +176,17 @@ def test_sides_of_a_crack_are_not_alone():
     assert not parted(xy, xy + moved, MAX_SIDE, FARTHEST).any()
 
 
-def test_where_few_are_near_nobody_is_alone():
-    xy = np.arange(10.0)[:, None] * [SPACING, 0.0]
-    end = xy + np.random.default_rng(0).uniform(-20_000, 20_000, xy.shape)
-    assert not parted(xy, end, 2.1 * SPACING, FARTHEST).any()
-    assert not parted(xy, end, 0, FARTHEST).any()
-    assert not parted(xy[:3], end[:3], 9 * SPACING, FARTHEST).any()
+def test_of_few_that_are_near_one_must_move_alike():
+    """At the corner of a pass two were led 20 km astray, each elsewhere; three were not."""
+    xy = SPACING * np.array([[0.0, 0], [1.5, 0], [2.5, 0], [3.2, 0], [6.0, 0]])
+    moved = np.array([[9000.0, 18_800], [7300, 14_000], [-1400, -1300], [-1300, -1400], [-1700, 0]])
+    wrong = [True, True, False, False, False]
+    reach = 5 * SPACING
+    np.testing.assert_array_equal(parted(xy, xy + moved, reach, FARTHEST), wrong)
+    # With one of the others alone it cannot be told which of the two is wrong.
+    assert not parted(xy[1:3], (xy + moved)[1:3], reach, FARTHEST).any()
+    assert not parted(xy[[0, 1, 4]], (xy + moved)[[0, 1, 4]], 2 * SPACING, FARTHEST).any()
+    assert not parted(xy, xy + moved, 0, FARTHEST).any()
 
 
 @settings(max_examples=30, deadline=None)
@@ -195,5 +200,6 @@ def test_who_is_alone_follows_from_the_nearest_wherever_the_cells_lie(seed, reac
     order = np.argsort(distance, axis=1)[:, 1:9]
     near = np.take_along_axis(distance, order, axis=1) < reach * SPACING
     alike = np.linalg.norm(moved[order] - moved[:, None], axis=2) <= FARTHEST
-    alone = (near.sum(axis=1) > 4) & ((near & alike).sum(axis=1) < 3)
+    around, fellows = near.sum(axis=1), (near & alike).sum(axis=1)
+    alone = ((around > 4) & (fellows < 3)) | ((around > 1) & (fellows == 0))
     np.testing.assert_array_equal(parted(xy, xy + moved, reach * SPACING, FARTHEST), alone)
