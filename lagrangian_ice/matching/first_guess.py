@@ -39,9 +39,8 @@ class _Round:
 
 GLOBAL_SIDE, GLOBAL_BLOCK = 3, 32
 """Of each 3 x 3 cells the strongest is matched in the whole window, blocks of 32 x 32 at once."""
-COARSE_AXES = 48
-"""Of some 90 along which descriptors vary: enough, but for the last round, to find where to look
-more closely."""
+GLOBAL_AXES = 48
+"""Of some 90 along which descriptors vary: enough to find where to look more closely."""
 GLOBAL_ENOUGH = 0.05
 """Share of those cells that must agree; else all cells are asked, along all axes."""
 LEAST_AGREEING = 100
@@ -85,16 +84,13 @@ def motion_field(
     cell = STRIDE * source.grid.pixel
     reach = settings.max_speed * abs(seconds) + cell
     strongest = strongest_cells(source, GLOBAL_SIDE)
-    coarse = pair.along(COARSE_AXES)
-    field = _unguided(coarse, strongest, reach, settings)
+    field = _unguided(pair.along(GLOBAL_AXES), strongest, reach, settings)
     if len(field) < GLOBAL_ENOUGH * np.count_nonzero(strongest):
-        coarse = pair
-        of_all = _unguided(coarse, source.valid, reach, settings)
+        of_all = _unguided(pair, source.valid, reach, settings)
         field = of_all if len(of_all) >= LEAST_AGREEING else field
     for one in GUIDED:
         windows = _guided(source, field, one, settings)
-        last = one is GUIDED[-1]
-        found = match_cells(pair if last else coarse, windows, between=last)
+        found = match_cells(pair, windows, between=one is GUIDED[-1])
         field = _agreeing(found, cell, settings)
     return field
 
