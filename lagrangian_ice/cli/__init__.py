@@ -6,6 +6,7 @@ Everything heavy is imported inside the commands, so that ``--help`` answers at 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,6 +95,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the next call goes on from here", err=True)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Who reads has seen enough (`| head`); what is still held back has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_ERROR
     except (LagrangianIceError, ValueError, OSError) as error:
         click.echo(f"error: {' '.join(str(error).split())}", err=True)
         return EXIT_ERROR

@@ -216,3 +216,16 @@ def test_a_scene_on_itself_is_at_rest(scene, tmp_path, capsys):
     assert rows[2].split(",")[:3] == ["0.0", "0.0", ""]
     assert "out_of_image" in rows[2]
     assert {"geocode", "features", "match"} <= set(json.loads(timings.read_text())["seconds"])
+
+
+def test_who_closes_the_pipe_has_seen_enough():
+    """`lagrangian-ice ... | head` said that the pipe was broken."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = "from lagrangian_ice.cli import main; main(['config'])"
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=pipe, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == b""
