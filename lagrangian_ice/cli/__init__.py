@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,11 +96,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the next call goes on from here", err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Who reads has seen enough (`| head`); what is still held back has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return EXIT_ERROR
     except (LagrangianIceError, ValueError, OSError) as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        if not (isinstance(error, BrokenPipeError) and _nobody_reads()):
+            click.echo(f"error: {' '.join(str(error).split())}", err=True)
         return EXIT_ERROR
     return int(code or 0)
+
+
+def _nobody_reads() -> bool:
+    """Whether who read the output has seen enough (`| head`); the rest of it is then dropped."""
+    output = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(output, 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True

@@ -176,9 +176,8 @@ class _Aligned:
         """Templates (N, K) where one motion leads, standardised; 0 where it leads nowhere."""
         index = torch.nonzero(self.known[:, number])[:, 0]
         found = replace(whole, start=self.position[index, number])
-        turned = found.turned(bands.target_filtered, -self.rotation[index, number, None])
         looks = torch.zeros(len(whole.start), len(whole.offsets()))
-        looks[index] = standardised(*turned)
+        looks[index] = standardised(bands.target_filtered, found, -self.rotation[index, number])
         return looks
 
 
@@ -197,8 +196,8 @@ class _Duel:
     @classmethod
     def between(cls, bands: Bands, whole: Templates, aligned: _Aligned) -> _Duel:
         count, most = aligned.known.shape
-        still = torch.zeros(count, 1, dtype=torch.float64)
-        first = standardised(*whole.turned(bands.source_filtered, still))
+        still = torch.zeros(count, dtype=torch.float64)
+        first = standardised(bands.source_filtered, whole, still)
         seconds = [aligned.looks(number, bands, whole) for number in range(most)]
         odds = torch.full((count, most, most), torch.nan, dtype=torch.float64)
         favoured = odds.clone()

@@ -105,10 +105,11 @@ def _looks(
 ) -> tuple[Tensor, Tensor]:
     """Templates (N, K) in both images, standardised: at the start, and turned at the end."""
     start, end, rotation = (torch.from_numpy(values) for values in places)
-    turn = torch.deg2rad(rotation)[:, None]
-    first = Templates(start, half_width).turned(bands.source_filtered, torch.zeros_like(turn))
-    second = Templates(end, half_width).turned(bands.target_filtered, -turn)
-    return standardised(*first), standardised(*second)
+    turn = torch.deg2rad(rotation)
+    first = standardised(
+        bands.source_filtered, Templates(start, half_width), torch.zeros_like(turn)
+    )
+    return first, standardised(bands.target_filtered, Templates(end, half_width), -turn)
 
 
 def _correlation_of_halves(first: Tensor, second: Tensor, half_width: int) -> Tensor:

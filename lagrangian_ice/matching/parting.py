@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lagrangian_ice.matching.sampling import Band
 from lagrangian_ice.matching.templates import Templates
 
 DIRECTIONS, STEP = 24, 1.0
@@ -19,8 +20,9 @@ LEAST, MOST = 0.2, 0.9
 """Correlation by which a motion is taken to explain its ice."""
 
 
-def standardised(values: Tensor, known: Tensor | None) -> Tensor:
-    """First turned template of each point, (N, K): mean 0, spread 1, 0 where not known."""
+def standardised(band: Band, templates: Templates, turn: Tensor) -> Tensor:
+    """Templates (N, K) turned by angles (N,), radians: mean 0, spread 1, 0 where not known."""
+    values, known = templates.turned(band, turn[:, None])
     flat = values[:, 0].flatten(1)
     if known is None:
         centred = flat - flat.mean(dim=1, keepdim=True)

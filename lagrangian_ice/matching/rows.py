@@ -19,7 +19,7 @@ class Rows:
 
     def take(self, which: Which) -> Self:
         """Take some of the points."""
-        columns = {name: rows_taken(values, which) for name, values in self._columns().items()}
+        columns = {name: _taken(values, which) for name, values in self._columns().items()}
         return replace(self, **columns)
 
     def put(self, which: Which, other: Self) -> Self:
@@ -40,7 +40,7 @@ class Rows:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def rows_taken(values: NDArray[V], which: Which) -> NDArray[V]:
+def _taken(values: NDArray[V], which: Which) -> NDArray[V]:
     """Values (M, ...) of some of N rows; of several columns eight times as fast as an index."""
     if isinstance(which, slice):
         return values[which]

@@ -154,7 +154,7 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     seeded = _seeded(parcels, view, next_id)
     everyone = transitions.joined(parcels, seeded)
     return Fold(
-        parcels=transitions.taken(everyone, transitions.living(everyone)),
+        parcels=everyone.take(transitions.living(everyone)),
         seeded=seeded,
         observations=_together(sightings, _birth_rows(seeded)),
         missed=unseen,
@@ -208,7 +208,7 @@ def _births(parcels: Parcels, view: View) -> tuple[Parcels, Observations]:
     waiting[waiting] = _fit_for_birth(view, parcels.xy[waiting])
     ids, times = parcels.parcel_id[waiting], view.image.time_at(parcels.xy[waiting])
     parcels = transitions.born(parcels, ids, times, view.pass_index)
-    return parcels, _birth_rows(transitions.taken(parcels, waiting))
+    return parcels, _birth_rows(parcels.take(waiting))
 
 
 def _looked_for(parcels: Parcels, view: View) -> Bool:
@@ -407,7 +407,7 @@ def _holders(parcels: Parcels, view: View) -> Parcels:
     One that is found again later would end the parcel that was seeded where it drifted to.
     """
     begun = np.isin(parcels.stream, [one.stream for one in view.begun])
-    holders = transitions.taken(parcels, begun & transitions.living(parcels))
+    holders = parcels.take(begun & transitions.living(parcels))
     unseen = np.isfinite(holders.time) & (holders.pass_index != view.pass_index)
     xy = holders.xy.copy()
     xy[unseen] += transitions.drifted(holders, unseen, view.start)
@@ -419,10 +419,5 @@ def _ends(parcel_id: Ids, reason: EndReason, time: Float) -> Ends:
 
 
 def _all_ends(parts: list[Ends]) -> Ends:
-    ids = np.concatenate([part.parcel_id for part in parts])
-    order = np.argsort(ids, kind="stable")
-    return Ends(
-        ids[order],
-        np.concatenate([part.reason for part in parts])[order],
-        np.concatenate([part.time for part in parts])[order],
-    )
+    whole = Ends.joined(parts)
+    return whole.take(np.argsort(whole.parcel_id, kind="stable"))

@@ -153,7 +153,7 @@ def _births(
 ) -> tuple[Parcels, int]:
     start, time = here.outline.start, here.outline.time
     parcels, _ = lost_until(parcels, start, settings, streams)
-    parcels = transitions.taken(parcels, transitions.living(parcels))
+    parcels = parcels.take(transitions.living(parcels))
     begun = [one for one in streams if one.date <= start]
     open_streams = [one.stream for one in begun if start < one.window_end]
     waiting = (parcels.state == State.PENDING) & np.isin(parcels.stream, open_streams)

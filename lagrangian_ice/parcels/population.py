@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.rows import Rows
 
 
 class State(IntEnum):
@@ -31,7 +32,7 @@ class EndReason(IntEnum):
 
 
 @dataclass(frozen=True)
-class Parcels:
+class Parcels(Rows):
     """N parcels, joined with everything else by ``parcel_id`` only.
 
     Attributes

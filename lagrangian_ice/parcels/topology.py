@@ -71,9 +71,9 @@ def parted(xy0: Float, xy1: Float, max_side: float, farthest: float) -> Bool:
     if not len(asked):
         return alone
     near, alike = moving_alike(xy0, moved, asked, max_side, farthest)
-    around, fellows = near.sum(axis=1), alike.sum(axis=1)
-    alone[asked] = (around > NEIGHBOURS // 2) & (fellows < FELLOWS)
-    alone[asked] |= (around >= SEVERAL) & (fellows == 0)
+    around = near.sum(axis=1)
+    needed = np.where(around > NEIGHBOURS // 2, FELLOWS, np.where(around >= SEVERAL, 1, 0))
+    alone[asked] = alike.sum(axis=1) < needed
     return alone
 
 
@@ -158,6 +158,7 @@ def _uneasy(xy0: Float, xy1: Float, max_side: float) -> Bool:
 def _at_least(xy: Float, enough: float) -> Float:
     """How far positions (N, 2) are from all others (N,), or ``enough`` where that is more."""
     distance = np.full(len(xy), enough)
+    # Asked once only: not balanced, a tree is built in half the time.
     couples = cKDTree(xy, balanced_tree=False).query_pairs(enough, output_type="ndarray")
     apart = np.linalg.norm(xy[couples[:, 0]] - xy[couples[:, 1]], axis=1)
     np.minimum.at(distance, couples.ravel(), np.repeat(apart, 2))

@@ -6,7 +6,7 @@ depend on the order of the rows. A parcel that has ended never changes again.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.rows import rows_taken
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
 
 Bool = NDArray[np.bool_]
@@ -74,13 +73,6 @@ def planted(
     )
 
 
-def taken(parcels: Parcels, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Parcels:
-    """Rows of a population, by mask or index."""
-    return Parcels(
-        **{field.name: rows_taken(getattr(parcels, field.name), rows) for field in fields(parcels)}
-    )
-
-
 def joined(first: Parcels, second: Parcels) -> Parcels:
     """Put two populations together, in order of id.
 
@@ -89,13 +81,8 @@ def joined(first: Parcels, second: Parcels) -> Parcels:
     ValueError
         If an id is in both.
     """
-    both = Parcels(
-        **{
-            field.name: np.concatenate([getattr(first, field.name), getattr(second, field.name)])
-            for field in fields(first)
-        }
-    )
-    ordered = taken(both, np.argsort(both.parcel_id, kind="stable"))
+    both = Parcels.joined([first, second])
+    ordered = both.take(np.argsort(both.parcel_id, kind="stable"))
     repeated = ordered.parcel_id[1:][np.diff(ordered.parcel_id) == 0]
     if len(repeated):
         raise ValueError(f"parcel {repeated[0]} is in both populations")
@@ -338,6 +325,7 @@ def merging(parcel_id: Ids, stream: Index, xy: Float, distance: float) -> Ids:
     """
     if distance <= 0 or len(parcel_id) < 2:
         return np.empty(0, dtype=np.int64)
+    # Asked once only: not balanced, a tree is built in half the time.
     couples = cKDTree(xy, balanced_tree=False).query_pairs(distance, output_type="ndarray")
     couples = couples[stream[couples[:, 0]] == stream[couples[:, 1]]]
     couples = np.sort(parcel_id[couples], axis=1)
@@ -385,9 +373,8 @@ def vacant(parcels: Parcels, seed_row: Index, seed_col: Index, spacing: float) -
     held[tuple((np.rint(at).astype(np.int64) - first).T)] = True
     free: Bool = ~held[tuple((nodes - first).T)]
     if len(at) and free.any():
-        distance, _ = cKDTree(at, balanced_tree=False).query(
-            nodes[free], distance_upper_bound=EMPTY
-        )
+        tree = cKDTree(at, balanced_tree=False)
+        distance, _ = tree.query(nodes[free], distance_upper_bound=EMPTY)
         free[free] = np.isinf(distance)
     return free
 

@@ -69,7 +69,7 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Ends:
+class Ends(Rows):
     """Parcels (N,) that end, why, and when (seconds since 1970)."""
 
     parcel_id: Ids

@@ -6,9 +6,9 @@ SCENES is an archive, such as ``lagrangian-ice simulate`` writes. Every run begi
 cache, in a process of its own with one thread a worker, and says where its seconds went. To be run
 on an idle machine. However many workers there are, the state must be the same.
 
-Before each of these runs so many processes as it has workers do one and the same plain computation
-side by side, which shows how many times as quick this machine lets independent work be: processors
-that share a core or a power budget slow each other.
+At the end so many processes as there were workers do one and the same plain computation side by
+side, which shows how many times as quick this machine lets independent work be: processors that
+share a core or a power budget slow each other.
 """
 
 from __future__ import annotations
@@ -84,16 +84,15 @@ def main() -> None:
     parser.add_argument("--spacing", type=float, default=5000)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     given = parser.parse_args()
-    seconds, possible = {}, {}
+    seconds = {}
     for workers in given.workers:
-        possible[workers] = workers * plain(1) / plain(workers)
         seconds[workers] = timed(given.folder / f"workers{workers}", given, workers)
     first, *others = sorted(given.workers)
     for workers in others:
         one, other = (state(given.folder / f"workers{count}") for count in (first, workers))
         differ = [name for name, rows in one.items() if rows != other[name]]
         quicker = seconds[first] / seconds[workers]
-        plainly = possible[workers] / possible[first]
+        plainly = workers / first * plain(first) / plain(workers)
         say(f"{workers} for {first}: {quicker:.2f} times as quick; plain work {plainly:.2f}")
         say(f"  {DATABASE}: {'the same' if not differ else f'differs in {differ}'}")
 

@@ -29,7 +29,7 @@ def test_a_population_behaves_like_one_record_per_id(acts, seed):
     for number, (act, salt) in enumerate(acts, start=1):
         rng = np.random.default_rng(salt)
         if act == "shuffle":
-            parcels = t.taken(parcels, rng.permutation(len(parcels)))
+            parcels = parcels.take(rng.permutation(len(parcels)))
             continue
         living = np.array([i for i, one in truth.items() if one["state"] != State.ENDED], int)
         chosen = some_of(rng, living)

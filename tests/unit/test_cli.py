@@ -229,3 +229,15 @@ def test_who_closes_the_pipe_has_seen_enough():
         )
     assert done.returncode == 1
     assert done.stderr == b""
+
+
+def test_a_pipe_that_breaks_elsewhere_is_told():
+    program = (
+        "from lagrangian_ice.cli import Env, run\n"
+        "def breaks(self): raise BrokenPipeError(32, 'Broken pipe', 'scheduler')\n"
+        "Env.settings = breaks\n"
+        "raise SystemExit(run(['config']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"error: [Errno 32] Broken pipe: 'scheduler'\n"

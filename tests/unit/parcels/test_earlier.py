@@ -130,7 +130,7 @@ def test_a_doubtful_parcel_that_nothing_else_is_found_around_needs_a_witness():
     ice = Torn(wrong_within=0.0)
     folds = followed(ice, whole(0, 1))
     parcels, own = folds[1].parcels, parcel(folds[1])
-    alone = t.taken(parcels, parcels.parcel_id == own)
+    alone = parcels.take(parcels.parcel_id == own)
     seen = {}
     for unseen in ((), (0,)):
         ice.unseen = unseen
@@ -164,7 +164,7 @@ def test_company_that_moves_otherwise_is_none(leap, believed):
     folds = followed(ice, whole(0, 1))
     parcels, own = folds[1].parcels, parcel(folds[1])
     apart = np.hypot(*(parcels.xy - PLACE).T)
-    far = t.taken(parcels, (apart < 100) | (apart > 25_000))
+    far = parcels.take((apart < 100) | (apart > 25_000))
     ice.unseen = (0,)
     settings = SETTINGS.model_copy(update={"max_fold_side": 1.0})
     fold = ice.fold(far, 2, See(2, WHOLE), [stream()], settings, 1000)

@@ -212,7 +212,7 @@ def test_a_parcel_that_is_not_found_keeps_the_cell_where_it_ought_to_be():
 def test_nothing_depends_on_the_order_of_rows():
     ice = Ice(velocity=(0.07, 0.02), hidden=((9_000.0, 9_000.0, 22_000.0, 11_000.0),))
     parcels = born(ice, See(0, WHOLE), RESEED).parcels
-    shuffled = t.taken(parcels, np.random.default_rng(3).permutation(len(parcels)))
+    shuffled = parcels.take(np.random.default_rng(3).permutation(len(parcels)))
     first, second = (
         ice.fold(some, 1, See(1, WHOLE), STREAMS, RESEED, 1000) for some in (parcels, shuffled)
     )

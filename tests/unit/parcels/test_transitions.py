@@ -24,7 +24,7 @@ def test_planted_parcels_stand_on_their_nodes():
 
 
 def test_rows_follow_ids_not_places():
-    shuffled = t.taken(population(), np.array([2, 0, 3, 1]))
+    shuffled = population().take(np.array([2, 0, 3, 1]))
     assert t.rows_of(shuffled, [20, 30]).tolist() == [3, 0]
 
 
