@@ -111,3 +111,24 @@ class Vectors(Rows):
         }
         status = np.full(len(guilty), Status.OUTLIER, dtype=np.int8)
         return self.put(which, replace(guilty, status=status, **nothing))
+
+
+def nothing_seen(xy: Float) -> Vectors:
+    """Vectors of points that the target does not show."""
+    count = len(xy)
+    none, pair = np.full(count, np.nan), np.full((count, 2), np.nan)
+    return Vectors(
+        xy0=xy,
+        xy1=pair,
+        covariance=np.full((count, 2, 2), np.nan),
+        first_guess=pair,
+        first_guess_error=none,
+        first_guess_rotation=none,
+        mcc=none,
+        peak_ratio=none,
+        rotation=none,
+        strain=np.full((count, 3), np.nan),
+        status=np.full(count, Status.OUT_OF_IMAGE, dtype=np.int8),
+        time0=none,
+        time1=none,
+    )

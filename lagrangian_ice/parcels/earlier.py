@@ -1,8 +1,7 @@
 """Parcels are matched from earlier sightings than their last one too.
 
-Where a sighting is doubtful or a parcel too faint to be believed, to see whether the sighting
-before the last, or else the reference, leads to the same place; where a reference is due, to see
-how far the templates have drifted.
+Where a sighting is doubtful, to see whether the sighting before the last, or else the reference,
+leads to the same place; where a reference is due, to see how far the templates have drifted.
 """
 
 from __future__ import annotations
@@ -29,8 +28,6 @@ LEAST_SEARCH = 0.1
 """Least speed that is searched then, m s-1."""
 SILENT = (*NOT_COVERED, Status.NO_TEXTURE, Status.NO_FIRST_GUESS, Status.LOW_CORRELATION)
 """Statuses of witnesses that say nothing: they see not that the place is another."""
-TOO_FAINT = (Status.NO_TEXTURE, Status.LOW_CORRELATION)
-"""Statuses of parcels that two sightings may find."""
 ELSEWHERE = 64.0
 """Pixels from the place to where a witness's first guess leads, beyond which none is silent."""
 COMPANY = 40_000.0
@@ -46,7 +43,7 @@ Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class _Sightings(Rows):
+class Sightings(Rows):
     """Sightings (N,): in which pass (-1: there is none), where (metres) and when (s)."""
 
     source: NDArray[np.int32]
@@ -95,54 +92,11 @@ def confirmed(
         vectors = answer.vectors
         silent = np.isin(vectors.status, SILENT)
         silent |= ~vectors.tracked & (seen < oldest[part])
-        silent &= ~(_apart(vectors.first_guess, ends[part], view) > ELSEWHERE)
+        silent &= ~(pixels_apart(vectors.first_guess, ends[part], view) > ELSEWHERE)
         heard[part] |= ~silent
         seen_from[part] = near
     refused = ids[~seen_from & heard]
     return [_without(pair, refused) for pair in pairs], answers
-
-
-def found_twice(
-    parcels: Parcels, pairs: list[Pair], view: View, match: Match
-) -> tuple[list[Pair], list[Pair]]:
-    """Find parcels too faint to be believed, where two of their sightings lead to one place.
-
-    Parameters
-    ----------
-    parcels : Parcels
-        The population before the pass.
-    pairs : list of Pair
-        Vectors from the passes in which the parcels were last seen.
-    view : View
-        The pass, and the rules.
-    match : Match
-        Tracks points from an earlier pass.
-
-    Returns
-    -------
-    pairs, answers : list of Pair
-        Those given, in which some of what was too faint is tracked now, and the vectors from
-        earlier sightings that lead there too.
-    """
-    least = view.settings.faint_correlation
-    if least == 1:
-        return pairs, []
-    faint = [pair.take(np.isin(pair.vectors.status, TOO_FAINT)) for pair in pairs]
-    faint = [pair.take(_seen_before(parcels, pair.parcel_id)) for pair in faint]
-    faint = [pair for pair in faint if len(pair.parcel_id)]
-    requests = [Wanted(one.source_pass, one.vectors.xy0, view.max_speed, least) for one in faint]
-    looks = zip(faint, match(requests), strict=True)
-    found = [replace(pair, vectors=vectors).take(vectors.tracked) for pair, vectors in looks]
-    ids, ends = _ids_and_ends(found)
-    agreed = np.zeros(len(ids), dtype=np.bool_)
-    answers: list[Pair] = []
-    for part, _, answer, near in _witnesses(parcels, ids, ends, view, match, least):
-        agreed[part] = near
-        if near.any():
-            answers.append(answer.take(near))
-    believed = [pair.take(np.isin(pair.parcel_id, ids[agreed])) for pair in found]
-    by_source = {pair.source_pass: pair for pair in believed}
-    return [_put(pair, by_source.get(pair.source_pass)) for pair in pairs], answers
 
 
 def _ids_and_ends(pairs: list[Pair]) -> tuple[NDArray[np.int64], Float]:
@@ -157,7 +111,6 @@ def _witnesses(
     ends: Float,
     view: View,
     match: Match,
-    correlation: float = 1.0,
 ) -> Iterator[tuple[Index, Float, Pair, Bool]]:
     """Ask the sightings before the last, then the references, of parcels found at ends (N, 2).
 
@@ -175,32 +128,18 @@ def _witnesses(
         Whether these lead to within ``confirm_within`` of the ends.
     """
     agreed = np.zeros(len(ids), dtype=np.bool_)
-    for earlier in _earlier(parcels, ids):
+    for earlier in earlier_sightings(parcels, ids):
         open_ = np.flatnonzero((earlier.source != NO_PASS) & ~agreed)
-        for part, source, vectors in _matched_from(earlier, open_, ends, view, match, correlation):
-            near = _apart(vectors.xy1, ends[part], view) <= view.settings.confirm_within
+        for part, source, vectors in matched_from(earlier, open_, ends, view, match):
+            near = pixels_apart(vectors.xy1, ends[part], view) <= view.settings.confirm_within
             agreed[part] = near
             yield part, earlier.time[part], Pair(source, ids[part], vectors), near
 
 
-def _earlier(parcels: Parcels, ids: NDArray[np.int64]) -> tuple[_Sightings, _Sightings]:
+def earlier_sightings(parcels: Parcels, ids: NDArray[np.int64]) -> tuple[Sightings, Sightings]:
     """Sightings before the last ones, and older references, of parcels (N,)."""
     rows = transitions.rows_of(parcels, ids)
     return _before_last(parcels, rows), _older_references(parcels, rows)
-
-
-def _seen_before(parcels: Parcels, ids: NDArray[np.int64]) -> Bool:
-    """Which parcels (N,) were seen before they were seen last."""
-    before, older = _earlier(parcels, ids)
-    return np.asarray((before.source != NO_PASS) | (older.source != NO_PASS))
-
-
-def _put(pair: Pair, found: Pair | None) -> Pair:
-    """Pair with the vectors of some of its parcels in place of its own."""
-    if found is None:
-        return pair
-    rows = np.flatnonzero(np.isin(pair.parcel_id, found.parcel_id))
-    return replace(pair, vectors=pair.vectors.put(rows, found.vectors))
 
 
 def _alone(vectors: Vectors, doubted: Bool, view: View) -> Bool:
@@ -223,17 +162,17 @@ def doubtful(vectors: Vectors, view: View) -> Bool:
     return np.asarray(vectors.tracked & (doubt(vectors) > limit))
 
 
-def _before_last(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
-    everyone = _Sightings(parcels.earlier_pass, parcels.earlier_xy, parcels.earlier_time)
+def _before_last(parcels: Parcels, rows: NDArray[np.int64]) -> Sightings:
+    everyone = Sightings(parcels.earlier_pass, parcels.earlier_xy, parcels.earlier_time)
     return everyone.take(rows)
 
 
-def _references(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
-    everyone = _Sightings(parcels.reference_pass, parcels.reference_xy, parcels.reference_time)
+def _references(parcels: Parcels, rows: NDArray[np.int64]) -> Sightings:
+    everyone = Sightings(parcels.reference_pass, parcels.reference_xy, parcels.reference_time)
     return everyone.take(rows)
 
 
-def _older_references(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
+def _older_references(parcels: Parcels, rows: NDArray[np.int64]) -> Sightings:
     """Sightings that are references, but neither the last one nor the one before."""
     found = _references(parcels, rows)
     same = found.source == parcels.pass_index[rows]
@@ -241,7 +180,7 @@ def _older_references(parcels: Parcels, rows: NDArray[np.int64]) -> _Sightings:
     return replace(found, source=np.where(same, np.int32(NO_PASS), found.source))
 
 
-def _apart(xy: Float, ends: Float, view: View) -> Float:
+def pixels_apart(xy: Float, ends: Float, view: View) -> Float:
     """Pixels (N,) between positions (N, 2) and others; NaN where there is none."""
     distance = np.linalg.norm(xy - ends, axis=1)
     return np.asarray(distance / view.image.grid.pixel, dtype=np.float64)
@@ -252,23 +191,51 @@ def _without(pair: Pair, refused: NDArray[np.int64]) -> Pair:
     return replace(pair, vectors=pair.vectors.without(guilty))
 
 
-def _matched_from(
-    earlier: _Sightings,
+def matched_from(
+    earlier: Sightings,
     rows: Index,
     ends: Float,
     view: View,
     match: Match,
-    correlation: float = 1.0,
+    correlation: Float | None = None,
 ) -> Iterator[tuple[Index, int, Vectors]]:
-    """Vectors from some of N earlier sightings, pass by pass; ``ends`` (N, 2) are found."""
-    sources = np.unique(earlier.source[rows]).tolist()
-    parts = [rows[earlier.source[rows] == source] for source in sources]
+    """Vectors from some of N earlier sightings, pass by pass.
+
+    Parameters
+    ----------
+    earlier : Sightings
+        Of N parcels.
+    rows : (M,) intp
+        Who is asked for.
+    ends : (N, 2) float64
+        Where they are, metres.
+    view : View
+        The pass, and the rules.
+    match : Match
+        Tracks points from an earlier pass.
+    correlation : (N,) float64, optional
+        Times the least that is asked for otherwise.
+
+    Yields
+    ------
+    part : (L,) intp
+        Those of one pass and one such correlation.
+    source : int
+        The pass.
+    vectors : Vectors
+        From there.
+    """
+    least = np.ones(len(ends)) if correlation is None else correlation
+    keys = list(zip(earlier.source[rows].tolist(), least[rows].tolist(), strict=True))
+    alike = sorted(set(keys))
+    parts = [rows[[key == one for key in keys]] for one in alike]
     requests = []
-    for source, part in zip(sources, parts, strict=True):
+    for (source, asked), part in zip(alike, parts, strict=True):
         start = earlier.xy[part]
         gone = np.linalg.norm(ends[part] - start, axis=1) / (view.start - earlier.time[part])
         speed = speed_to_search(float(gone.max()), view.max_speed)
-        requests.append(Wanted(source, start, speed, correlation))
+        requests.append(Wanted(source, start, speed, asked))
+    sources = [source for source, _ in alike]
     return zip(parts, sources, match(requests), strict=True)
 
 
@@ -320,7 +287,7 @@ def closures(
     age = view.start - reference.time
     due = (age >= due_after) & (reference.source != seen.source_pass) & (due_after > 0)
     pairs = []
-    found = list(_matched_from(reference, np.flatnonzero(due), seen.xy, view, match))
+    found = list(matched_from(reference, np.flatnonzero(due), seen.xy, view, match))
     for part, source, vectors in found:
         pairs.append(Pair(source, seen.parcel_id[part], vectors))
         given_up = age[part] >= 2 * due_after
@@ -348,7 +315,7 @@ def _compared(seen: Observations, rows: Index, found: _Found, view: View) -> Obs
     """Sightings of which some were found from their reference too, or it is given up there."""
     vectors, limit = found.vectors, view.settings.closure_limit
     here = seen.take(rows)
-    apart = _apart(vectors.xy1, here.xy, view)
+    apart = pixels_apart(vectors.xy1, here.xy, view)
     compared = vectors.tracked | found.given_up
     pixel = view.image.grid.pixel
 

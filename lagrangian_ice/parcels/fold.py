@@ -18,7 +18,8 @@ older template holds, if that is not faint; beyond it the other one with the wor
 unless they are so far apart that one must be other ice, and the older template correlates well.
 The sighting becomes the reference, at the latest when the old one is twice as old as it should be.
 
-One that is too faint to be found is found yet if two of its sightings lead to the same place.
+One that its last sighting does not lead to surely is found yet if two of its sightings lead to
+the same place, one of them surely.
 
 Where the concentration of sea ice is known, nobody is born below a limit of it, and a parcel that
 was looked for and not found ends where it is below: at the place that its neighbours' motion
@@ -41,11 +42,12 @@ from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.vectors import NOT_COVERED, Vectors
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import IceField
-from lagrangian_ice.parcels.earlier import closures, confirmed, found_twice
+from lagrangian_ice.parcels.earlier import closures, confirmed
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
-from lagrangian_ice.parcels.quality import BEST, doubt, quality_flags
+from lagrangian_ice.parcels.quality import BEST, quality_flags, sure
 from lagrangian_ice.parcels.topology import folding, parted
 from lagrangian_ice.parcels.transitions import Bool, Ids
+from lagrangian_ice.parcels.twice import found_twice
 from lagrangian_ice.parcels.view import (
     DAY,
     HOUR,
@@ -67,8 +69,6 @@ AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """Steps from a place to the eight around it."""
 STRAYED = 0.25
 """Of the way that a parcel ought to have drifted, by which it may have gone elsewhere."""
-FAINT, LEAST_FAINT = 0.45, 0.1
-"""Correlation below which a step's error may be larger, and that below which no more so."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,13 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     parcels, lost = lost_until(parcels, view.start, view.settings, view.streams)
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
-    pairs, twice = found_twice(parcels, _matched(parcels, view, wanted, surely), view, match)
-    if twice:
-        pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in pairs]
+    looked = _matched(parcels, view, wanted, match)
+    pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in looked]
     pairs = [_unfolded(pair, view) for pair in pairs]
     pairs, witnesses = confirmed(parcels, pairs, view, match)
+    pairs, twice = found_twice(parcels, looked, pairs, view, match)
+    if twice:
+        pairs = [_unfolded(pair, view) for pair in pairs]
     before = parcels
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
     parcels, melted = _out_of_ice(parcels, pairs, view)
@@ -280,13 +282,8 @@ def _unfolded(pair: Pair, view: View) -> Pair:
 
 def _sure(vectors: Vectors, view: View) -> Vectors:
     """Vectors without those that may as well lead elsewhere."""
-    pixel, settings = view.image.grid.pixel, view.settings
-    # Of little correlation halves seem to part by chance: the error says less.
-    faint = np.maximum(1.0, (FAINT / np.maximum(vectors.mcc, LEAST_FAINT)) ** 2)
-    unsure = vectors.standard_error > settings.max_step_error * pixel * faint
-    unsure |= vectors.first_guess_error > settings.max_guess_error * pixel
-    unsure |= doubt(vectors) > settings.max_doubt * pixel
-    return vectors.without(vectors.tracked & unsure)
+    unsure = vectors.tracked & ~sure(vectors, view.settings, view.image.grid.pixel)
+    return vectors.without(unsure)
 
 
 def _sightings(

@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.doubt import doubt as match_doubt
 from lagrangian_ice.matching.vectors import Vectors
+from lagrangian_ice.settings import ParcelSettings
 from lagrangian_ice.times import SECONDS_PER_DAY
 
 GOOD_CORRELATION = 0.5
 GOOD_PEAK_RATIO = 0.8
 BEST, WORST = 0, 3
+FAINT, LEAST_FAINT = 0.45, 0.1
+"""Correlation below which a step's error may be larger, and that below which no more so."""
 
 
 def quality_flags(
@@ -66,3 +69,23 @@ def doubt(vectors: Vectors) -> Float:
     days = np.abs(vectors.time1 - vectors.time0) / SECONDS_PER_DAY
     turns = (vectors.rotation, vectors.first_guess_rotation)
     return match_doubt(vectors.standard_error, days, turns, vectors.strain)
+
+
+def sure(vectors: Vectors, settings: ParcelSettings, pixel: float) -> NDArray[np.bool_]:
+    """Which vectors (N,) are tracked and lead to one place only, as far as they tell by themselves.
+
+    Parameters
+    ----------
+    vectors : Vectors
+        Of N points.
+    settings : ParcelSettings
+        The rules.
+    pixel : float
+        Of the image, metres.
+    """
+    # Of little correlation halves seem to part by chance: the error says less.
+    faint = np.maximum(1.0, (FAINT / np.maximum(vectors.mcc, LEAST_FAINT)) ** 2)
+    unsure = vectors.standard_error > settings.max_step_error * pixel * faint
+    unsure |= vectors.first_guess_error > settings.max_guess_error * pixel
+    unsure |= doubt(vectors) > settings.max_doubt * pixel
+    return np.asarray(vectors.tracked & ~unsure)

@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.match import match_field
 from lagrangian_ice.matching.motion_field import MotionField
-from lagrangian_ice.matching.vectors import Status, Vectors
+from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.pair import select_bands
 from lagrangian_ice.parcels.fields import FieldTask, ensure_field, keep_field
 from lagrangian_ice.parcels.nearby import around_ends, surroundings
@@ -128,24 +126,3 @@ def _recent() -> Recent:
         _HERE.recent = Recent()
     kept: Recent = _HERE.recent
     return kept
-
-
-def nothing_seen(xy: Float) -> Vectors:
-    """Vectors of points that the target does not show."""
-    count = len(xy)
-    none, pair = np.full(count, np.nan), np.full((count, 2), np.nan)
-    return Vectors(
-        xy0=xy,
-        xy1=pair,
-        covariance=np.full((count, 2, 2), np.nan),
-        first_guess=pair,
-        first_guess_error=none,
-        first_guess_rotation=none,
-        mcc=none,
-        peak_ratio=none,
-        rotation=none,
-        strain=np.full((count, 3), np.nan),
-        status=np.full(count, Status.OUT_OF_IMAGE, dtype=np.int8),
-        time0=none,
-        time1=none,
-    )

@@ -1,0 +1,180 @@
+"""Parcels that their last sighting does not surely lead to, found where two sightings lead.
+
+The last sighting, the one before it and the reference show three templates of the same ice. Where
+two of them lead to one place, one of them surely, other ice is seldom there (decision 0044).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagrangian_ice.grid import Float
+from lagrangian_ice.matching.vectors import Status, Vectors, nothing_seen
+from lagrangian_ice.parcels.earlier import (
+    Index,
+    Sightings,
+    earlier_sightings,
+    matched_from,
+    pixels_apart,
+)
+from lagrangian_ice.parcels.population import Parcels
+from lagrangian_ice.parcels.quality import doubt, sure
+from lagrangian_ice.parcels.transitions import NO_PASS, Bool, Ids
+from lagrangian_ice.parcels.view import Match, Pair, View, Wanted
+
+TOO_FAINT = (Status.NO_TEXTURE, Status.LOW_CORRELATION)
+"""Statuses of parcels that are looked for with less correlation."""
+SAME_PLACE = 0.4
+"""Of ``confirm_within``: so near must two leads be where the last one was seen but not sure."""
+MOST_DOUBT = 4.0
+"""Times ``max_doubt``: what a lead may have that agrees with a sure one."""
+COUPLES = ((0, 1), (0, 2), (1, 2))
+"""Leads that may agree, the younger ones first."""
+
+
+@dataclass(frozen=True)
+class _Lead:
+    """From which pass (N,) each parcel was looked for (-1: from none), and what was found."""
+
+    source: NDArray[np.int32]
+    vectors: Vectors
+
+    def pairs(self, ids: Ids, rows: Bool | Index) -> list[Pair]:
+        """Take some of the parcels, one pair for each pass."""
+        found = []
+        for source in np.unique(self.source[rows]).tolist():
+            some = np.zeros(len(ids), dtype=np.bool_)
+            some[rows] = self.source[rows] == source
+            found.append(Pair(source, ids, self.vectors).take(some))
+        return found
+
+
+def found_twice(
+    parcels: Parcels, looked: Sequence[Pair], pairs: list[Pair], view: View, match: Match
+) -> tuple[list[Pair], list[Pair]]:
+    """Find parcels that are not found, where two of their sightings lead to one place.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population before the pass.
+    looked : sequence of Pair
+        Vectors from the passes in which the parcels were last seen, sure or not.
+    pairs : list of Pair
+        The same, without what is not believed.
+    view : View
+        The pass, and the rules.
+    match : Match
+        Tracks points from an earlier pass.
+
+    Returns
+    -------
+    pairs, answers : list of Pair
+        Those given, in which some parcels are found now, from whichever of their sightings is
+        sure; and what else was found on the way.
+    """
+    missing = [_missing(parcels, *couple) for couple in zip(looked, pairs, strict=True)]
+    missing = [pair for pair in missing if len(pair.parcel_id)]
+    if view.settings.faint_correlation == 1 or not missing:
+        return pairs, []
+    ids, last, faint = _last_leads(missing, view, match)
+    correlation = np.where(faint, view.settings.faint_correlation, 1.0)
+    within = np.where(faint, 1.0, SAME_PLACE) * view.settings.confirm_within
+    leads = [last]
+    for earlier in earlier_sightings(parcels, ids):
+        rows = np.flatnonzero((earlier.source != NO_PASS) & _may_agree(leads, within, view))
+        leads.append(_lead(earlier, rows, last.vectors.xy1, correlation, view, match))
+    holding = _holding(leads, within, view)
+    answers = [
+        answer
+        for number, lead in enumerate(leads)
+        for answer in lead.pairs(ids, lead.vectors.tracked & (holding >= 0) & (holding != number))
+    ]
+    found = [pair for n, lead in enumerate(leads) for pair in lead.pairs(ids, holding == n)]
+    return _with_found(pairs, found), answers
+
+
+def _missing(parcels: Parcels, looked: Pair, pair: Pair) -> Pair:
+    """Take what is seen unsurely or too faint, of what was seen before it was seen last."""
+    somehow = looked.vectors.tracked | np.isin(looked.vectors.status, TOO_FAINT)
+    missing = looked.take(somehow & ~pair.vectors.tracked)
+    before, older = earlier_sightings(parcels, missing.parcel_id)
+    return missing.take((before.source != NO_PASS) | (older.source != NO_PASS))
+
+
+def _last_leads(missing: list[Pair], view: View, match: Match) -> tuple[Ids, _Lead, Bool]:
+    """Ids (N,), what their last sightings lead to, and which are too faint (N,).
+
+    These are looked for once more.
+    """
+    least = view.settings.faint_correlation
+    faint = [np.isin(pair.vectors.status, TOO_FAINT) for pair in missing]
+    asked = [pair.take(which) for pair, which in zip(missing, faint, strict=True)]
+    again = [pair for pair in asked if len(pair.parcel_id)]
+    requests = [Wanted(one.source_pass, one.vectors.xy0, view.max_speed, least) for one in again]
+    found = {one.source_pass: vectors for one, vectors in zip(again, match(requests), strict=True)}
+    parts = [
+        pair.vectors.put(which, found[pair.source_pass]) if which.any() else pair.vectors
+        for pair, which in zip(missing, faint, strict=True)
+    ]
+    sources = [np.full(len(one.parcel_id), one.source_pass, dtype=np.int32) for one in missing]
+    ids = np.concatenate([pair.parcel_id for pair in missing])
+    return ids, _Lead(np.concatenate(sources), Vectors.joined(parts)), np.concatenate(faint)
+
+
+def _lead(
+    earlier: Sightings, rows: Index, ends: Float, correlation: Float, view: View, match: Match
+) -> _Lead:
+    """Look for some of N parcels from earlier sightings."""
+    vectors = nothing_seen(earlier.xy)
+    for part, _, answer in matched_from(earlier, rows, ends, view, match, correlation):
+        vectors = vectors.put(part, answer)
+    return _Lead(earlier.source, vectors)
+
+
+def _may_agree(leads: list[_Lead], within: Float, view: View) -> Bool:
+    """Which parcels (N,) are led somewhere, but nowhere twice yet."""
+    somewhere = np.any([lead.vectors.tracked for lead in leads], axis=0)
+    return np.asarray(somewhere & (_holding(leads, within, view) < 0))
+
+
+def _holding(leads: list[_Lead], within: Float, view: View) -> NDArray[np.int8]:
+    """Give the number of the lead (N,) that is sure and that another agrees with; -1: none.
+
+    They agree within so many pixels (N,).
+    """
+    holding = np.full(len(leads[0].source), -1, dtype=np.int8)
+    pixel = view.image.grid.pixel
+    certain = [sure(lead.vectors, view.settings, pixel) for lead in leads]
+    doubts = [doubt(lead.vectors) for lead in leads]
+    most = MOST_DOUBT * view.settings.max_doubt * pixel
+    for one, other in COUPLES:
+        if other < len(leads):
+            apart = pixels_apart(leads[one].vectors.xy1, leads[other].vectors.xy1, view)
+            agree = (holding < 0) & (apart <= within)
+            agree &= np.maximum(doubts[one], doubts[other]) <= most
+            holding[agree & certain[other]] = other
+            holding[agree & certain[one]] = one
+    return holding
+
+
+def _with_found(pairs: list[Pair], found: list[Pair]) -> list[Pair]:
+    """Pairs with parcels that are found in place of what was known of them."""
+    ids = np.concatenate([np.empty(0, dtype=np.int64), *(one.parcel_id for one in found)])
+    left = [pair.take(~np.isin(pair.parcel_id, ids)) for pair in pairs]
+    by_source: dict[int, list[Pair]] = {}
+    for pair in [*left, *found]:
+        by_source.setdefault(pair.source_pass, []).append(pair)
+    whole = [_joined(parts) for parts in by_source.values()]
+    return [pair for pair in whole if len(pair.parcel_id)]
+
+
+def _joined(parts: list[Pair]) -> Pair:
+    """Pairs of one pass as one, in order of the parcels."""
+    ids = np.concatenate([pair.parcel_id for pair in parts])
+    vectors = Vectors.joined([pair.vectors for pair in parts])
+    return Pair(parts[0].source_pass, ids, vectors).take(np.argsort(ids, kind="stable"))

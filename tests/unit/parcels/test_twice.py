@@ -1,0 +1,169 @@
+"""Three templates of one parcel: the last sighting (pass 2), the one before it, and its birth."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from drifting_ice import Ice, See, stream
+
+from lagrangian_ice.matching.vectors import Status, Vectors
+from lagrangian_ice.parcels import transitions as t
+from lagrangian_ice.parcels.fold import Fold
+from lagrangian_ice.parcels.population import State
+from lagrangian_ice.settings import ParcelSettings
+
+WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
+PLACE = np.array([20_000.0, 10_000.0])
+SETTINGS = ParcelSettings(birth_margin=0, reseed=False, closure_days=0)
+BIRTH, BEFORE, LAST, NOW = range(4)
+
+
+@dataclass(frozen=True)
+class Says:
+    """What a template says of where the parcel is: how far off (m), and how sure it is (m)."""
+
+    off: float = 0.0
+    sigma: float = 30.0
+    strain: float = 0.0
+    status: Status = Status.TRACKED
+    asked_less: Status | None = None
+
+
+SURE, UNSURE = Says(), Says(sigma=600.0)
+OTHER, NEAR, FARTHER = Says(off=2_000.0), Says(off=450.0), Says(off=600.0)
+TORN, STRAINED = Says(sigma=300.0, strain=0.5), Says(sigma=300.0, strain=0.25)
+NOTHING = Says(status=Status.TWO_MOTIONS)
+FAINT = Says(status=Status.LOW_CORRELATION, asked_less=Status.TRACKED)
+
+
+@dataclass
+class Told(Ice):
+    """Ice at rest; of one parcel each template says something of its own in the last pass."""
+
+    velocity: tuple[float, float] = (0.0, 0.0)
+    says: dict[int, Says] = field(default_factory=dict)
+    asked: list[tuple[int, float, int]] = field(default_factory=list)
+
+    def answer(self, one, target):
+        vectors = self.match(one.source_pass, target, one.xy)
+        at = np.hypot(*(one.xy - PLACE).T) < 100
+        if target != NOW or not at.any():
+            return vectors
+        self.asked.append((one.source_pass, one.correlation, len(one.xy)))
+        return told(vectors, at, self.says[one.source_pass], one.correlation)
+
+
+def told(vectors: Vectors, at: np.ndarray, says: Says, correlation: float) -> Vectors:
+    status = says.status if correlation == 1 or says.asked_less is None else says.asked_less
+    here = vectors.take(at)
+    end, covariance = here.xy1 + np.array([says.off, 0.0]), says.sigma**2 * np.eye(2)[None]
+    if status != Status.TRACKED:
+        end, covariance = np.full_like(end, np.nan), np.full_like(covariance, np.nan)
+    codes = np.full(len(here), status, np.int8)
+    strain = here.strain + says.strain
+    return vectors.put(
+        at, replace(here, status=codes, xy1=end, covariance=covariance, strain=strain)
+    )
+
+
+def followed(ice: Told, settings: ParcelSettings = SETTINGS) -> Fold:
+    """Fold of the last of four daily passes."""
+    row, col = t.nodes_within(WHOLE, 1e4)
+    parcels = t.planted(np.arange(1, 1 + len(row)), 0, row, col, 1e4)
+    for index in (BIRTH, BEFORE, LAST, NOW):
+        fold = ice.fold(parcels, index, See(index, WHOLE), [stream()], settings, 1000)
+        parcels = fold.parcels
+    return fold
+
+
+def source_and_place(fold: Fold) -> tuple[int, float] | None:
+    """From which pass the parcel was found, and how far off; None if it was missed."""
+    seen = fold.observations
+    at = np.hypot(*(seen.xy - PLACE).T) < 5_000
+    if not at.any():
+        return None
+    return int(seen.source_pass[at][0]), float(seen.xy[at][0, 0] - PLACE[0])
+
+
+@pytest.mark.parametrize(
+    ("last", "before", "birth", "found"),
+    [
+        (UNSURE, SURE, NOTHING, (BEFORE, 0.0)),
+        (UNSURE, NEAR, NOTHING, (BEFORE, 450.0)),
+        (UNSURE, FARTHER, NOTHING, None),
+        (UNSURE, UNSURE, UNSURE, None),
+        (UNSURE, OTHER, SURE, (BIRTH, 0.0)),
+        (UNSURE, OTHER, NOTHING, None),
+        (UNSURE, OTHER, OTHER, (BEFORE, 2000.0)),
+        (UNSURE, TORN, SURE, (BIRTH, 0.0)),
+        (TORN, SURE, NOTHING, None),
+        (STRAINED, SURE, NOTHING, (BEFORE, 0.0)),
+        (FAINT, SURE, NOTHING, (LAST, 0.0)),
+        (FAINT, FARTHER, NOTHING, (LAST, 0.0)),
+        (FAINT, OTHER, NOTHING, None),
+        (FAINT, FAINT, NOTHING, (LAST, 0.0)),
+        (FAINT, NOTHING, NOTHING, None),
+        (FAINT, NOTHING, FAINT, (LAST, 0.0)),
+        (NOTHING, SURE, SURE, None),
+    ],
+)
+def test_found_where_two_sightings_lead_and_one_is_sure(last, before, birth, found):
+    ice = Told(says={LAST: last, BEFORE: before, BIRTH: birth})
+    fold = followed(ice)
+    assert source_and_place(fold) == found
+    assert len(fold.missed) == (found is None)
+
+
+def test_who_is_not_shown_is_not_looked_for():
+    ice = Told(says={LAST: Says(status=Status.TOO_LITTLE_DATA), BEFORE: SURE, BIRTH: SURE})
+    fold = followed(ice)
+    assert source_and_place(fold) is None
+    assert len(fold.missed) == 0
+
+
+def test_who_is_sure_or_hopeless_is_not_asked_for():
+    ice = Told(says={LAST: SURE, BEFORE: SURE, BIRTH: SURE})
+    followed(ice)
+    assert [source for source, _, _ in ice.asked] == [LAST]
+    ice = Told(says={LAST: NOTHING, BEFORE: NOTHING, BIRTH: SURE})
+    followed(ice)
+    assert [source for source, _, _ in ice.asked] == [LAST]
+    ice = Told(says={LAST: UNSURE, BEFORE: SURE, BIRTH: SURE})
+    followed(ice)
+    assert [source for source, _, _ in ice.asked] == [LAST, BEFORE]
+
+
+def test_only_the_parcel_is_asked_for_and_less_where_it_is_faint():
+    ice = Told(says={LAST: FAINT, BEFORE: NOTHING, BIRTH: FAINT})
+    followed(ice)
+    assert ice.asked == [(LAST, 1.0, 24), (LAST, 0.7, 1), (BEFORE, 0.7, 1), (BIRTH, 0.7, 1)]
+
+
+def test_every_vector_of_the_parcel_is_kept_and_one_holds():
+    ice = Told(says={LAST: UNSURE, BEFORE: OTHER, BIRTH: SURE})
+    fold = followed(ice)
+    by_source = {}
+    for pair in fold.pairs:
+        by_source.setdefault(pair.source_pass, []).extend(pair.parcel_id.tolist())
+    wanted = fold.observations.parcel_id[fold.observations.source_pass == BIRTH].tolist()
+    assert by_source[BIRTH] == by_source[BEFORE] == wanted
+    assert sorted(by_source[LAST]) == fold.observations.parcel_id.tolist()
+    row = t.rows_of(fold.parcels, np.array(wanted))
+    assert fold.parcels.state[row] == State.ALIVE
+    assert fold.parcels.pass_index[row] == NOW
+
+
+def test_one_template_is_enough_to_miss_a_parcel_that_was_seen_once():
+    row, col = t.nodes_within(WHOLE, 1e4)
+    ice = Told(says={BIRTH: UNSURE})
+    parcels = t.planted(np.arange(1, 1 + len(row)), 0, row, col, 1e4)
+    born = ice.fold(parcels, BIRTH, See(0, WHOLE), [stream()], SETTINGS, 1000).parcels
+    fold = ice.fold(born, NOW, See(1, WHOLE), [stream()], SETTINGS, 1000)
+    assert len(fold.missed) == 1
+    assert len(ice.asked) == 1
+
+
+def test_none_is_found_so_where_that_is_switched_off():
+    ice = Told(says={LAST: UNSURE, BEFORE: SURE, BIRTH: SURE})
+    fold = followed(ice, SETTINGS.model_copy(update={"faint_correlation": 1.0}))
+    assert source_and_place(fold) is None
