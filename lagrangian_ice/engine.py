@@ -56,7 +56,7 @@ SELDOM = 1000
 """Looks at the younger objects for each look at all."""
 _PATIENCE = 30.0
 """Seconds to wait for a scheduler."""
-_WORK = "lagrangian_ice.workflow.worker"
+_WORK = "lagrangian_ice.parcels.worker"
 """What worker processes find loaded."""
 
 Kind = Literal["processes", "threads"]
@@ -290,6 +290,7 @@ def tasks(workers: Workers) -> Iterator[Tasks]:
         if workers.scheduler is not None:
             start, count = stack.enter_context(_dask(workers.scheduler))
         elif count > 1 and workers.kind == "threads":
+            load_torch()
             stack.enter_context(one_thread())
             start = partial(ThreadPoolExecutor, count, initializer=_one_thread_here)
         elif count > 1:
@@ -336,6 +337,7 @@ class _DaskExecutor(Executor):
 
 
 def _on_cluster(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    load_torch()
     with one_thread():
         return function(*args, **kwargs)
 
@@ -463,8 +465,13 @@ def look_for_garbage_rarely() -> None:
     gc.set_threshold(youngest, younger, SELDOM)
 
 
+def load_torch() -> None:
+    """Load torch now: :func:`one_thread` holds for it only where it has been loaded."""
+    import_module("torch")
+
+
 def _torch() -> ModuleType | None:
-    """Return torch where it has been loaded, all of it: nothing here loads it."""
+    """Return torch where it has been loaded, all of it."""
     module = sys.modules.get("torch")
     half = getattr(getattr(module, "__spec__", None), "_initializing", False)
     return None if half else module

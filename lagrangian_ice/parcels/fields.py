@@ -17,7 +17,6 @@ import numpy as np
 from lagrangian_ice import __version__
 from lagrangian_ice.errors import SceneError, WorkspaceError
 from lagrangian_ice.files import in_place
-from lagrangian_ice.matching.match import match_field
 from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.parcels.prepare import Recent, Task, is_current
 from lagrangian_ice.settings import FirstGuessSettings
@@ -57,6 +56,9 @@ def ensure_field(task: FieldTask, recent: Recent) -> tuple[MotionField, float]:
     kept = None if path is None else _loaded(path)
     if kept is not None:
         return kept, 0.0
+    # Only where it is found: see parcels.pairs.match_images.
+    from lagrangian_ice.matching.match import match_field
+
     begun = time.perf_counter()
     field = match_field(*recent.get(task.source), *recent.get(task.target), task.settings)
     if path is not None:

@@ -18,6 +18,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,11 @@ from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.scenes.reader import read_band
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import Settings
-from lagrangian_ice.superlim.extract import extract_features
 from lagrangian_ice.superlim.features import DESCRIPTOR_SIZE, Features
-from lagrangian_ice.superlim.network import SuperLIM
-from lagrangian_ice.superlim.weights_store import load_network
+from lagrangian_ice.superlim.weights_files import find_weights, sha256_of
+
+if TYPE_CHECKING:
+    from lagrangian_ice.superlim.network import SuperLIM
 
 CACHE_BYTES = 30 * 2**30
 """Default limit of the cache: about four days of 20 full passes."""
@@ -225,6 +227,8 @@ def _ensured(task: Task) -> tuple[Path, bool]:
 
 
 def _make(task: Task) -> Ready:
+    from lagrangian_ice.superlim.extract import extract_features
+
     settings = task.settings
     image = geocode_pass(task.scenes, settings.images.pixel, settings.images)
     network = _network(settings.features.weights)
@@ -237,7 +241,14 @@ def _make(task: Task) -> Ready:
 
 @lru_cache(maxsize=2)
 def _network(weights: str) -> SuperLIM:
+    from lagrangian_ice.superlim.weights_store import load_network
+
     return load_network(weights)
+
+
+@lru_cache(maxsize=2)
+def _weights_sha256(weights: str) -> str:
+    return sha256_of(find_weights(weights))
 
 
 def _unreadable(scenes: Sequence[Scene]) -> dict[str, str]:
@@ -263,7 +274,7 @@ def _settings_digest(settings: Settings) -> str:
     parts = [
         *(__version__, FORMAT, settings.images.model_dump()),
         settings.features.model_dump(exclude={"weights"}),
-        _network(settings.features.weights).sha256,
+        _weights_sha256(settings.features.weights),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 

@@ -1,10 +1,8 @@
-"""Weights files: those in the package, those a user imported, and any path."""
+"""Networks from weights files: those in the package, those a user imported, and any path."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -18,9 +16,14 @@ from lagrangian_ice.errors import WeightsError
 from lagrangian_ice.files import in_place
 from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
 from lagrangian_ice.superlim.onnx_export import export_onnx
+from lagrangian_ice.superlim.weights_files import (
+    PACKAGED,
+    find_weights,
+    package_folder,
+    sha256_of,
+    user_folder,
+)
 
-PACKAGED = ("default", "light")
-"""Names of what comes with the package; see ``docs/superlim.md``."""
 LARGEST_FILE = 256 * 2**20
 
 
@@ -63,25 +66,6 @@ def load_network(weights: str) -> SuperLIM:
             f"{path}: topology is not understood ({error.error_count()} faults)"
         ) from None
     return _built(path, topology, content["state"])
-
-
-def find_weights(weights: str) -> Path:
-    """Path of a weights name or file.
-
-    Raises
-    ------
-    WeightsError
-        If there is none.
-    """
-    for folder in (_package_folder(), user_folder()):
-        candidate = folder / f"{weights}.pt"
-        if Path(weights).name == weights and candidate.is_file():
-            return candidate
-    if Path(weights).is_file():
-        return Path(weights)
-    raise WeightsError(
-        f"weights {weights!r}: no such name or file; `lagrangian-ice weights list` shows the names"
-    )
 
 
 def import_weights(path: Path, name: str | None = None) -> WeightsEntry:
@@ -154,29 +138,19 @@ def save_network(network: SuperLIM, path: Path) -> str:
     content = {"topology": network.topology.model_dump_json(), "state": network.state_dict()}
     with in_place(path) as beside:
         torch.save(content, beside)
-    return _sha256(path)
+    return sha256_of(path)
 
 
 def list_weights() -> list[WeightsEntry]:
     """All weights that have a name: the package's first, then the imported ones."""
-    paths = sorted(_package_folder().glob("*.pt")) + sorted(user_folder().glob("*.pt"))
+    paths = sorted(package_folder().glob("*.pt")) + sorted(user_folder().glob("*.pt"))
     return [_entry(path.stem, path) for path in paths]
-
-
-def user_folder() -> Path:
-    """Folder of imported weights: ``LAGRANGIAN_ICE_WEIGHTS`` or ``~/.lagrangian_ice/weights``."""
-    chosen = os.environ.get("LAGRANGIAN_ICE_WEIGHTS")
-    return Path(chosen) if chosen else Path.home() / ".lagrangian_ice" / "weights"
-
-
-def _package_folder() -> Path:
-    return Path(__file__).parent / "weights"
 
 
 def _entry(name: str, path: Path) -> WeightsEntry:
     network = load_network(str(path))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    built_in = path.parent == _package_folder()
+    built_in = path.parent == package_folder()
     return WeightsEntry(name, path, network.sha256, parameters, network.topology, built_in)
 
 
@@ -196,7 +170,7 @@ def _built(path: Path, topology: Topology, state: object) -> SuperLIM:
         isinstance(v, torch.Tensor) for v in state.values()
     ):
         raise WeightsError(f"{path}: holds no tensors by name")
-    network = SuperLIM(topology, _sha256(path))
+    network = SuperLIM(topology, sha256_of(path))
     try:
         network.load_state_dict(dict(state))
     except RuntimeError as error:
@@ -205,7 +179,3 @@ def _built(path: Path, topology: Topology, state: object) -> SuperLIM:
             f"{path}: does not fit the network {topology.channels}: {first}"
         ) from None
     return network.eval().requires_grad_(False)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

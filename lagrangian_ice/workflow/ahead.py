@@ -15,9 +15,9 @@ from functools import partial
 
 from lagrangian_ice.engine import Job, Rank, Tasks
 from lagrangian_ice.parcels.fields import FieldTask
+from lagrangian_ice.parcels.pairs import match_ahead
 from lagrangian_ice.parcels.prepare import Prepared, Task, prepare
 from lagrangian_ice.settings import FirstGuessSettings
-from lagrangian_ice.workflow.pairs import match_ahead
 
 Pair = tuple[str, str, float]
 """Ids of the source pass and the target pass, and the speed that is searched, m s-1."""

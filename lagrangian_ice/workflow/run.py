@@ -14,12 +14,12 @@ import shapely
 from lagrangian_ice.engine import Job, Rank, Stopwatch, Workers, tasks
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.match import match_images
 from lagrangian_ice.matching.vectors import Vectors, nothing_seen
 from lagrangian_ice.parcels.concentration import Concentration, IceField
 from lagrangian_ice.parcels.earlier import speed_to_search
 from lagrangian_ice.parcels.fold import Fold, fold_pass, lost_until
 from lagrangian_ice.parcels.nearby import are_few
+from lagrangian_ice.parcels.pairs import Matched, PairTask, match_images, match_pair
 from lagrangian_ice.parcels.plan import Outline, plan
 from lagrangian_ice.parcels.prepare import (
     CACHE_BYTES,
@@ -40,7 +40,6 @@ from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings, Settings
 from lagrangian_ice.times import iso, to_seconds
 from lagrangian_ice.workflow.ahead import Ahead, Pair
-from lagrangian_ice.workflow.pairs import Matched, PairTask, match_pair
 from lagrangian_ice.workflow.products import write_all
 from lagrangian_ice.workspace import queue_of
 

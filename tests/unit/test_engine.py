@@ -83,9 +83,7 @@ def test_workers_find_loaded_what_they_need_and_the_caller_stays_as_it_was(monke
     workers = Workers(2)
     workers.load_ahead()
     with tasks(workers) as pool:
-        loaded, threads = pool.submit(
-            of_worker, ["torch", "lagrangian_ice.workflow.pairs"]
-        ).result()
+        loaded, threads = pool.submit(of_worker, ["torch", "lagrangian_ice.parcels.pairs"]).result()
     assert loaded == [True, True]
     assert threads == "1"
     assert os.environ["OMP_NUM_THREADS"] == "2"

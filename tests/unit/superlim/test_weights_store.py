@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lagrangian_ice.errors import WeightsError
-from lagrangian_ice.superlim import weights_store
+from lagrangian_ice.superlim import weights_files, weights_store
 from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
 
 
@@ -18,7 +18,7 @@ def user_folder(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.parametrize("name", weights_store.PACKAGED)
+@pytest.mark.parametrize("name", weights_files.PACKAGED)
 def test_packaged_weights_load_in_evaluation_mode(name):
     network = weights_store.load_network(name)
     assert not network.training
@@ -26,12 +26,12 @@ def test_packaged_weights_load_in_evaluation_mode(name):
 
 
 def test_packaged_weights_are_at_most_6_mb():
-    sizes = [weights_store.find_weights(name).stat().st_size for name in weights_store.PACKAGED]
+    sizes = [weights_files.find_weights(name).stat().st_size for name in weights_files.PACKAGED]
     assert sum(sizes) <= 6 * 2**20
 
 
 def test_the_light_network_is_separable_and_a_fifth_of_the_other():
-    default, light = (weights_store.load_network(name) for name in weights_store.PACKAGED)
+    default, light = (weights_store.load_network(name) for name in weights_files.PACKAGED)
     assert light.topology == Topology(separable=True)
     count = [sum(p.numel() for p in network.parameters()) for network in (default, light)]
     assert count[1] < 0.21 * count[0]

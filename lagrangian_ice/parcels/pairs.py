@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.match import match_field
 from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.pair import select_bands
@@ -107,12 +107,24 @@ def _nearby(
     task: PairTask, source: Ready, target: Ready
 ) -> tuple[Ready, Ready, MotionField, float]:
     """Cut both passes to what few parcels need; their motion field, and the seconds it took."""
+    from lagrangian_ice.matching.match import match_field
+
     begun = time.perf_counter()
     settings = task.settings.first_guess
     source, reached = surroundings(source, target, task.xy, settings)
     field = match_field(*source, *reached, settings)
     target = around_ends(target, task.xy, field, settings)
     return source, target, field, time.perf_counter() - begun
+
+
+def match_images(*given: Any) -> Vectors:
+    """Call :func:`lagrangian_ice.matching.match.match_images`, loaded where pairs are matched.
+
+    Who only hands them in does not wait for torch.
+    """
+    from lagrangian_ice.matching import match
+
+    return match.match_images(*given)
 
 
 def match_ahead(task: FieldTask) -> float:

@@ -1,7 +1,7 @@
 """What is asked of the match of two passes."""
 
+from lagrangian_ice.parcels.pairs import mcc_settings
 from lagrangian_ice.settings import MccSettings, ParcelSettings, Settings
-from lagrangian_ice.workflow.pairs import mcc_settings
 
 
 def test_parcels_are_followed_with_more_doubt():
