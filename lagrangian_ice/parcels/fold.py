@@ -141,11 +141,9 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     wanted = _looked_for(parcels, view)
     looked = _matched(parcels, view, wanted, match)
     pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in looked]
-    pairs = [_unfolded(pair, view) for pair in pairs]
+    found, twice = found_twice(parcels, looked, pairs, view, match)
+    pairs = [_unfolded(pair, view) for pair in _with_found(pairs, found)]
     pairs, witnesses = confirmed(parcels, pairs, view, match)
-    pairs, twice = found_twice(parcels, looked, pairs, view, match)
-    if twice:
-        pairs = [_unfolded(pair, view) for pair in pairs]
     before = parcels
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
     parcels, melted = _out_of_ice(parcels, pairs, view)
@@ -278,6 +276,37 @@ def _unfolded(pair: Pair, view: View) -> Pair:
     folds = left[folding(vectors.xy0[left], vectors.xy1[left], longest)]
     guilty = np.concatenate([tracked[alone], folds])
     return replace(pair, vectors=vectors.without(guilty))
+
+
+def _with_found(pairs: list[Pair], found: list[Pair]) -> list[Pair]:
+    """Pairs with parcels that were missed, and then found from one or the other of these passes."""
+    by_source = {one.source_pass: one for one in pairs}
+    for one in found:
+        for source, pair in by_source.items():
+            by_source[source] = _instead(pair, one)
+        there = by_source.get(one.source_pass)
+        new = one if there is None else one.take(~np.isin(one.parcel_id, there.parcel_id))
+        if len(new.parcel_id):
+            by_source[one.source_pass] = new if there is None else _joined(there, new)
+    return [pair for pair in by_source.values() if len(pair.parcel_id)]
+
+
+def _instead(pair: Pair, found: Pair) -> Pair:
+    """Pair without parcels that were found from elsewhere, or with what was found from there."""
+    here = np.isin(pair.parcel_id, found.parcel_id)
+    if not here.any():
+        return pair
+    if pair.source_pass != found.source_pass:
+        return pair.take(~here)
+    order = np.searchsorted(found.parcel_id, pair.parcel_id[here])
+    return replace(pair, vectors=pair.vectors.put(here, found.vectors.take(order)))
+
+
+def _joined(pair: Pair, other: Pair) -> Pair:
+    """Two pairs of the same passes as one, in order of the parcels."""
+    ids = np.concatenate([pair.parcel_id, other.parcel_id])
+    whole = Pair(pair.source_pass, ids, Vectors.joined([pair.vectors, other.vectors]))
+    return whole.take(np.argsort(ids, kind="stable"))
 
 
 def _sure(vectors: Vectors, view: View) -> Vectors:

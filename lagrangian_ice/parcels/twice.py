@@ -7,7 +7,7 @@ two of them lead to one place, one of them surely, other ice is seldom there (de
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,18 +43,19 @@ class _Lead:
     source: NDArray[np.int32]
     vectors: Vectors
 
-    def pairs(self, ids: Ids, rows: Bool | Index) -> list[Pair]:
-        """Take some of the parcels, one pair for each pass."""
-        found = []
-        for source in np.unique(self.source[rows]).tolist():
-            some = np.zeros(len(ids), dtype=np.bool_)
-            some[rows] = self.source[rows] == source
-            found.append(Pair(source, ids, self.vectors).take(some))
-        return found
+    def pairs(self, ids: Ids, rows: Bool) -> list[Pair]:
+        """Take some of the parcels, one pair for each pass, in order of the parcels."""
+        some = np.flatnonzero(rows)
+        some = some[np.argsort(ids[some])]
+        whole, source = Pair(0, ids, self.vectors), self.source[some]
+        return [
+            replace(whole.take(some[source == one]), source_pass=one)
+            for one in np.unique(source).tolist()
+        ]
 
 
 def found_twice(
-    parcels: Parcels, looked: Sequence[Pair], pairs: list[Pair], view: View, match: Match
+    parcels: Parcels, looked: Sequence[Pair], pairs: Sequence[Pair], view: View, match: Match
 ) -> tuple[list[Pair], list[Pair]]:
     """Find parcels that are not found, where two of their sightings lead to one place.
 
@@ -64,7 +65,7 @@ def found_twice(
         The population before the pass.
     looked : sequence of Pair
         Vectors from the passes in which the parcels were last seen, sure or not.
-    pairs : list of Pair
+    pairs : sequence of Pair
         The same, without what is not believed.
     view : View
         The pass, and the rules.
@@ -73,14 +74,14 @@ def found_twice(
 
     Returns
     -------
-    pairs, answers : list of Pair
-        Those given, in which some parcels are found now, from whichever of their sightings is
-        sure; and what else was found on the way.
+    found, answers : list of Pair
+        Parcels that are found now, from whichever of their sightings is sure, and where their
+        other sightings lead.
     """
     missing = [_missing(parcels, *couple) for couple in zip(looked, pairs, strict=True)]
     missing = [pair for pair in missing if len(pair.parcel_id)]
     if view.settings.faint_correlation == 1 or not missing:
-        return pairs, []
+        return [], []
     ids, last, faint = _last_leads(missing, view, match)
     correlation = np.where(faint, view.settings.faint_correlation, 1.0)
     within = np.where(faint, 1.0, SAME_PLACE) * view.settings.confirm_within
@@ -95,7 +96,7 @@ def found_twice(
         for answer in lead.pairs(ids, lead.vectors.tracked & (holding >= 0) & (holding != number))
     ]
     found = [pair for n, lead in enumerate(leads) for pair in lead.pairs(ids, holding == n)]
-    return _with_found(pairs, found), answers
+    return found, answers
 
 
 def _missing(parcels: Parcels, looked: Pair, pair: Pair) -> Pair:
@@ -160,21 +161,3 @@ def _holding(leads: list[_Lead], within: Float, view: View) -> NDArray[np.int8]:
             holding[agree & certain[other]] = other
             holding[agree & certain[one]] = one
     return holding
-
-
-def _with_found(pairs: list[Pair], found: list[Pair]) -> list[Pair]:
-    """Pairs with parcels that are found in place of what was known of them."""
-    ids = np.concatenate([np.empty(0, dtype=np.int64), *(one.parcel_id for one in found)])
-    left = [pair.take(~np.isin(pair.parcel_id, ids)) for pair in pairs]
-    by_source: dict[int, list[Pair]] = {}
-    for pair in [*left, *found]:
-        by_source.setdefault(pair.source_pass, []).append(pair)
-    whole = [_joined(parts) for parts in by_source.values()]
-    return [pair for pair in whole if len(pair.parcel_id)]
-
-
-def _joined(parts: list[Pair]) -> Pair:
-    """Pairs of one pass as one, in order of the parcels."""
-    ids = np.concatenate([pair.parcel_id for pair in parts])
-    vectors = Vectors.joined([pair.vectors for pair in parts])
-    return Pair(parts[0].source_pass, ids, vectors).take(np.argsort(ids, kind="stable"))
