@@ -241,8 +241,8 @@ class ParcelSettings(Stage):
         0.7,
         gt=0,
         le=1,
-        description="times `mcc.min_correlation`, a parcel is believed that is led to the same "
-        "place by two of its sightings; 1: none is",
+        description="times `mcc.min_correlation`, a faint parcel is believed that is led to the "
+        "same place by two of its sightings; 1: none is, nor one that was seen but not surely",
     )
     ice_concentration: str = Field(
         "",

@@ -18,8 +18,8 @@ older template holds, if that is not faint; beyond it the other one with the wor
 unless they are so far apart that one must be other ice, and the older template correlates well.
 The sighting becomes the reference, at the latest when the old one is twice as old as it should be.
 
-One that its last sighting does not lead to surely is found yet if two of its sightings lead to
-the same place, one of them surely.
+One that its last sighting does not lead to surely, or that is too faint, is found yet if two of
+its sightings lead to the same place, one of them surely.
 
 Where the concentration of sea ice is known, nobody is born below a limit of it, and a parcel that
 was looked for and not found ends where it is below: at the place that its neighbours' motion

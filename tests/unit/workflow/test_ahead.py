@@ -1,5 +1,7 @@
 """What runs ahead of the fold, and in which order."""
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -126,3 +128,8 @@ def test_what_cannot_be_read_is_no_source_and_tells_in_its_turn(work):
         assert ahead.image(2).key == "key_c"
         assert list(ahead.fields([("broken", "c", 0.6), ("full", "c", 0.6)])) == [0.0, 0.0]
         assert not [name for name in work.begun if len(name) == 2]
+
+
+def test_who_only_hands_tasks_in_does_not_load_torch():
+    code = "import sys, lagrangian_ice.workflow; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
