@@ -1,7 +1,7 @@
 """What users ask for, step by step: the only package that knows the order of the stages.
 
 ``catalogue`` takes scenes in, ``seeding`` plans parcels, ``advancing`` begins a ``run`` over the
-passes that wait (whose ``pairs`` are tasks for workers), ``products`` writes what came of it.
+passes that wait, ``products`` writes what came of it.
 """
 
 from lagrangian_ice.workflow.advancing import advance, plan_pairs, rebuild
