@@ -1,1 +1,1 @@
-"""The population of parcels, its transitions and its store."""
+"""The population of parcels, its transitions, its store, and the tasks that it asks of workers."""

@@ -76,7 +76,7 @@ def found_twice(
     -------
     found, answers : list of Pair
         Parcels that are found now, from whichever of their sightings is sure, and where their
-        other sightings lead.
+        other sightings lead: outliers, if elsewhere.
     """
     missing = [_missing(parcels, *couple) for couple in zip(looked, pairs, strict=True)]
     missing = [pair for pair in missing if len(pair.parcel_id)]
@@ -90,12 +90,13 @@ def found_twice(
         rows = np.flatnonzero((earlier.source != NO_PASS) & _may_agree(leads, within, view))
         leads.append(_lead(earlier, rows, last.vectors.xy1, correlation, view, match))
     holding = _holding(leads, within, view)
-    answers = [
-        answer
-        for number, lead in enumerate(leads)
-        for answer in lead.pairs(ids, lead.vectors.tracked & (holding >= 0) & (holding != number))
-    ]
-    found = [pair for n, lead in enumerate(leads) for pair in lead.pairs(ids, holding == n)]
+    found, answers = [], []
+    for number, lead in enumerate(leads):
+        found += lead.pairs(ids, holding == number)
+        beside = lead.vectors.tracked & (holding >= 0) & (holding != number)
+        astray = pixels_apart(lead.vectors.xy1, _ends(leads, holding), view) > within
+        told = replace(lead, vectors=lead.vectors.without(beside & astray))
+        answers += told.pairs(ids, beside)
     return found, answers
 
 
@@ -161,3 +162,9 @@ def _holding(leads: list[_Lead], within: Float, view: View) -> NDArray[np.int8]:
             holding[agree & certain[other]] = other
             holding[agree & certain[one]] = one
     return holding
+
+
+def _ends(leads: list[_Lead], holding: NDArray[np.int8]) -> Float:
+    """Where the leads that hold (N,) end (N, 2), metres; anything where none does."""
+    ends = np.stack([lead.vectors.xy1 for lead in leads])
+    return np.asarray(ends[np.maximum(holding, 0), np.arange(len(holding))])

@@ -145,6 +145,8 @@ def test_every_vector_of_the_parcel_is_kept_and_one_holds():
     by_source = {}
     for pair in fold.pairs:
         by_source.setdefault(pair.source_pass, []).extend(pair.parcel_id.tolist())
+    elsewhere = next(pair for pair in fold.pairs if pair.source_pass == BEFORE)
+    assert elsewhere.vectors.status.tolist() == [Status.OUTLIER]
     wanted = fold.observations.parcel_id[fold.observations.source_pass == BIRTH].tolist()
     assert by_source[BIRTH] == by_source[BEFORE] == wanted
     assert sorted(by_source[LAST]) == fold.observations.parcel_id.tolist()
