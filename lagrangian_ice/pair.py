@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from lagrangian_ice.engine import Stopwatch, side_by_side
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geocode import geocode_pass
-from lagrangian_ice.images.geoimage import GeoImage
+from lagrangian_ice.images.geoimage import GeoImage, select_bands
 from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.points import grid_points
 from lagrangian_ice.scenes.reader import open_scene
@@ -186,14 +185,6 @@ def common_polarisations(
             f"({', '.join(target.polarisations)}) have no polarisation in common"
         )
     return common
-
-
-def select_bands(image: GeoImage, polarisations: Sequence[str]) -> GeoImage:
-    """Keep the named bands only."""
-    if image.polarisations == tuple(polarisations):
-        return image
-    data = np.stack([image.band(name) for name in polarisations])
-    return replace(image, polarisations=tuple(polarisations), data=data)
 
 
 def check_overlap(source: Scene, target: Scene) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,3 +96,11 @@ class GeoImage:
         nodes = self.grid.rowcol(xy) / TIME_STRIDE
         values = map_coordinates(node_values, nodes.T, order=1, mode="nearest")
         return np.asarray(values, dtype=np.float64)
+
+
+def select_bands(image: GeoImage, polarisations: Sequence[str]) -> GeoImage:
+    """Keep the named bands only."""
+    if image.polarisations == tuple(polarisations):
+        return image
+    data = np.stack([image.band(name) for name in polarisations])
+    return replace(image, polarisations=tuple(polarisations), data=data)

@@ -10,9 +10,9 @@ from typing import Any
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
+from lagrangian_ice.images.geoimage import select_bands
 from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.matching.vectors import Vectors
-from lagrangian_ice.pair import select_bands
 from lagrangian_ice.parcels.fields import FieldTask, ensure_field, keep_field
 from lagrangian_ice.parcels.nearby import around_ends, surroundings
 from lagrangian_ice.parcels.prepare import Ready, Recent, Task

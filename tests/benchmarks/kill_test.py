@@ -39,7 +39,7 @@ def start(workspace: Path, workers: int) -> multiprocessing.Process:
     """Start it in a process of its own."""
     # From a server that has run no network: a fork of threads that torch holds would hang.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lagrangian_ice.workflow"])
+    context.set_forkserver_preload(["lagrangian_ice.parcels.worker", "lagrangian_ice.workflow"])
     child = context.Process(target=advance, args=(workspace, workers))
     child.start()
     return child

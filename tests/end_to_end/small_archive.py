@@ -161,7 +161,7 @@ def killed(place: str, count: int, before: bool, workspace: Path, *words: object
     """Run a command in a process that SIGKILL ends at the count-th call of a function."""
     # From a server that has run no network: a fork of threads that torch holds would hang.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lagrangian_ice.workflow"])
+    context.set_forkserver_preload(["lagrangian_ice.parcels.worker", "lagrangian_ice.workflow"])
     child = context.Process(target=_run_to_death, args=(place, count, before, workspace, *words))
     child.start()
     child.join(120)
