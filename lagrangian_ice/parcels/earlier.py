@@ -226,16 +226,17 @@ def matched_from(
         From there.
     """
     least = np.ones(len(ends)) if correlation is None else correlation
-    keys = list(zip(earlier.source[rows].tolist(), least[rows].tolist(), strict=True))
-    alike = sorted(set(keys))
-    parts = [rows[[key == one for key in keys]] for one in alike]
-    requests = []
-    for (source, asked), part in zip(alike, parts, strict=True):
-        start = earlier.xy[part]
-        gone = np.linalg.norm(ends[part] - start, axis=1) / (view.start - earlier.time[part])
-        speed = speed_to_search(float(gone.max()), view.max_speed)
-        requests.append(Wanted(source, start, speed, asked))
-    sources = [source for source, _ in alike]
+    parts, sources, requests = [], [], []
+    for source in np.unique(earlier.source[rows]).tolist():
+        here = rows[earlier.source[rows] == source]
+        for asked in np.unique(least[here]).tolist():
+            part = here[least[here] == asked]
+            start = earlier.xy[part]
+            gone = np.linalg.norm(ends[part] - start, axis=1) / (view.start - earlier.time[part])
+            speed = speed_to_search(float(gone.max()), view.max_speed)
+            parts.append(part)
+            sources.append(source)
+            requests.append(Wanted(source, start, speed, asked))
     return zip(parts, sources, match(requests), strict=True)
 
 

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,8 @@ from lagrangian_ice.parcels.view import (
     Wanted,
 )
 from lagrangian_ice.settings import ParcelSettings
+
+R = TypeVar("R", Observations, Ends)
 
 LARGEST_MARGIN = 50_000.0
 """Metres outside the pass at which parcels are still looked for: they may have drifted in."""
@@ -149,16 +152,16 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     parcels, melted = _out_of_ice(parcels, pairs, view)
     known = before.covariance[transitions.rows_of(before, sightings.parcel_id)]
     parcels, sightings, checks = closures(parcels, sightings, known, view, surely)
-    sightings = _together(births, sightings)
+    sightings = _in_order([births, sightings])
     parcels, merged = _merged(parcels, sightings, view)
     seeded = _seeded(parcels, view, next_id)
     everyone = transitions.joined(parcels, seeded)
     return Fold(
         parcels=everyone.take(transitions.living(everyone)),
         seeded=seeded,
-        observations=_together(sightings, _birth_rows(seeded)),
+        observations=_in_order([sightings, _birth_rows(seeded)]),
         missed=unseen,
-        ends=_all_ends([lost, aground, melted, merged]),
+        ends=_in_order([lost, aground, melted, merged]),
         pairs=sorted([*pairs, *twice, *witnesses, *checks], key=lambda pair: pair.source_pass),
     )
 
@@ -340,8 +343,8 @@ def _sightings(
             view.pass_index,
         )
         seen.append(_sighting_rows(parcels, pair, found, view.image.grid.pixel))
-    all_seen = _together(*seen)
-    return parcels, all_seen, np.sort(np.concatenate(unseen)), _all_ends(ashore)
+    all_seen = _in_order(seen)
+    return parcels, all_seen, np.sort(np.concatenate(unseen)), _in_order(ashore)
 
 
 def _out_of_ice(parcels: Parcels, pairs: list[Pair], view: View) -> tuple[Parcels, Ends]:
@@ -355,7 +358,7 @@ def _out_of_ice(parcels: Parcels, pairs: list[Pair], view: View) -> tuple[Parcel
         ids = pair.parcel_id[missed][water]
         gone.append(_ends(ids, EndReason.OUT_OF_ICE, view.image.time_at(place[water])))
         parcels = transitions.ended(parcels, ids, EndReason.OUT_OF_ICE)
-    return parcels, _all_ends(gone)
+    return parcels, _in_order(gone)
 
 
 def _sighting_rows(parcels: Parcels, pair: Pair, found: Bool, pixel: float) -> Observations:
@@ -398,8 +401,9 @@ def _no_observations() -> Observations:
     return _birth_rows(transitions.no_parcels())
 
 
-def _together(*parts: Observations) -> Observations:
-    whole = Observations.joined(parts)
+def _in_order(parts: Sequence[R]) -> R:
+    """Put parts together, in order of the parcels."""
+    whole = parts[0].joined(parts)
     return whole.take(np.argsort(whole.parcel_id, kind="stable"))
 
 
@@ -442,8 +446,3 @@ def _holders(parcels: Parcels, view: View) -> Parcels:
 
 def _ends(parcel_id: Ids, reason: EndReason, time: Float) -> Ends:
     return Ends(parcel_id, np.full(len(parcel_id), reason, dtype=np.int8), time)
-
-
-def _all_ends(parts: list[Ends]) -> Ends:
-    whole = Ends.joined(parts)
-    return whole.take(np.argsort(whole.parcel_id, kind="stable"))

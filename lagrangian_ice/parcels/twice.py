@@ -114,18 +114,19 @@ def _last_leads(missing: list[Pair], view: View, match: Match) -> tuple[Ids, _Le
     These are looked for once more.
     """
     least = view.settings.faint_correlation
-    faint = [np.isin(pair.vectors.status, TOO_FAINT) for pair in missing]
-    asked = [pair.take(which) for pair, which in zip(missing, faint, strict=True)]
-    again = [pair for pair in asked if len(pair.parcel_id)]
-    requests = [Wanted(one.source_pass, one.vectors.xy0, view.max_speed, least) for one in again]
-    found = {one.source_pass: vectors for one, vectors in zip(again, match(requests), strict=True)}
-    parts = [
-        pair.vectors.put(which, found[pair.source_pass]) if which.any() else pair.vectors
-        for pair, which in zip(missing, faint, strict=True)
-    ]
-    sources = [np.full(len(one.parcel_id), one.source_pass, dtype=np.int32) for one in missing]
     ids = np.concatenate([pair.parcel_id for pair in missing])
-    return ids, _Lead(np.concatenate(sources), Vectors.joined(parts)), np.concatenate(faint)
+    sources = [np.full(len(one.parcel_id), one.source_pass, dtype=np.int32) for one in missing]
+    source, vectors = np.concatenate(sources), Vectors.joined([pair.vectors for pair in missing])
+    faint = np.isin(vectors.status, TOO_FAINT)
+    asked = np.unique(source[faint]).tolist()
+    parts = [np.flatnonzero(faint & (source == one)) for one in asked]
+    requests = [
+        Wanted(one, vectors.xy0[part], view.max_speed, least)
+        for one, part in zip(asked, parts, strict=True)
+    ]
+    for part, again in zip(parts, match(requests), strict=True):
+        vectors = vectors.put(part, again)
+    return ids, _Lead(source, vectors), faint
 
 
 def _lead(
