@@ -9,6 +9,7 @@ import numpy as np
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geoimage import TIME_STRIDE, GeoImage
 from lagrangian_ice.matching.vectors import Status, Vectors
+from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import IceField
 from lagrangian_ice.parcels.fold import Fold, fold_pass, lost_until
 from lagrangian_ice.parcels.population import Parcels
@@ -20,6 +21,8 @@ DAY = 86400.0
 T0 = 1_609_459_200.0
 """2021-01-01."""
 PIXEL = 500.0
+WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
+"""Bounds of 24 parcels."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,14 @@ class Ice:
             next_id,
         )
 
+    def followed(self, sees: list[See], settings: ParcelSettings) -> list[Fold]:
+        """Folds of passes, of which the first bears a parcel every 10 km of what it may show."""
+        parcels, folds = planted(WHOLE), []
+        for index, see in enumerate(sees):
+            folds.append(self.fold(parcels, index, see, [stream()], settings, 1000))
+            parcels = folds[-1].parcels
+        return folds
+
     def process(self, store: Store, see: See, settings: ParcelSettings) -> Fold:
         """Fold a pass with the state as it is in the store, and keep the outcome there."""
         index = store.next_pass_index()
@@ -131,6 +142,12 @@ class Ice:
         """End what is lost by a moment, as the end of an advance does."""
         _, ends = lost_until(store.living(), moment, settings, store.streams())
         store.add_lost(ends)
+
+
+def planted(bounds: tuple[float, float, float, float]) -> Parcels:
+    """Parcels every 10 km that wait to be born."""
+    row, col = transitions.nodes_within(bounds, 1e4)
+    return transitions.planted(np.arange(1, 1 + len(row)), 0, row, col, 1e4)
 
 
 def record(index: int, see: See) -> PassRecord:

@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from drifting_ice import Ice, See, stream
+from drifting_ice import WHOLE, Ice, See, stream
 
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
@@ -10,7 +10,6 @@ from lagrangian_ice.parcels.earlier import speed_to_search
 from lagrangian_ice.parcels.population import State
 from lagrangian_ice.settings import ParcelSettings
 
-WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
 WEST = (-1_000.0, -1_000.0, 14_000.0, 31_000.0)
 PLACE = np.array([20_000.0, 10_000.0])
 SETTINGS = ParcelSettings(birth_margin=0, reseed=False)
@@ -44,17 +43,6 @@ class Torn(Ice):
         return vectors
 
 
-def followed(ice, sees, settings=SETTINGS):
-    """Folds of the passes, the first of which bears the parcels."""
-    row, col = t.nodes_within(WHOLE, 1e4)
-    parcels = t.planted(np.arange(1, 1 + len(row)), 0, row, col, 1e4)
-    folds = []
-    for index, see in enumerate(sees):
-        folds.append(ice.fold(parcels, index, see, [stream()], settings, 1000))
-        parcels = folds[-1].parcels
-    return folds
-
-
 def whole(*days):
     return [See(day, WHOLE) for day in days]
 
@@ -66,7 +54,7 @@ def parcel(fold):
 
 
 def test_a_doubtful_sighting_that_an_earlier_one_contradicts_is_none():
-    folds = followed(Torn(), whole(0, 1, 2))
+    folds = Torn().followed(whole(0, 1, 2), SETTINGS)
     wrong = parcel(folds[1])
     assert folds[2].missed.tolist() == [wrong]
     row = t.rows_of(folds[2].parcels, [wrong])
@@ -82,7 +70,7 @@ def test_a_doubtful_sighting_that_an_earlier_one_contradicts_is_none():
 
 def test_one_that_is_refused_is_found_again_from_where_it_was_last_seen():
     settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=0)
-    folds = followed(Torn(), whole(0, 1, 2, 3), settings)
+    folds = Torn().followed(whole(0, 1, 2, 3), settings)
     wrong = parcel(folds[1])
     seen = folds[3].observations
     at = seen.parcel_id == wrong
@@ -101,7 +89,7 @@ def test_one_that_is_refused_is_found_again_from_where_it_was_last_seen():
     ids=["sure", "hardly strained", "never doubted", "near enough"],
 )
 def test_what_is_sure_or_near_enough_is_believed(ice, settings):
-    fold = followed(ice, whole(0, 1, 2), settings)[2]
+    fold = ice.followed(whole(0, 1, 2), settings)[2]
     assert len(fold.observations.parcel_id) == 24
     assert len(fold.missed) == 0
 
@@ -109,7 +97,7 @@ def test_what_is_sure_or_near_enough_is_believed(ice, settings):
 def test_a_parcel_without_an_earlier_sighting_is_believed():
     ice = Torn()
     # Seen first by the second pass, from which the third finds it wrong.
-    fold = followed(ice, [See(0, WEST), See(1, WHOLE), See(2, WHOLE)])[2]
+    fold = ice.followed([See(0, WEST), See(1, WHOLE), See(2, WHOLE)], SETTINGS)[2]
     east = fold.observations.xy[:, 0] >= PLACE[0]
     assert (fold.observations.source_pass[east] == 1).all()
     assert (np.abs(fold.observations.xy - PLACE - OFF).sum(axis=1) < 1).sum() == 1
@@ -119,7 +107,7 @@ def test_a_parcel_without_an_earlier_sighting_is_believed():
 def test_an_earlier_sighting_that_shows_nothing_refuses_only_what_went_elsewhere(elsewhere, missed):
     """Its first guess is 66 or 70 pixels away, and four nearer to what is found wrong."""
     ice = Torn(elsewhere=elsewhere)
-    folds = followed(ice, whole(0, 1))
+    folds = ice.followed(whole(0, 1), SETTINGS)
     ice.unseen = (0,)
     fold = ice.fold(folds[1].parcels, 2, See(2, WHOLE), [stream()], SETTINGS, 1000)
     assert fold.missed.tolist() == [parcel(folds[1])] * missed
@@ -128,7 +116,7 @@ def test_an_earlier_sighting_that_shows_nothing_refuses_only_what_went_elsewhere
 
 def test_a_doubtful_parcel_that_nothing_else_is_found_around_needs_a_witness():
     ice = Torn(wrong_within=0.0)
-    folds = followed(ice, whole(0, 1))
+    folds = ice.followed(whole(0, 1), SETTINGS)
     parcels, own = folds[1].parcels, parcel(folds[1])
     alone = parcels.take(parcels.parcel_id == own)
     seen = {}
@@ -161,7 +149,7 @@ class Leaving(Torn):
 def test_company_that_moves_otherwise_is_none(leap, believed):
     # 0.04 m/s and eight pixels in a day: 7.5 km.
     ice = Leaving(wrong_within=0.0, leap=leap)
-    folds = followed(ice, whole(0, 1))
+    folds = ice.followed(whole(0, 1), SETTINGS)
     parcels, own = folds[1].parcels, parcel(folds[1])
     apart = np.hypot(*(parcels.xy - PLACE).T)
     far = parcels.take((apart < 100) | (apart > 25_000))
@@ -173,8 +161,8 @@ def test_company_that_moves_otherwise_is_none(leap, believed):
 
 
 def test_the_reference_is_asked_where_the_sighting_before_the_last_is_not_found():
-    ice = Torn(wrong_within=0.0, hidden=())
-    folds = followed(ice, whole(0, 0.6, 1.2))
+    ice = Torn(wrong_within=0.0)
+    folds = ice.followed(whole(0, 0.6, 1.2), SETTINGS)
     wrong = parcel(folds[1])
     ice.unseen = ()
 
@@ -219,7 +207,7 @@ class Faint(Ice):
 
 
 def test_what_is_too_faint_is_found_where_two_sightings_lead_to_one_place():
-    fold = followed(Faint(least=0.7), whole(0, 1, 2))[2]
+    fold = Faint(least=0.7).followed(whole(0, 1, 2), SETTINGS)[2]
     assert len(fold.observations.parcel_id) == 24
     assert (fold.observations.source_pass == 1).all()
     # Both that led there are kept, those of the earlier sighting too.
@@ -228,12 +216,12 @@ def test_what_is_too_faint_is_found_where_two_sightings_lead_to_one_place():
 
 
 def test_what_is_too_faint_is_not_found_where_they_lead_to_two():
-    folds = followed(Faint(off=2_000.0, least=0.7), whole(0, 1, 2))
+    folds = Faint(off=2_000.0, least=0.7).followed(whole(0, 1, 2), SETTINGS)
     assert folds[2].missed.tolist() == [parcel(folds[1])]
     assert len(folds[2].observations.parcel_id) == 23
     vectors = next(one for one in folds[2].pairs if one.source_pass == 1).vectors
     assert vectors.status[~vectors.tracked].tolist() == [Status.LOW_CORRELATION]
-    near = followed(Faint(off=1_000.0, least=0.7), whole(0, 1, 2))[2]
+    near = Faint(off=1_000.0, least=0.7).followed(whole(0, 1, 2), SETTINGS)[2]
     assert len(near.missed) == 0
 
 
@@ -244,13 +232,13 @@ def test_what_is_too_faint_is_not_found_where_they_lead_to_two():
 )
 def test_what_is_fainter_still_is_missed(least, settings):
     ice = Faint(least=least) if least < 1 else Faint(least=0.99)
-    fold = followed(ice, whole(0, 1, 2), settings)[2]
+    fold = ice.followed(whole(0, 1, 2), settings)[2]
     assert len(fold.missed) == 24
     assert [one.source_pass for one in fold.pairs] == [1]
 
 
 def test_a_faint_parcel_that_was_seen_once_has_no_second_sighting_to_ask():
-    fold = followed(Faint(least=0.7), [See(0, WEST), See(1, WHOLE), See(2, WHOLE)])[2]
+    fold = Faint(least=0.7).followed([See(0, WEST), See(1, WHOLE), See(2, WHOLE)], SETTINGS)[2]
     assert 0 < len(fold.missed) < 24
     assert (fold.observations.xy[:, 0] < 14_000).all()
 

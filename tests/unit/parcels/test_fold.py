@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from drifting_ice import DAY, PIXEL, T0, Ice, See, stream
+from drifting_ice import DAY, PIXEL, T0, WHOLE, Ice, See, stream
 
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
@@ -11,7 +11,6 @@ from lagrangian_ice.parcels.fold import lost_until
 from lagrangian_ice.parcels.population import EndReason, State
 from lagrangian_ice.settings import ParcelSettings
 
-WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
 SETTINGS = ParcelSettings(birth_margin=0, reseed=False)
 RESEED = ParcelSettings(birth_margin=0, reseed=True)
 STREAMS = [stream()]

@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drifting_ice import Ice, See
+from drifting_ice import WHOLE, Ice, See
 
 from lagrangian_ice.parcels.quality import doubt
 
-WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
 SIGMA, DAYS = 40.0, 2.0
 
 

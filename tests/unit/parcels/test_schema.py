@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drifting_ice import T0, Ice, See, stream
+from drifting_ice import T0, WHOLE, Ice, See, stream
 
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.parcels import transitions as t
@@ -20,7 +20,6 @@ from lagrangian_ice.parcels.schema import DATABASE, VERSION
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import ParcelSettings
 
-WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
 SETTINGS = ParcelSettings(birth_margin=0)
 FLOATS = {"x0": 1.5, "y0": -2.25, "x1": None, "mcc": 0.1, "rotation": 3.5, "time0": T0}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from drifting_ice import DAY, T0, Ice, See, record, stream
+from drifting_ice import DAY, T0, WHOLE, Ice, See, record, stream
 from shapely import box
 
 from lagrangian_ice.errors import WorkspaceError
@@ -21,7 +21,6 @@ from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings
 
-WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
 WEST = (-1_000.0, -1_000.0, 24_000.0, 31_000.0)
 SETTINGS = ParcelSettings(birth_margin=0)
 SEASON = [

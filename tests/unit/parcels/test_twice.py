@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from drifting_ice import Ice, See, stream
+from drifting_ice import WHOLE, Ice, See, planted, stream
 
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.parcels import transitions as t
@@ -12,7 +12,6 @@ from lagrangian_ice.parcels.fold import Fold
 from lagrangian_ice.parcels.population import State
 from lagrangian_ice.settings import ParcelSettings
 
-WHOLE = (-1_000.0, -1_000.0, 51_000.0, 31_000.0)
 PLACE = np.array([20_000.0, 10_000.0])
 SETTINGS = ParcelSettings(birth_margin=0, reseed=False, closure_days=0)
 BIRTH, BEFORE, LAST, NOW = range(4)
@@ -68,12 +67,7 @@ def told(vectors: Vectors, at: np.ndarray, says: Says, correlation: float) -> Ve
 
 def followed(ice: Told, settings: ParcelSettings = SETTINGS) -> Fold:
     """Fold of the last of four daily passes."""
-    row, col = t.nodes_within(WHOLE, 1e4)
-    parcels = t.planted(np.arange(1, 1 + len(row)), 0, row, col, 1e4)
-    for index in (BIRTH, BEFORE, LAST, NOW):
-        fold = ice.fold(parcels, index, See(index, WHOLE), [stream()], settings, 1000)
-        parcels = fold.parcels
-    return fold
+    return ice.followed([See(day, WHOLE) for day in (BIRTH, BEFORE, LAST, NOW)], settings)[-1]
 
 
 def source_and_place(fold: Fold) -> tuple[int, float] | None:
@@ -156,10 +150,8 @@ def test_every_vector_of_the_parcel_is_kept_and_one_holds():
 
 
 def test_one_template_is_enough_to_miss_a_parcel_that_was_seen_once():
-    row, col = t.nodes_within(WHOLE, 1e4)
     ice = Told(says={BIRTH: UNSURE})
-    parcels = t.planted(np.arange(1, 1 + len(row)), 0, row, col, 1e4)
-    born = ice.fold(parcels, BIRTH, See(0, WHOLE), [stream()], SETTINGS, 1000).parcels
+    born = ice.fold(planted(WHOLE), BIRTH, See(0, WHOLE), [stream()], SETTINGS, 1000).parcels
     fold = ice.fold(born, NOW, See(1, WHOLE), [stream()], SETTINGS, 1000)
     assert len(fold.missed) == 1
     assert len(ice.asked) == 1
