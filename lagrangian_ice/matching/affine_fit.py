@@ -99,18 +99,20 @@ def _climb(
     view = Patches.around(target, middle, reach)
     corner_to_centre = position - middle + reach - _turned(turns(rotation), offset)
     first = _initial_warp(corner_to_centre, rotation)
-    inverse = _inverse_curvature(view, template, first).float()
+    seen, known = _warped(view, template, first)
+    inverse = _inverse_curvature(template, seen, known, template.curvature(known)).float()
     ascent = _Ascent.begin(first)
     index = torch.arange(len(centre), device=centre.device)
     part, part_view = template, view
-    for _ in range(ITERATIONS):
+    for iteration in range(ITERATIONS):
         moving = ascent.moving[index]
         if not bool(moving.any()):
             break
         if 2 * int(moving.sum()) < len(index):
             # Those at rest are left behind; copying the patches pays only when many are.
             index, part, part_view = index[moving], part.take(moving), part_view.take(moving)
-        seen, known = _warped(part_view, part, ascent.trial[index])
+        if iteration:
+            seen, known = _warped(part_view, part, ascent.trial[index])
         difference, correlation = part.difference(seen, known)
         step = inverse[index] @ part.slope_product(difference)[..., None]
         ascent.judge(index, correlation.double(), step[..., 0].double())
@@ -319,14 +321,15 @@ def _count(values: Tensor, known: Tensor | None) -> Tensor:
     return known.sum(dim=1, keepdim=True).clamp_min(1).to(values)
 
 
-def _inverse_curvature(target: Patches, template: _Template, warp: Tensor) -> Tensor:
+def _inverse_curvature(
+    template: _Template, seen: Tensor, known: Tensor | None, curvature: Tensor
+) -> Tensor:
     """Inverse (N, 6, 6) of the Gauss-Newton matrix that both images' slopes agree on.
 
     The template's slopes hold its noise, so their squares promise more than there is. The
     product of both images' slopes does not: their noise is independent. Their ratio scales
     the matrix, which stays positive definite.
     """
-    seen, known = _warped(target, template, warp)
     both = template.both(known)
     # Slopes of both as the template sees them, so that no warp has to be applied to them.
     own_row, own_col = _slopes(template.values, both)
@@ -335,7 +338,7 @@ def _inverse_curvature(target: Patches, template: _Template, warp: Tensor) -> Te
     other = (other_row**2 + other_col**2).sum(dim=(1, 2))
     shared = (own_row * other_row + own_col * other_col).sum(dim=(1, 2))
     ratio = (shared * torch.rsqrt((own * other).clamp_min(1e-18))).clamp(LEAST_SHARED, 1.0)
-    inverse: Tensor = torch.linalg.inv(template.curvature(known))
+    inverse: Tensor = torch.linalg.inv(curvature)
     return inverse / ratio[:, None, None]
 
 
@@ -423,17 +426,18 @@ class _Climbed:
         return AffineFit(
             self.corner + warp[:, :2, 2] + _turned(matrix, self.offset),
             matrix,
-            variance[:, None, None] * self._position_part(known),
+            variance[:, None, None] * self._position_part(seen, known),
             correlation.double(),
             count / self.template.size.clamp_min(1),
             sound,
         )
 
-    def _position_part(self, known: Tensor | None) -> Tensor:
+    def _position_part(self, seen: Tensor, known: Tensor | None) -> Tensor:
         """Covariance (N, 2, 2) of the position for differences of unit variance."""
         warp = self.ascent.warp
-        inverse = _inverse_curvature(self.view, self.template, warp)
-        sandwich = inverse @ self.template.curvature(known) @ inverse
+        curvature = self.template.curvature(known)
+        inverse = _inverse_curvature(self.template, seen, known, curvature)
+        sandwich = inverse @ curvature @ inverse
         # The six terms' effect on the position at the offset, before the warp turns it.
         effect = torch.zeros(len(warp), 2, 6, dtype=torch.float64, device=warp.device)
         effect[:, 0, 0] = effect[:, 1, 3] = 1
