@@ -31,7 +31,8 @@ VOTERS = 2
 REFITS = 4
 NEARNESS = 3.0
 """Cells, standard deviation of the weight by distance."""
-CHUNK = 128
+CHUNK = 256
+"""Positions worked on at once: of fewer, threads wait for each other's many short steps."""
 
 
 @dataclass(frozen=True)
