@@ -112,6 +112,7 @@ def _climb(
             # Those at rest are left behind; copying the patches pays only when many are.
             index, part, part_view = index[moving], part.take(moving), part_view.take(moving)
         if iteration:
+            # What the first trial sees is known from the curvature.
             seen, known = _warped(part_view, part, ascent.trial[index])
         difference, correlation = part.difference(seen, known)
         step = inverse[index] @ part.slope_product(difference)[..., None]
