@@ -10,7 +10,6 @@ compared; new ones begin until there were so many kills.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -35,16 +34,6 @@ def advance(workspace: Path, workers: int) -> None:
     sys.exit(code)
 
 
-def start(workspace: Path, workers: int) -> multiprocessing.Process:
-    """Start it in a process of its own."""
-    # From a server that has run no network: a fork of threads that torch holds would hang.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lagrangian_ice.parcels.worker", "lagrangian_ice.workflow"])
-    child = context.Process(target=advance, args=(workspace, workers))
-    child.start()
-    return child
-
-
 def state(workspace: Path) -> dict[str, list[tuple[object, ...]]]:
     """All rows of all tables."""
     with sqlite3.connect(workspace / DATABASE) as db:
@@ -61,7 +50,7 @@ def killed_run(folder: Path, workers: int, longest: float, rng: np.random.Genera
     """Kill a run until it comes to its end; how often."""
     kills = 0
     while True:
-        child = start(folder, workers)
+        child = small.begun(advance, folder, workers)
         child.join(rng.uniform(0.0, longest))
         if child.exitcode is None:
             os.kill(child.pid, signal.SIGKILL)
@@ -102,7 +91,7 @@ def main() -> None:
     small.write_archive(archive)
     whole = small.seeded(given.folder / "whole", archive)
     begun = time.perf_counter()
-    child = start(whole, given.workers)
+    child = small.begun(advance, whole, given.workers)
     child.join()
     spent = time.perf_counter() - begun
     say(f"undisturbed: exit {child.exitcode}, {spent:.1f} s, {len(state(whole)['passes'])} passes")

@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -157,13 +159,21 @@ def command(workspace: Path, *words: object) -> int:
     return run([str(words[0]), *map(str, words[1:]), "--workspace", str(workspace), "-q"])
 
 
-def killed(place: str, count: int, before: bool, workspace: Path, *words: object) -> None:
-    """Run a command in a process that SIGKILL ends at the count-th call of a function."""
-    # From a server that has run no network: a fork of threads that torch holds would hang.
+def begun(task: Callable[..., None], *given: object) -> BaseProcess:
+    """Begin a task in a process of its own.
+
+    It comes of a server that has run no network: a fork of threads that torch holds would hang.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lagrangian_ice.parcels.worker", "lagrangian_ice.workflow"])
-    child = context.Process(target=_run_to_death, args=(place, count, before, workspace, *words))
+    child = context.Process(target=task, args=given)
     child.start()
+    return child
+
+
+def killed(place: str, count: int, before: bool, workspace: Path, *words: object) -> None:
+    """Run a command in a process that SIGKILL ends at the count-th call of a function."""
+    child = begun(_run_to_death, place, count, before, workspace, *words)
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
 

@@ -144,10 +144,13 @@ class Ice:
         store.add_lost(ends)
 
 
-def planted(bounds: tuple[float, float, float, float]) -> Parcels:
-    """Parcels every 10 km that wait to be born."""
-    row, col = transitions.nodes_within(bounds, 1e4)
-    return transitions.planted(np.arange(1, 1 + len(row)), 0, row, col, 1e4)
+def planted(
+    bounds: tuple[float, float, float, float], first: int = 1, number: int = 0, spacing: float = 1e4
+) -> Parcels:
+    """Parcels of a stream that wait to be born, with ids from the first on."""
+    row, col = transitions.nodes_within(bounds, spacing)
+    ids = np.arange(first, first + len(row))
+    return transitions.planted(ids, number, row, col, spacing)
 
 
 def record(index: int, see: See) -> PassRecord:

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from drifting_ice import Ice, See, stream
+from drifting_ice import Ice, See, planted, stream
 
-from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.settings import ParcelSettings
 
 SPACING = 1000.0
@@ -39,17 +38,17 @@ class Noisy(Ice):
 def trajectories(longer, days=13):
     """Errors (days, N, 2) and stated variances (days, N) of parcels seen every day."""
     ice, streams = Noisy(longer=longer), [stream(spacing=SPACING)]
-    row, col = t.nodes_within(WHOLE, SPACING)
-    parcels = t.planted(np.arange(1, len(row) + 1), 0, row, col, SPACING)
+    parcels = planted(WHOLE, spacing=SPACING)
+    seeds = parcels.xy
     errors, variances = [], []
     for day in range(days):
         fold = ice.fold(parcels, day, See(day, WHOLE), streams, SETTINGS, 10**6)
         parcels = fold.parcels
         seen = fold.observations
-        errors.append(np.full((len(row), 2), np.nan))
-        variances.append(np.full(len(row), np.nan))
+        errors.append(np.full(seeds.shape, np.nan))
+        variances.append(np.full(len(seeds), np.nan))
         rows = seen.parcel_id - 1
-        errors[-1][rows] = seen.xy - SPACING * np.stack([col, row], -1)[rows]
+        errors[-1][rows] = seen.xy - seeds[rows]
         variances[-1][rows] = seen.covariance[:, 0, 0]
     return np.array(errors), np.array(variances)
 

@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from drifting_ice import DAY, PIXEL, T0, WHOLE, Ice, See, stream
+from drifting_ice import DAY, PIXEL, T0, WHOLE, Ice, See, planted, stream
 
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import transitions as t
@@ -16,13 +16,8 @@ RESEED = ParcelSettings(birth_margin=0, reseed=True)
 STREAMS = [stream()]
 
 
-def planted(see, first=1, number=0, spacing=1e4):
-    row, col = t.nodes_within(see.bounds, spacing)
-    return t.planted(np.arange(first, first + len(row)), number, row, col, spacing)
-
-
 def born(ice, see, settings=SETTINGS):
-    return ice.fold(planted(see), 0, see, STREAMS, settings, 1000)
+    return ice.fold(planted(see.bounds), 0, see, STREAMS, settings, 1000)
 
 
 def test_pending_parcels_are_born_where_there_is_data_on_sea():
@@ -40,7 +35,7 @@ def test_pending_parcels_are_born_where_there_is_data_on_sea():
 def test_nobody_is_born_where_half_a_template_is_missing():
     settings = ParcelSettings(birth_margin=4, reseed=True)
     see = See(0, WHOLE, holes=((21_500, 9_500, 22_500, 10_500),))
-    fold = Ice().fold(planted(see), 0, see, STREAMS, settings, 1000)
+    fold = Ice().fold(planted(see.bounds), 0, see, STREAMS, settings, 1000)
     # Four pixels are 2 km: too much for the rim and for the node beside the hole.
     inner = {(x, y) for x in (10, 20, 30, 40) for y in (10, 20)} - {(20, 10)}
     assert {tuple(xy) for xy in (fold.observations.xy / 1e3).tolist()} == inner
@@ -147,7 +142,7 @@ def test_lost_after_the_gap_at_its_own_moment():
 
 
 def test_pending_parcels_end_with_their_window():
-    pending = planted(See(0, WHOLE))
+    pending = planted(WHOLE)
     late = See(3.5, WHOLE)
     fold = Ice().fold(pending, 0, late, STREAMS, SETTINGS, 1000)
     assert len(fold.observations.parcel_id) == 0
@@ -227,7 +222,7 @@ def test_nothing_depends_on_the_order_of_rows():
 def test_a_fine_grid_does_not_merge_with_itself(spacing):
     see = See(0, (-500.0, -500.0, 5_500.0, 5_500.0))
     fine = [stream(spacing=spacing)]
-    fold = Ice().fold(planted(see, spacing=spacing), 0, see, fine, SETTINGS, 1000)
+    fold = Ice().fold(planted(see.bounds, spacing=spacing), 0, see, fine, SETTINGS, 1000)
     assert len(fold.ends.parcel_id) == 0
 
 
@@ -236,7 +231,7 @@ CHECKED = ParcelSettings(birth_margin=0, reseed=False, closure_days=2.0)
 
 def days(ice, see, until, settings=CHECKED):
     """Folds of a pass a day, the first of which bears the parcels."""
-    folds = [ice.fold(planted(see), 0, see, STREAMS, settings, 1000)]
+    folds = [ice.fold(planted(see.bounds), 0, see, STREAMS, settings, 1000)]
     for day in range(1, until + 1):
         parcels = folds[-1].parcels
         folds.append(ice.fold(parcels, day, See(day, WHOLE), STREAMS, settings, 1000))
@@ -495,7 +490,7 @@ def test_who_is_found_lives_on_and_the_unknown_ends_nobody():
 def test_nobody_is_born_or_seeded_without_ice():
     ice = Ice(velocity=(0.0, 0.0))
     see = See(0, WHOLE, ice=ice_edge(15_000.0))
-    fold = ice.fold(planted(see), 0, see, STREAMS, RESEED, 1000)
+    fold = ice.fold(planted(see.bounds), 0, see, STREAMS, RESEED, 1000)
     assert sorted(set(fold.observations.xy[:, 0])) == [20e3, 30e3, 40e3, 50e3]
     assert (fold.parcels.state == State.PENDING).sum() == 8
     # When there is ice on the next day the rest is born: pending, with their own ids.

@@ -1,8 +1,7 @@
 from datetime import timedelta
 
-import numpy as np
 import pytest
-from drifting_ice import DAY, T0, Ice, See, stream
+from drifting_ice import DAY, T0, Ice, See, planted, stream
 from shapely import box
 
 from lagrangian_ice.parcels import transitions as t
@@ -27,16 +26,11 @@ def as_pass(see):
     return Pass(f"pass_{see.day:g}", (), start, start + timedelta(seconds=0), box(*see.bounds))
 
 
-def seeds():
-    row, col = t.nodes_within(WHOLE, 1e4)
-    return t.planted(np.arange(1, len(row) + 1), 0, row, col, 1e4)
-
-
 @pytest.mark.parametrize("done", [0, 1, 4])
 def test_where_ice_lies_still_the_plan_comes_true(done):
     settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=1.5)
     ice = Ice(velocity=(0.0, 0.0))
-    parcels, expected = seeds(), []
+    parcels, expected = planted(WHOLE), []
     outlines = {}
     state = parcels
     for index, see in enumerate(SEASON):
@@ -67,7 +61,7 @@ def test_where_ice_lies_still_the_plan_comes_true(done):
 def test_a_pair_tells_time_apart_and_overlap():
     settings = ParcelSettings(birth_margin=0, reseed=False)
     passes = [as_pass(See(0, WEST)), as_pass(See(1, WHOLE))]
-    first, second = plan(seeds(), passes, {}, STREAMS, settings)
+    first, second = plan(planted(WHOLE), passes, {}, STREAMS, settings)
     assert first.pairs == ()
     (pair,) = second.pairs
     assert (pair.source, pair.target, pair.purpose) == ("pass_0", "pass_1", "follow")
