@@ -6,14 +6,14 @@ import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import time
 
 import numpy as np
-from pyproj import CRS
 
 from lagrangian_ice import __version__
 from lagrangian_ice.errors import ProductError, SceneError
 from lagrangian_ice.files import in_place
-from lagrangian_ice.grid import MAP_CRS, Float, lonlat_to_xy
+from lagrangian_ice.grid import Float, lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import iso
@@ -133,7 +133,9 @@ def write_vectors_csv(path: Path, vectors: Vectors) -> None:
 def write_vectors_nc(
     path: Path, vectors: Vectors, settings: Settings, scene_ids: Sequence[str]
 ) -> None:
-    """Write the same columns as CF NetCDF, with the settings and scenes as attributes.
+    """Write the same columns as CF NetCDF, and where the starts are in longitude and latitude.
+
+    The settings and scenes are attributes.
 
     Raises
     ------
@@ -142,6 +144,7 @@ def write_vectors_nc(
     """
     tracked = vectors.tracked
     sigma = np.sqrt(np.diagonal(vectors.covariance, axis1=1, axis2=2))
+    lonlat = xy_to_lonlat(vectors.xy0)
     columns = {
         "x0": vectors.xy0[:, 0],
         "y0": vectors.xy0[:, 1],
@@ -156,8 +159,12 @@ def write_vectors_nc(
         "status": vectors.status,
         "time0": vectors.time0,
         "time1": np.where(tracked, vectors.time1, np.nan),
+        "lon0": lonlat[:, 0],
+        "lat0": lonlat[:, 1],
     }
     import xarray as xr  # half a second, and only this needs it
+
+    from lagrangian_ice.output.attributes import crs_attributes
 
     dataset = xr.Dataset(
         {name: ("point", values, _NC_ATTRIBUTES[name]) for name, values in columns.items()},
@@ -167,10 +174,10 @@ def write_vectors_nc(
             "scene_ids": ",".join(scene_ids),
             "settings": settings.as_json(),
             "software_version": __version__,
+            "history": f"{iso(time())} lagrangian-ice track (lagrangian_ice {__version__})",
         },
     )
-    crs = {**CRS.from_user_input(MAP_CRS).to_cf(), "long_name": "map projection"}
-    dataset["crs"] = ((), np.int32(0), crs)
+    dataset["crs"] = ((), np.int32(0), {**crs_attributes(), "long_name": "map projection"})
     temporary = path.with_name(f".{path.name}.part")
     try:
         dataset.to_netcdf(temporary, engine="netcdf4")
@@ -184,12 +191,13 @@ def _attributes(long_name: str, units: str, **more: object) -> dict[str, object]
     return {"long_name": long_name, "units": units, **more}
 
 
-_MAPPED = {"grid_mapping": "crs"}
+_MAPPED = {"grid_mapping": "crs", "coordinates": "time0 lat0 lon0"}
+_X, _Y = "projection_x_coordinate", "projection_y_coordinate"
 _TIME = {"calendar": "standard", "units_metadata": "leap_seconds: none", "standard_name": "time"}
 _EPOCH = "seconds since 1970-01-01 00:00:00"
 _NC_ATTRIBUTES: dict[str, dict[str, object]] = {
-    "x0": _attributes("x at the start", "m", **_MAPPED),
-    "y0": _attributes("y at the start", "m", **_MAPPED),
+    "x0": _attributes("x at the start", "m", standard_name=_X, **_MAPPED),
+    "y0": _attributes("y at the start", "m", standard_name=_Y, **_MAPPED),
     "x1": _attributes("x at the end", "m", **_MAPPED),
     "y1": _attributes("y at the end", "m", **_MAPPED),
     "sigma_x": _attributes("standard error of the displacement along x", "m"),
@@ -206,6 +214,8 @@ _NC_ATTRIBUTES: dict[str, dict[str, object]] = {
     },
     "time0": _attributes("time at the start", _EPOCH, **_TIME),
     "time1": _attributes("time at the end", _EPOCH, **_TIME),
+    "lon0": _attributes("longitude at the start", "degrees_east", standard_name="longitude"),
+    "lat0": _attributes("latitude at the start", "degrees_north", standard_name="latitude"),
 }
 
 

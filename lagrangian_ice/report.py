@@ -17,6 +17,7 @@ from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.files import write_text
 from lagrangian_ice.parcels.fold import Fold
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
+from lagrangian_ice.parcels.quality import WORST
 from lagrangian_ice.parcels.view import Ends
 
 MOST_LINES = 40
@@ -71,7 +72,7 @@ class PassReport:
         self.born = len(seen.parcel_id) - self.found
         self.missed = len(fold.missed)
         self.checked = int(checked.sum())
-        self.disagreeing = int((checked & (seen.q_flag == seen.q_flag.max(initial=0))).sum())
+        self.disagreeing = int((checked & (seen.q_flag == WORST)).sum())
         self.ended = _by_reason(fold.ends)
 
     def line(self) -> str:

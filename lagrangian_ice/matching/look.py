@@ -104,6 +104,12 @@ class Pair:
         any_data = self.bands.target.share(ends, reach) > 0
         return np.asarray(self.templates_known(xy, settings) & any_data.numpy())
 
+    def shown(self, ends: Float, settings: MccSettings) -> NDArray[np.bool_]:
+        """Whether the target has data enough for templates that lie at ends (M, 2)."""
+        centre = torch.from_numpy(self.target.grid.rowcol(ends))
+        share = self.bands.target.share(centre, settings.half_width)
+        return np.asarray((share >= settings.min_valid).numpy())
+
     def templates_known(self, xy: Float, settings: MccSettings) -> NDArray[np.bool_]:
         """Whether the templates around points have data enough."""
         start = torch.from_numpy(self.source.grid.rowcol(xy))

@@ -228,6 +228,7 @@ def _refined(
         _refuse_other_ice(pair, xy, look, settings)
     if settings.other_polarisation and _two_in_common(source, target):
         look = _with_other_polarisation(pair, places, xy, look, guess, settings)
+    _tell_of_gaps(pair, xy, look, guess, settings)
     return _assembled(
         source,
         target,
@@ -579,6 +580,13 @@ def _places(
         target.grid.rowcol(start + field.displacement[chosen]),
         np.radians(field.predict(start, neighbours).rotation),
     )
+
+
+def _tell_of_gaps(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings) -> None:
+    """Say where the target does not show the place of what was not found in it, in place."""
+    unlike = np.flatnonzero(np.isin(look.status, (Status.NO_TEXTURE, Status.LOW_CORRELATION)))
+    ends = xy[unlike] + guess.prediction.displacement[unlike]
+    look.status[unlike[~pair.shown(ends, settings)]] = Status.TOO_LITTLE_DATA
 
 
 def _assembled(

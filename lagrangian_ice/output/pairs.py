@@ -121,4 +121,7 @@ def _columns(frame: pd.DataFrame, pair_index: NDArray[np.int64]) -> dict[str, ND
         "xy_error_covariance": frame["cov_xy"].to_numpy(np.float64),
     }
     found |= {name: frame[name].to_numpy(np.float64) for name in _SAME}
+    # Where nothing is known of a guess its error is infinite; in the file both are missing.
+    error = frame["first_guess_error"].to_numpy(np.float64)
+    found["first_guess_error"] = np.where(np.isfinite(error), error, np.nan)
     return found

@@ -46,6 +46,7 @@ def write_products(
     pairs: pd.DataFrame,
     vectors: Chunks,
     kinds: Sequence[str] = KINDS,
+    window: Window = ALWAYS,
 ) -> list[Path]:
     """Write the products of every stream, replacing those of earlier calls.
 
@@ -62,12 +63,15 @@ def write_products(
     kinds : sequence of str
         Of ``LP``, ``DP``, ``PD``; what is not asked for is not made. The deformation needs the
         trajectories: if they are not asked for, they lie beside it while it is made.
+    window : Window
+        What is written: patches of the deformation are those that end in it. Who hands in an
+        excerpt of observations and vectors has chosen these.
 
     Returns
     -------
     list of Path
         Those of each stream (of stream a where there is no parcel), named by the stream's first
-        birth and the last pass.
+        birth, or the window's start where that is later, and the last pass.
 
     Raises
     ------
@@ -80,15 +84,16 @@ def write_products(
     streams = sorted({int(stream) for stream in parcels["stream"]}) or [0]
     for stream in streams:
         own = parcels[parcels["stream"] == stream]
-        first, last = float(own["birth_time"].min()), float(passes["time"].max())
-        names = {kind: product_name(stream, first, last, header.version, kind) for kind in KINDS}
+        first, last = own["birth_time"].clip(lower=window.start).min(), passes["time"].max()
+        days = (float(first), float(last))
+        names = {kind: product_name(stream, *days, header.version, kind) for kind in KINDS}
         if {"LP", "DP"} & set(kinds):
             hidden = "" if "LP" in kinds else f".{names['LP']}.part"
             trajectories = directory / (hidden or names["LP"])
             write_trajectories(trajectories, header, passes, own, observations(stream))
             if "DP" in kinds:
                 deformation = directory / names["DP"]
-                deform_file(trajectories, deformation, header.settings.deformation, header)
+                deform_file(trajectories, deformation, header.settings.deformation, header, window)
             if hidden:
                 trajectories.unlink()
         if "PD" in kinds:
@@ -147,13 +152,18 @@ def deform_file(
         )
 
 
+def lead_of(settings: DeformationSettings) -> float:
+    """How long before its end a patch may begin, seconds."""
+    return LONGEST * settings.nominal_days * SECONDS_PER_DAY
+
+
 def _patches(dataset: xr.Dataset, settings: DeformationSettings, window: Window) -> Iterator[Patch]:
     """Patches of every stream; some days of observations in memory at once."""
     times = dataset["image_time"].to_numpy().astype(np.float64)
     times_of_ends = times[window.holds(times)]
     if len(times_of_ends) == 0:
         return
-    lead = LONGEST * settings.nominal_days * SECONDS_PER_DAY
+    lead = lead_of(settings)
     span = SPAN_DAYS * SECONDS_PER_DAY
     first = float(times_of_ends.min())
     count = int((times_of_ends.max() - first) // span) + 1

@@ -231,8 +231,9 @@ _LP_DATA: dict[str, Value] = {**_LP_COORDINATES, "grid_mapping": "crs"}
 _TRACKING = (
     "Tracking error accumulated since the parcel's birth, where it is zero: the error covariances "
     "of its vectors are summed. The error covariance of a displacement between two observations is "
-    "the difference of theirs. The geolocation error of the images is not in it. Missing from the "
-    "first vector on whose error is not known."
+    "the difference of theirs; right on average, see What the errors mean in docs/formats.md. The "
+    "geolocation error of the images is not in it. Missing from the first vector on whose error is "
+    "not known."
 )
 
 TRAJECTORIES = Product(
@@ -295,15 +296,20 @@ TRAJECTORIES = Product(
             "1",
             "number_of_observations",
         ),
-        _time("birth_time", "trajectory", "time of the first observation"),
+        _time(
+            "birth_time",
+            "trajectory",
+            "time of the first observation",
+            "Of the parcel: an excerpt of a season may begin after it, and end before death_time.",
+        ),
         _time(
             "death_time",
             "trajectory",
             "time at which the parcel ended",
             "Missing while the parcel has not ended. The last position is that of the last "
-            "observation, not of the end. For lost it is the moment from which it had been unseen "
-            "for longer than allowed (max_gap_days in the settings), for all others that of the "
-            "pass that showed the reason.",
+            "observation, not of the end. For lost and not_covered it is the moment from which it "
+            "had been unseen for longer than allowed (max_gap_days in the settings), for all "
+            "others that of the pass that showed the reason.",
         ),
         Variable(
             "death_reason",
@@ -312,9 +318,10 @@ TRAJECTORIES = Product(
             "why the parcel ended",
             standard_name="status_flag",
             flags=EndReason,
-            comment="lost: unseen for longer than max_gap_days; land: came onto the land mask; "
-            "out_of_ice: no ice in the concentration given; merged: came closer to an older "
-            "parcel than merge_distance.",
+            comment="lost: unseen for longer than max_gap_days though a pass showed where it ought "
+            "to be; not_covered: unseen so long because no pass did; land: came onto the land "
+            "mask; out_of_ice: no ice in the concentration given; merged: came closer to an older "
+            "parcel than merge_distance; not_born: seen by no pass, so never in this file.",
         ),
         Variable(
             "time",
@@ -341,7 +348,8 @@ TRAJECTORIES = Product(
             NAN,
             extra={
                 **_LP_DATA,
-                "ancillary_variables": "x_standard_error xy_error_covariance q_flag",
+                "ancillary_variables": "x_standard_error xy_error_covariance "
+                "geolocation_standard_error q_flag",
             },
         ),
         Variable(
@@ -354,7 +362,8 @@ TRAJECTORIES = Product(
             NAN,
             extra={
                 **_LP_DATA,
-                "ancillary_variables": "y_standard_error xy_error_covariance q_flag",
+                "ancillary_variables": "y_standard_error xy_error_covariance "
+                "geolocation_standard_error q_flag",
             },
         ),
         Variable(
@@ -485,10 +494,11 @@ _FACE_DATA: dict[str, Value] = {
     "coordinates": "time face_lat face_lon",
 }
 _NODE_DATA: dict[str, Value] = {"mesh": "mesh", "location": "node"}
+_NODE_ON_MAP: dict[str, Value] = {**_NODE_DATA, "grid_mapping": "crs"}
 _RATE = "s-1"
 _GRADIENT = (
-    "Axes of the map, not east and north. A rate: RGPS gives displacement gradients, this times "
-    "the time apart."
+    "Axes and lengths of the map, not east and north. A rate: RGPS gives displacement gradients, "
+    "this times the time apart."
 )
 _RATES: tuple[tuple[str, str, str, str], ...] = (
     (
@@ -529,7 +539,11 @@ def _rate(name: str, long_name: str, standard_name: str, comment: str) -> tuple[
             standard_name,
             NAN,
             comment,
-            extra={**_FACE_DATA, "ancillary_variables": f"{error} quality_flag"},
+            extra={
+                **_FACE_DATA,
+                "grid_mapping": "crs",
+                "ancillary_variables": f"{error} quality_flag",
+            },
         ),
         Variable(
             error,
@@ -636,7 +650,7 @@ DEFORMATION = Product(
             "m",
             "sea_ice_x_displacement",
             comment="Along x of the map, not east. The end is at x + dx.",
-            extra={**_NODE_DATA, "ancillary_variables": "dx_standard_error"},
+            extra={**_NODE_ON_MAP, "ancillary_variables": "dx_standard_error"},
         ),
         Variable(
             "dy",
@@ -646,7 +660,7 @@ DEFORMATION = Product(
             "m",
             "sea_ice_y_displacement",
             comment="Along y of the map, not north. The end is at y + dy.",
-            extra={**_NODE_DATA, "ancillary_variables": "dy_standard_error"},
+            extra={**_NODE_ON_MAP, "ancillary_variables": "dy_standard_error"},
         ),
         Variable(
             "dx_standard_error",

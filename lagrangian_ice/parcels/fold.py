@@ -44,7 +44,7 @@ from lagrangian_ice.matching.vectors import NOT_COVERED, Vectors
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import IceField
 from lagrangian_ice.parcels.earlier import closures, confirmed
-from lagrangian_ice.parcels.population import EndReason, Parcels, State
+from lagrangian_ice.parcels.population import UNSEEN, EndReason, Parcels, State
 from lagrangian_ice.parcels.quality import BEST, quality_flags, sure
 from lagrangian_ice.parcels.topology import folding, parted
 from lagrangian_ice.parcels.transitions import Bool, Ids
@@ -110,15 +110,20 @@ def lost_until(
     Returns
     -------
     parcels : Parcels
-        With those ended as lost.
+        With those ended: as lost who was looked for in vain, as not covered who was not.
     ends : Ends
         Each at the moment its patience ran out, which does not depend on ``now``.
     """
     windows = {one.stream: one.window_end for one in streams}
     times = transitions.expiry(parcels, settings.max_gap_days * DAY, windows)
     over = transitions.living(parcels) & (times < now)
-    parcels = transitions.ended(parcels, parcels.parcel_id[over], EndReason.LOST)
-    return parcels, _ends(parcels.parcel_id[over], EndReason.LOST, times[over])
+    ends = []
+    for state, reason in UNSEEN.items():
+        these = over & (parcels.state == state)
+        ids = parcels.parcel_id[these]
+        parcels = transitions.ended(parcels, ids, reason)
+        ends.append(_ends(ids, reason, times[these]))
+    return parcels, _in_order(ends)
 
 
 def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
@@ -142,11 +147,14 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     parcels, lost = lost_until(parcels, view.start, view.settings, view.streams)
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
-    looked = _matched(parcels, view, wanted, match)
+    way = transitions.drifted(parcels, wanted, view.start)
+    come = parcels.parcel_id[wanted][_with_data(view.image, parcels.xy[wanted] + way)]
+    looked = _told(_matched(parcels, view, wanted, way, match), come, view)
     pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in looked]
     found, twice = found_twice(parcels, looked, pairs, view, match)
     pairs = [_unfolded(pair, view) for pair in _with_found(pairs, found)]
     pairs, witnesses = confirmed(parcels, pairs, view, match)
+    pairs = _told(pairs, come, view)
     before = parcels
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
     parcels, melted = _out_of_ice(parcels, pairs, view)
@@ -168,8 +176,13 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
 
 def shown(image: GeoImage, xy: Float) -> Bool:
     """Whether the pass has data on sea at map positions (N, 2)."""
+    return _with_data(image, xy) & ~on_land(image, xy)
+
+
+def _with_data(image: GeoImage, xy: Float) -> Bool:
+    """Whether the pass has data at map positions (N, 2)."""
     inside, row, col = _pixels(image, xy)
-    inside[inside] = np.isfinite(image.data[:, row, col]).all(axis=0) & ~image.land[row, col]
+    inside[inside] = np.isfinite(image.data[:, row, col]).all(axis=0)
     return inside
 
 
@@ -225,35 +238,51 @@ def _looked_for(parcels: Parcels, view: View) -> Bool:
     return wanted
 
 
-def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[Pair]:
+def _matched(parcels: Parcels, view: View, wanted: Bool, way: Float, match: Match) -> list[Pair]:
     """Match parcels from the passes they were last seen in."""
     requests, asked = [], []
-    covers = wanted.copy()
-    covers[wanted] = shown(view.image, parcels.xy[wanted])
-    for source in _sources(parcels, view, wanted, covers):
+    for source in _sources(parcels, view, wanted, way):
         rows = wanted & (parcels.pass_index == source)
         requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
-        asked.append((parcels.parcel_id[rows], covers[rows]))
-    pairs = []
-    for request, (ids, covered), vectors in zip(requests, asked, match(requests), strict=True):
-        # An attempt outside the pass that found nothing says nothing.
-        told = vectors.tracked | (covered & ~np.isin(vectors.status, NOT_COVERED))
-        if told.any():
-            pairs.append(Pair(request.source_pass, ids, vectors).take(told))
-    return pairs
+        asked.append(parcels.parcel_id[rows])
+    answers = zip(requests, asked, match(requests), strict=True)
+    return [Pair(request.source_pass, ids, vectors) for request, ids, vectors in answers]
 
 
-def _sources(parcels: Parcels, view: View, wanted: Bool, covered: Bool) -> list[int]:
-    """List the sources of parcels that the pass covers where they were seen or ought to be."""
-    sources = parcels.pass_index
-    elsewhere = wanted & ~np.isin(sources, sources[covered])
-    way = transitions.drifted(parcels, elsewhere, view.start)
-    expected, reach = parcels.xy[elsewhere] + way, STRAYED * np.linalg.norm(way, axis=1)
+def _told(pairs: list[Pair], come: Ids, view: View) -> list[Pair]:
+    """Pairs without parcels of which they tell nothing: not found, but not to be found either.
+
+    Who is not found is missed where the pass shows both where the ice was going (``come``: who
+    goes there) and where the matches lead: images with little in common are alike by chance.
+    """
+    told = []
+    for pair in pairs:
+        covered = np.isin(pair.parcel_id, come) & ~np.isin(pair.vectors.status, NOT_COVERED)
+        covered &= _with_data(view.image, _expected(pair.vectors))
+        told.append(pair.take(pair.vectors.tracked | covered))
+    return [pair for pair in told if len(pair.parcel_id)]
+
+
+def _expected(vectors: Vectors) -> Float:
+    """Where (N, 2) parcels ought to be: where others lead, else where they were last seen."""
+    guess = vectors.first_guess
+    return np.where(np.isfinite(guess), guess, vectors.xy0)
+
+
+def _sources(parcels: Parcels, view: View, wanted: Bool, way: Float) -> list[int]:
+    """List the sources of parcels that the pass covers where they were seen or ought to be.
+
+    ``way`` (M, 2) is how far those that are wanted ought to have gone.
+    """
+    sources, xy = parcels.pass_index[wanted], parcels.xy[wanted]
+    covered = np.unique(sources[shown(view.image, xy)])
+    elsewhere = ~np.isin(sources, covered)
+    expected = (xy + way)[elsewhere]
+    reach = STRAYED * np.linalg.norm(way[elsewhere], axis=1)
     near = shown(view.image, expected)
     for step in AROUND:
         near[~near] = shown(view.image, (expected + reach[:, None] * np.array(step))[~near])
-    come = sources[elsewhere][near]
-    found: list[int] = np.union1d(sources[covered], come).tolist()
+    found: list[int] = np.union1d(covered, sources[elsewhere][near]).tolist()
     return found
 
 
@@ -351,11 +380,10 @@ def _out_of_ice(parcels: Parcels, pairs: list[Pair], view: View) -> tuple[Parcel
     """End who was looked for, not found, and ought to be where there is no ice."""
     gone = [_ends(np.empty(0, dtype=np.int64), EndReason.OUT_OF_ICE, np.empty(0))]
     for pair in pairs:
-        missed = ~pair.vectors.tracked
-        guess = pair.vectors.first_guess[missed]
-        place = np.where(np.isfinite(guess), guess, pair.vectors.xy0[missed])
+        missed = pair.take(~pair.vectors.tracked)
+        place = _expected(missed.vectors)
         water = open_water(view.ice, place, view.settings)
-        ids = pair.parcel_id[missed][water]
+        ids = missed.parcel_id[water]
         gone.append(_ends(ids, EndReason.OUT_OF_ICE, view.image.time_at(place[water])))
         parcels = transitions.ended(parcels, ids, EndReason.OUT_OF_ICE)
     return parcels, _in_order(gone)

@@ -13,7 +13,11 @@ from lagrangian_ice.matching.rows import Rows
 
 
 class State(IntEnum):
-    """Life of a parcel. A pending parcel waits for the pass that it is born in."""
+    """Life of a parcel.
+
+    A pending parcel waits for the pass that it is born in. A dormant one was looked for since it
+    was last seen, in a pass that shows where it ought to be, and not found.
+    """
 
     PENDING = 0
     ALIVE = 1
@@ -22,13 +26,27 @@ class State(IntEnum):
 
 
 class EndReason(IntEnum):
-    """Why a parcel ended."""
+    """Why a parcel ended.
+
+    Unseen for too long it is lost, or not covered where no pass has shown the place to which it
+    ought to have come. One that no pass has seen before its stream's window closed is not born.
+    """
 
     NOT_ENDED = 0
     LOST = 1
     LAND = 2
     OUT_OF_ICE = 3
     MERGED = 4
+    NOT_COVERED = 5
+    NOT_BORN = 6
+
+
+UNSEEN = {
+    State.PENDING: EndReason.NOT_BORN,
+    State.ALIVE: EndReason.NOT_COVERED,
+    State.DORMANT: EndReason.LOST,
+}
+"""Ends of parcels that were unseen for too long, by what they were."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.parcels import schema, transitions
 from lagrangian_ice.parcels.fold import Fold
 from lagrangian_ice.parcels.packing import pack_vectors, unpacked
-from lagrangian_ice.parcels.population import EndReason, Parcels, State
+from lagrangian_ice.parcels.population import UNSEEN, Parcels, State
 from lagrangian_ice.parcels.view import Ends, Observations, Stream
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import Settings, recalled
@@ -599,9 +599,9 @@ def _or_null(index: NDArray[np.int32]) -> list[int | None]:
 
 
 def _end_rows(ends: Ends, index: int | None) -> list[tuple[object, ...]]:
-    """Rows of ends; one that is lost belongs to the clock, not to the pass that noticed."""
+    """Rows of ends; one of time belongs to the clock, not to the pass that noticed."""
     rows = _rowwise(ends.parcel_id, ends.reason, ends.time)
-    return [(*row, None if row[1] == EndReason.LOST else index) for row in rows]
+    return [(*row, None if row[1] in UNSEEN.values() else index) for row in rows]
 
 
 def _rowwise(*columns: NDArray[Any]) -> list[tuple[Any, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,8 @@ import pandas as pd
 
 from lagrangian_ice.errors import ProductError, WorkspaceError
 from lagrangian_ice.output.attributes import Header
-from lagrangian_ice.output.products import write_products
+from lagrangian_ice.output.products import Chunks, lead_of, write_products
+from lagrangian_ice.output.reading import Window
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import to_seconds
@@ -56,7 +58,7 @@ def export(
     out : Path
         Folder, made if it is missing.
     start, end : datetime, optional
-        Observations (and vectors that end) from ``start`` on and before ``end``.
+        Observations, and vectors and patches that end, from ``start`` on and before ``end``.
     stream : int, optional
         One alone; all otherwise.
 
@@ -68,40 +70,72 @@ def export(
         If a file cannot be written.
     """
     low = -np.inf if start is None else to_seconds(start)
-    high = np.inf if end is None else to_seconds(end)
+    window = Window(low, np.inf if end is None else to_seconds(end))
     with Store(workspace) as store:
-        passes = _done(store)
-        passes = passes[passes["time"] < high]
-
-        def observations(number: int) -> Iterator[pd.DataFrame]:
-            for frame in store.observation_chunks(number):
-                inside = frame["time"].between(low, high, inclusive="left")
-                yield frame[inside & frame["pass_index"].isin(passes["pass_index"])]
-
-        def vectors(number: int) -> Iterator[pd.DataFrame]:
-            for frame in store.vector_chunks(number):
-                # What was not found has no end time; it belongs to its target's time.
-                times = frame["pair_index"].map(target_time).astype(np.float64)
-                yield frame[times.between(low, high, inclusive="left")]
-
-        times = passes.set_index("pass_index")["time"]
-        target_time = store.pairs().set_index("pair_index")["target_pass_index"].map(times)
-        pairs = store.pairs()
-        pairs = pairs[pairs["target_pass_index"].isin(passes["pass_index"])]
-        parcels = _parcels_with(store.parcels(), stream, observations)
-        if parcels.empty:
-            raise WorkspaceError(f"{workspace}: holds no observation to export")
         settings = store.recalled_settings()
         header = Header(settings, store.weights_sha256, "lagrangian-ice export")
+        # Patches that end in the window may have begun before it.
+        before = Window(window.start - lead_of(settings.deformation), window.end)
+        parts = [(window, list(kinds))]
+        if "DP" in kinds and before != window:
+            parts = [(window, [kind for kind in kinds if kind != "DP"]), (before, ["DP"])]
+        chosen = [(_excerpt(store, wide, stream), some) for wide, some in parts if some]
+        if chosen[0][0].parcels.empty:
+            raise WorkspaceError(f"{workspace}: holds no observation to export")
         try:
             out.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix=".export-", suffix=".part", dir=out) as folder:
-                written = write_products(
-                    Path(folder), header, passes, parcels, observations, pairs, vectors, kinds
-                )
+                written = [
+                    path
+                    for part, some in chosen
+                    for path in write_products(
+                        Path(folder), header, *part.tables, kinds=some, window=window
+                    )
+                ]
                 return [path.replace(out / path.name) for path in written]
         except OSError as error:
             raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
+
+
+@dataclass(frozen=True)
+class _Excerpt:
+    """What of the state lies in a window of time."""
+
+    passes: pd.DataFrame
+    parcels: pd.DataFrame
+    observations: Chunks
+    pairs: pd.DataFrame
+    vectors: Chunks
+
+    @property
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, Chunks, pd.DataFrame, Chunks]:
+        """Fields in the order in which they are written."""
+        return self.passes, self.parcels, self.observations, self.pairs, self.vectors
+
+
+def _excerpt(store: Store, window: Window, stream: int | None) -> _Excerpt:
+    """Take the passes of a window, the pairs that end in it and the passes they began in."""
+    passes, pairs = _done(store), store.pairs()
+    own = (passes["stop"] >= window.start) & (passes["time"] < window.end)
+    inside = passes.loc[own, "pass_index"]
+    pairs = pairs[pairs["target_pass_index"].isin(inside)]
+    sources = passes["pass_index"].isin(pairs["source_pass_index"])
+    times = passes.set_index("pass_index")["time"]
+    target_time = pairs.set_index("pair_index")["target_pass_index"].map(times)
+
+    def observations(number: int) -> Iterator[pd.DataFrame]:
+        for frame in store.observation_chunks(number):
+            chosen = window.holds(frame["time"].to_numpy())
+            yield frame[chosen & frame["pass_index"].isin(inside)]
+
+    def vectors(number: int) -> Iterator[pd.DataFrame]:
+        for frame in store.vector_chunks(number):
+            # What was not found has no end time; it belongs to its target's time.
+            ends = frame["pair_index"].map(target_time).to_numpy(np.float64)
+            yield frame[window.holds(ends)]
+
+    parcels = _parcels_with(store.parcels(), stream, observations)
+    return _Excerpt(passes[own | sources], parcels, observations, pairs, vectors)
 
 
 def _done(store: Store) -> pd.DataFrame:

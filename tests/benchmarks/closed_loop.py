@@ -29,7 +29,13 @@ from lagrangian_ice.settings import ParcelSettings, Settings
 from lagrangian_ice.simulate.archive import simulate_archive
 from lagrangian_ice.simulate.truth import TRUTH_NAME, Truth, load_truth
 from lagrangian_ice.times import to_seconds
-from lagrangian_ice.validation.truth import expected_to_live, trajectory_distances
+from lagrangian_ice.validation.truth import (
+    EDGE,
+    LONGEST_GAP,
+    SHORTEST_INTERVAL,
+    expected_to_live,
+    trajectory_distances,
+)
 
 BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
 HOLE = (4.0, 5.5)
@@ -118,6 +124,7 @@ def score(workspace: Path, truth: Truth, left: Truth, end: float) -> None:
     tell("ended", ended.sum(), "")
     right = np.where(merged, near_another(birth, parcels, truth), ~observable)[ended]
     tell("reasons right", right.mean() if len(right) else np.nan, ">= 0.98")
+    told_covered(seen, parcels, left)
     checked = seen["closure"].dropna()
     tell("closures", len(checked), "")
     if len(checked):
@@ -186,6 +193,30 @@ def near_another(birth: pd.DataFrame, parcels: pd.DataFrame, truth: Truth) -> np
         distance[row] = np.inf
         close[row] = np.nanmin(distance) < 1.1 * ParcelSettings().merge_distance
     return close
+
+
+def told_covered(seen: pd.DataFrame, parcels: pd.DataFrame, left: Truth) -> None:
+    """Print of how many unseen parcels it was rightly told whether images showed their ice.
+
+    Where the ice was within ``EDGE`` of the edge of an image at best, either is right. Those born
+    in open water are left out.
+    """
+    last = seen.sort_values("time").groupby("parcel_id").last()
+    xy, time = last[["x", "y"]].to_numpy(float), last["time"].to_numpy(float)
+    last = last[np.isfinite(left.position(xy, time, time)).all(axis=1)]
+    reasons = parcels.loc[last.index, "end_reason"].to_numpy()
+    unseen = np.isin(reasons, (EndReason.LOST, EndReason.NOT_COVERED))
+    last, reasons = last[unseen], reasons[unseen]
+    xy, time = last[["x", "y"]].to_numpy(float), last["time"].to_numpy(float)
+    well, at_all = (left.sightings(xy, time, inset) for inset in (EDGE, -EDGE))
+    age = well.time - time[:, None]
+    due = (age >= SHORTEST_INTERVAL) & (age <= LONGEST_GAP)
+    shown = (due & well.inside & well.on_top).any(axis=1)
+    hidden = ~(due & at_all.inside).any(axis=1)
+    for reason, wrong in ((EndReason.LOST, hidden), (EndReason.NOT_COVERED, shown)):
+        of_it = reasons == reason
+        name = reason.name.lower().replace("_", " ")
+        tell(f"ended as {name}, rightly", [of_it.sum(), (of_it & ~wrong).sum()], "")
 
 
 def tell(what: str, value: object, asked: str) -> None:

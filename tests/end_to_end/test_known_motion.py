@@ -183,6 +183,25 @@ def test_points_outside_and_on_no_data_are_told_apart():
     assert vectors.status.tolist() == [int(status) for status in expected]
 
 
+def test_what_has_left_the_target_is_not_called_faint():
+    pair = known_motion_pair(25, "easy", shape=(320, 320))
+    network = load_network("default")
+    gone = pair.source.grid.xy(np.array([[70.0, c] for c in range(60, 280, 20)], float))
+    end = pair.target.grid.rowcol(pair.truth(gone))
+    pair.target.data[:, : int(end[:, 0].max()) + 30] = np.nan
+    features = [extract_features(i, network, FeatureSettings()) for i in (pair.source, pair.target)]
+    vectors = match_images(
+        pair.source,
+        features[0],
+        pair.target,
+        features[1],
+        gone,
+        FirstGuessSettings(),
+        MccSettings(),
+    )
+    assert (vectors.status == Status.TOO_LITTLE_DATA).all()
+
+
 def test_a_field_made_before_gives_the_same_vectors():
     pair = known_motion_pair(26, "medium", shape=(320, 320))
     network = load_network("default")

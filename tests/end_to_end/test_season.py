@@ -77,6 +77,32 @@ def test_until_is_days_from_the_clock(straight, fresh):
     small.assert_same_products(straight, fresh)
 
 
+def test_an_excerpt_has_all_that_ends_in_it_and_its_own_name(straight, tmp_path):
+    window = ("--start", "2021-01-03", "--end", "2021-01-05")
+    kinds = "trajectories,deformation,pairs"
+    out = tmp_path / "out"
+    assert small.command(straight, "export", "--format", kinds, *window, "--out", out) == 0
+    stem = "lagrangian_ice_a_20210103_20210104_v0.1.0"
+    names = [f"{stem}_{kind}.nc" for kind in ("DP", "LP", "PD")]
+    assert sorted(path.name for path in out.iterdir()) == names
+    (season,) = (straight / "products").glob("*_LP.nc")
+    assert run(["deform", str(season), *window, "--out", str(tmp_path / "DP.nc")]) == 0
+    with xr.open_dataset(out / names[0]) as found, xr.open_dataset(tmp_path / "DP.nc") as asked:
+        assert found.attrs["id"] == names[0].removesuffix(".nc")
+        assert found.sizes["face"] == asked.sizes["face"] > 20
+        assert (found["time_start"] < np.datetime64("2021-01-03")).any()
+        for name in ("divergence", "x", "dx", "trajectory"):
+            np.testing.assert_array_equal(found[name], asked[name])
+    begin = np.datetime64("2021-01-03")
+    with xr.open_dataset(out / names[1]) as dataset:
+        assert dataset["time"].min() >= begin
+        assert (dataset["birth_time"] < begin).any()
+    with xr.open_dataset(out / names[2]) as dataset:
+        ends = dataset["image_time"].values[dataset["pair_target_image"].values]
+        assert (ends >= begin).all()
+        assert set(dataset["pair_index"].values) == set(range(dataset.sizes["pair"]))
+
+
 STORE = "lagrangian_ice.parcels.store.Store"
 PREPARE = "lagrangian_ice.parcels.prepare"
 FIELDS = "lagrangian_ice.parcels.fields"

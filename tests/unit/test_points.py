@@ -1,11 +1,13 @@
 import csv
+import json
 
 import numpy as np
 import pytest
 import xarray as xr
+from compliance_checker.runner import CheckSuite, ComplianceChecker
 
 from lagrangian_ice.errors import ProductError, SceneError
-from lagrangian_ice.grid import xy_to_lonlat
+from lagrangian_ice.grid import lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.points import (
     COLUMNS,
@@ -121,6 +123,21 @@ def test_netcdf_holds_the_same(tmp_path):
         assert dataset["status"].values.tolist() == [0, 6]
         assert dataset["time1"].values[0] == np.datetime64("2020-09-14T12:26:40")
         assert dataset.attrs["scene_ids"] == "a,b"
+        places = np.stack([dataset["lon0"], dataset["lat0"]], axis=1)
+        np.testing.assert_allclose(lonlat_to_xy(places), some_vectors().xy0, atol=1e-3)
+
+
+def test_the_netcdf_passes_the_checker(tmp_path):
+    write_vectors_nc(tmp_path / "v.nc", some_vectors(), Settings(), ["a", "b"])
+    CheckSuite.load_all_available_checkers()
+    report = tmp_path / "report.json"
+    ComplianceChecker.run_checker(
+        *(str(tmp_path / "v.nc"), ["cf:1.11"], 0, "strict"),
+        output_filename=str(report),
+        output_format="json",
+    )
+    found = json.loads(report.read_text())["cf:1.11"]
+    assert found["high_count"] == found["medium_count"] == 0, found
 
 
 def test_a_folder_that_is_missing_is_told(tmp_path):

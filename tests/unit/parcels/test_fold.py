@@ -130,15 +130,62 @@ def test_seen_too_recently_is_left_alone():
     assert (fold.parcels.pass_index == 0).all()
 
 
-def test_lost_after_the_gap_at_its_own_moment():
+def test_what_no_pass_shows_ends_after_the_gap_at_its_own_moment():
     ice = Ice()
     parcels = born(ice, See(0, WHOLE)).parcels
     fold = ice.fold(parcels, 1, See(4.5, WHOLE), STREAMS, SETTINGS, 1000)
     assert len(fold.parcels) == 0
-    assert (fold.ends.reason == EndReason.LOST).all()
+    assert (fold.ends.reason == EndReason.NOT_COVERED).all()
     np.testing.assert_array_equal(fold.ends.time, T0 + 4 * DAY)
     _, ends = lost_until(parcels, T0 + 9 * DAY, SETTINGS, STREAMS)
     np.testing.assert_array_equal(ends.time, fold.ends.time)
+
+
+def test_who_is_looked_for_in_vain_is_lost_who_is_not_is_not_covered():
+    ice = Ice(velocity=(0.0, 0.0), hidden=WEST)
+    parcels = born(ice, See(0, WHOLE)).parcels
+    halfway = (-1_000.0, -1_000.0, 25_000.0, 31_000.0)
+    fold = ice.fold(parcels, 1, See(1, halfway), STREAMS, SETTINGS, 1000)
+    _, ends = lost_until(fold.parcels, T0 + 4.5 * DAY, SETTINGS, STREAMS)
+    x = parcels.xy[t.rows_of(parcels, ends.parcel_id), 0]
+    lost = ends.reason == EndReason.LOST
+    assert set(x[lost]) == {0.0, 10_000.0}
+    assert set(x[~lost]) == {30_000.0, 40_000.0, 50_000.0}
+    assert set(ends.reason[~lost]) == {EndReason.NOT_COVERED}
+    assert (np.diff(ends.parcel_id) > 0).all()
+
+
+def test_who_has_left_the_pass_is_not_missed_who_has_come_is():
+    ice = Ice(velocity=(0.1, 0.0))
+    first = born(ice, See(0, WHOLE)).parcels
+    node = dict(zip(first.parcel_id.tolist(), first.xy[:, 0].tolist(), strict=True))
+    parcels = ice.fold(first, 1, See(0.6, WHOLE), STREAMS, SETTINGS, 1000).parcels
+    ice.hidden = ((28_000.0, -1e5, 1e5, 1e5),)
+    # The ice goes 8.6 km to the east: what began at 30 km goes from 35.2 to 43.8 km.
+    gone = ice.fold(parcels, 2, See(1.6, WHOLE), STREAMS, SETTINGS, 1000)
+    assert {node[one] for one in gone.missed.tolist()} == {30_000.0}
+    farther = See(1.6, (38_000.0, -1_000.0, 70_000.0, 31_000.0))
+    come = ice.fold(parcels, 2, farther, STREAMS, SETTINGS, 1000)
+    assert {node[one] for one in come.missed.tolist()} == {30_000.0, 40_000.0, 50_000.0}
+
+
+@pytest.mark.parametrize(("hidden", "sigma"), [(((-1e5, -1e5, 1e5, 1e5),), 30.0), ((), 1000.0)])
+def test_matches_that_lead_into_a_pass_alone_make_nobody_missed(hidden, sigma):
+    """Images with little in common are alike by chance: ice at rest does not come there."""
+    parcels = born(Ice(), See(0, WHOLE)).parcels
+    ice = Ice(velocity=(-0.3, 0.0), hidden=hidden, sigma=sigma)
+    ice.passes[0] = See(0, WHOLE)
+    beside = See(1, (-30_000.0, -1_000.0, 5_000.0, 31_000.0))
+    fold = ice.fold(parcels, 1, beside, STREAMS, SETTINGS, 1000)
+    assert set(parcels.xy[t.rows_of(parcels, fold.missed), 0]) == {0.0}
+
+
+def test_what_ought_to_be_ashore_and_is_not_found_is_missed():
+    ice = Ice(velocity=(0.1, 0.0), hidden=WEST)
+    parcels = born(ice, See(0, WHOLE)).parcels
+    shore = ((17_000.0, -1_000.0, 20_000.0, 31_000.0),)
+    fold = ice.fold(parcels, 1, See(1, WHOLE, land=shore), STREAMS, SETTINGS, 1000)
+    assert set(parcels.xy[t.rows_of(parcels, fold.missed), 0]) == {0.0, 10_000.0}
 
 
 def test_pending_parcels_end_with_their_window():

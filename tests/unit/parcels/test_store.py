@@ -134,7 +134,7 @@ def test_ends_do_not_depend_on_how_the_days_are_divided(tmp_path):
                     world.process(daily, see, SETTINGS)
             world.pass_time(daily, T0 + (day + 1) * DAY, SETTINGS)
         assert_same(once, daily)
-        assert set(everything(once)["parcels"]["end_reason"]) == {1, 2}
+        assert set(everything(once)["parcels"]["end_reason"]) == {1, 2, 5}
 
 
 def test_taking_back_and_going_on_gives_the_same(tmp_path):
