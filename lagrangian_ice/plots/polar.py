@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from pyproj import Proj
 
-from lagrangian_ice.grid import Float, Grid, lonlat_to_xy, xy_to_lonlat
+from lagrangian_ice.grid import MAP_CRS, Float, Grid, lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.images.land import land_mask
 from lagrangian_ice.output.whole import whole_file
 
@@ -223,12 +224,15 @@ def _draw_scale(axes: Axes, bounds: Bounds) -> None:
         key=lambda size: -abs(np.log(size / (0.15 * side))),
     )
     height = bounds[3] - bounds[1]
+    middle = xy_to_lonlat([bounds[0] + 0.5 * side, bounds[1] + 0.5 * height])
+    # On the ice, not on the map: they differ by 3 % at the pole.
+    drawn = length * Proj(MAP_CRS).get_factors(*middle).meridional_scale
     x, y = bounds[0] + 0.035 * side, bounds[1] + 0.03 * height
     pad = 0.015 * side
     axes.add_patch(
         Rectangle(
             (x - pad, y - pad),
-            length + 2 * pad,
+            drawn + 2 * pad,
             0.035 * height + 2 * pad,
             facecolor="white",
             alpha=0.85,
@@ -236,12 +240,12 @@ def _draw_scale(axes: Axes, bounds: Bounds) -> None:
             zorder=7,
         )
     )
-    bar = Line2D([x, x + length], [y, y], color=INK, linewidth=2.2, zorder=8)
+    bar = Line2D([x, x + drawn], [y, y], color=INK, linewidth=2.2, zorder=8)
     bar.set_solid_capstyle("butt")
     axes.add_line(bar)
     axes.annotate(
         f"{length / 1e3:g} km",
-        (x + length / 2, y),
+        (x + drawn / 2, y),
         xytext=(0, 3),
         textcoords="offset points",
         ha="center",

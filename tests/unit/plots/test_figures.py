@@ -11,6 +11,7 @@ from matplotlib import image as images
 from matplotlib.colors import LogNorm, SymLogNorm
 from matplotlib.figure import Figure
 from product_frames import make_frames, write_frames
+from pyproj import Geod
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import lonlat_to_xy, xy_to_lonlat
@@ -210,6 +211,17 @@ def test_parallels_around_the_pole_are_labelled_inside():
     for text in ("75°N", "80°N", "85°N"):
         lat = float(xy_to_lonlat(np.array(found[text]))[1])
         assert lat == pytest.approx(float(text.rstrip("°N")), abs=0.01)
+
+
+def test_the_scale_bar_is_as_long_on_the_ice_as_it_says():
+    middle = lonlat_to_xy([30.0, 86.0])
+    axes = polar.new_figure(6, 6).subplots()
+    polar._draw_scale(axes, (*(middle - 2e5), *(middle + 2e5)))
+    (bar,), (note,) = axes.lines, axes.texts
+    half = 0.5 * np.ptp(bar.get_xdata())
+    ends = xy_to_lonlat([middle - [half, 0.0], middle + [half, 0.0]])
+    _, _, length = Geod(ellps="WGS84").inv(*ends[0], *ends[1])
+    assert length == pytest.approx(1e3 * float(note.get_text().removesuffix(" km")), rel=1e-3)
 
 
 def test_dates():
