@@ -219,7 +219,7 @@ def test_the_scale_bar_is_as_long_on_the_ice_as_it_says():
     polar._draw_scale(axes, (*(middle - 2e5), *(middle + 2e5)))
     (bar,), (note,) = axes.lines, axes.texts
     half = 0.5 * np.ptp(bar.get_xdata())
-    ends = xy_to_lonlat([middle - [half, 0.0], middle + [half, 0.0]])
+    ends = xy_to_lonlat(middle + half * np.array([[-1.0, 0.0], [1.0, 0.0]]))
     _, _, length = Geod(ellps="WGS84").inv(*ends[0], *ends[1])
     assert length == pytest.approx(1e3 * float(note.get_text().removesuffix(" km")), rel=1e-3)
 
