@@ -120,11 +120,20 @@ def score(workspace: Path, truth: Truth, left: Truth, end: float) -> None:
     tell("of them alive", kept[observable].mean(), ">= 0.95")
     ended = ~kept & on_ice
     reasons = parcels.loc[birth.index, "end_reason"].to_numpy()
-    merged = reasons == int(EndReason.MERGED)
     tell("ended", ended.sum(), "")
-    right = np.where(merged, near_another(birth, parcels, truth), ~observable)[ended]
-    tell("reasons right", right.mean() if len(right) else np.nan, ">= 0.98")
-    told_covered(seen, parcels, left)
+    merged = reasons == int(EndReason.MERGED)
+    near = near_another(birth, parcels, truth)
+    told = told_what_was_shown(seen, parcels, left).reindex(birth.index, fill_value=True)
+    right = np.where(merged, near, told)
+    for reason in np.unique(reasons[ended]).tolist():
+        of_it = ended & (reasons == reason)
+        name = EndReason(reason).name.lower().replace("_", " ")
+        tell(f"ended as {name}, rightly", [of_it.sum(), (of_it & right).sum()], "")
+    if ended.any():
+        tell("reasons right", right[ended].mean(), ">= 0.98")
+        tell(
+            "ended and could not have lived", np.where(merged, near, ~observable)[ended].mean(), ""
+        )
     checked = seen["closure"].dropna()
     tell("closures", len(checked), "")
     if len(checked):
@@ -195,28 +204,25 @@ def near_another(birth: pd.DataFrame, parcels: pd.DataFrame, truth: Truth) -> np
     return close
 
 
-def told_covered(seen: pd.DataFrame, parcels: pd.DataFrame, left: Truth) -> None:
-    """Print of how many unseen parcels it was rightly told whether images showed their ice.
+def told_what_was_shown(seen: pd.DataFrame, parcels: pd.DataFrame, left: Truth) -> pd.Series:
+    """Whether of each parcel that ended unseen it is rightly told whether images showed its ice.
 
     Where the ice was within ``EDGE`` of the edge of an image at best, either is right. Those born
     in open water are left out.
     """
     last = seen.sort_values("time").groupby("parcel_id").last()
+    reasons = parcels.loc[last.index, "end_reason"]
+    last = last[reasons.isin((EndReason.LOST, EndReason.NOT_COVERED))]
     xy, time = last[["x", "y"]].to_numpy(float), last["time"].to_numpy(float)
     last = last[np.isfinite(left.position(xy, time, time)).all(axis=1)]
-    reasons = parcels.loc[last.index, "end_reason"].to_numpy()
-    unseen = np.isin(reasons, (EndReason.LOST, EndReason.NOT_COVERED))
-    last, reasons = last[unseen], reasons[unseen]
     xy, time = last[["x", "y"]].to_numpy(float), last["time"].to_numpy(float)
     well, at_all = (left.sightings(xy, time, inset) for inset in (EDGE, -EDGE))
     age = well.time - time[:, None]
     due = (age >= SHORTEST_INTERVAL) & (age <= LONGEST_GAP)
     shown = (due & well.inside & well.on_top).any(axis=1)
     hidden = ~(due & at_all.inside).any(axis=1)
-    for reason, wrong in ((EndReason.LOST, hidden), (EndReason.NOT_COVERED, shown)):
-        of_it = reasons == reason
-        name = reason.name.lower().replace("_", " ")
-        tell(f"ended as {name}, rightly", [of_it.sum(), (of_it & ~wrong).sum()], "")
+    lost = reasons[last.index].to_numpy() == EndReason.LOST
+    return pd.Series(np.where(lost, ~hidden, ~shown), index=last.index)
 
 
 def tell(what: str, value: object, asked: str) -> None:
