@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from importlib import import_module
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
@@ -254,8 +254,23 @@ class Workers:
             return
         multiprocessing.set_forkserver_preload([_WORK])
         # Libraries start their threads when they are loaded; a fork must not have any.
-        with _environment(dict.fromkeys(_THREAD_VARIABLES, "1")):
+        with _environment(dict.fromkeys(_THREAD_VARIABLES, "1")), _uninterrupted():
             forkserver.ensure_running()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits, and never comes to the processes that are started inside.
+
+    It reaches the whole group; the parent tells its workers when to stop.
+    """
+    # The tracker would let Ctrl-C through again when it is started.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -531,8 +546,6 @@ def _one_thread_here() -> None:
 def _start_worker() -> None:
     keep_memory()
     limit_threads(1)
-    # Ctrl-C reaches the whole group; the parent tells its workers when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -9,6 +9,7 @@ import gc
 import os
 import select
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,6 +100,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (LagrangianIceError, ValueError, OSError) as error:
         if not (isinstance(error, BrokenPipeError) and _nobody_reads()):
             click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        return EXIT_ERROR
+    except MemoryError as error:
+        click.echo(f"error: not enough memory ({error or 'none left'})", err=True)
+        return EXIT_ERROR
+    except Exception as error:  # noqa: BLE001  what no one has foreseen is told in a line too
+        if {"-v", "--verbose"} & set(words):
+            traceback.print_exc()
+        said = " ".join(str(error).split())
+        click.echo(
+            f"error: unexpected {type(error).__name__} ({said}); please report it with what "
+            "`lagrangian-ice -v` prints",
+            err=True,
+        )
         return EXIT_ERROR
     return int(code or 0)
 

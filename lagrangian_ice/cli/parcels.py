@@ -175,12 +175,13 @@ def advance(
 
 @click.command()
 @click.option("--from", "start", required=True, help="Date to go back to.")
+@click.option("--until", help="Date to come to again [default: as far as it had come].")
 @click.option(
     "--replace", is_flag=True, help="Take the latest of scenes that came again under another id."
 )
 @engine_options
 @common
-def rebuild(env: Env, start: str, replace: bool, how: dict[str, Any]) -> int:
+def rebuild(env: Env, start: str, until: str | None, replace: bool, how: dict[str, Any]) -> int:
     """Take the state back to a date and advance again, with the scenes that came since."""
     from lagrangian_ice import workflow
     from lagrangian_ice.times import parse_utc
@@ -188,6 +189,7 @@ def rebuild(env: Env, start: str, replace: bool, how: dict[str, Any]) -> int:
     outcome = workflow.rebuild(
         env.workspace,
         parse_utc(start),
+        until=moment(until),
         settings=None if env.config is None else env.settings(),
         options=options_of(env, how),
         replace=replace,

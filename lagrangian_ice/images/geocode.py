@@ -43,6 +43,8 @@ keeps what is negative from becoming an arbitrarily dark speck.
 GROUND_SPEED = (6000.0, 7600.0)
 """Metres of ground a second that a radar satellite's lines may pass over."""
 
+MOST_PIXELS = 10**9
+"""Of the map grid of a pass: 3,000 km along a diagonal at 100 m. More would not fit into memory."""
 _TILE = 512
 _READ_ROWS = 256
 _TREND_SIDE = 400
@@ -96,6 +98,12 @@ def geocode_pass(scenes: Sequence[Scene], pixel: float, settings: ImageSettings)
     units: Units = "grey" if ordered[0].units == "grey" else "db"
     footprint = shapely.union_all([scene.footprint for scene in ordered])
     grid = Grid.covering(footprint.bounds, pixel)
+    if grid.shape[0] * grid.shape[1] > MOST_PIXELS:
+        paths = ", ".join(str(scene.path) for scene in ordered)
+        raise SceneError(
+            f"{paths}: {grid.shape[0]} x {grid.shape[1]} pixels of {pixel:g} m would be needed, "
+            f"at most {MOST_PIXELS:.0e} are allowed; use a larger pixel, or frames of one pass"
+        )
     frames = [_frame(scene, grid) for scene in ordered]
     data = np.full((len(polarisations), *grid.shape), np.nan, dtype=np.float32)
     nodes = _node_values(frames, grid)

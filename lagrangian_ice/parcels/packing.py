@@ -24,6 +24,7 @@ FLOATS = (
 COLUMNS = ("parcel_id", "status", *FLOATS)
 """In this order; little-endian int64, int8 and float64."""
 _TYPES = ("<i8", "i1", *("<f8",) * len(FLOATS))
+BYTES_OF_ROW = sum(np.dtype(kind).itemsize for kind in _TYPES)
 
 
 def pack_vectors(parcel_id: Ids, vectors: Vectors) -> bytes:

@@ -14,12 +14,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import shapely
+
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.parcels import packing
 
 DATABASE = "lagrangian_ice.sqlite"
 LOCK = ".lagrangian_ice.lock"
-VERSION = 4
+_DAMAGED = ("malformed", "not a database", "disk I/O error")
+VERSION = 5
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -111,7 +114,11 @@ def _from_3(_connection: sqlite3.Connection) -> None:
     """Change nothing: version 4, as which states were kept for a while, has the same tables."""
 
 
-MIGRATIONS = {1: _from_1, 2: _from_2, 3: _from_3}
+def _from_4(_connection: sqlite3.Connection) -> None:
+    """Change nothing: version 5 has the same tables, but ends of kinds that 4 does not know."""
+
+
+MIGRATIONS = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
 """What makes each older version the next one."""
 
 
@@ -151,7 +158,19 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise WorkspaceError(f"{path}: {error}") from None
+        damaged = any(words in str(error) for words in _DAMAGED)
+        remedy = "; restore a copy of it" if damaged else ""
+        raise WorkspaceError(f"{path}: {error}{remedy}") from None
+
+
+@contextmanager
+def decoded(path: Path, what: str) -> Iterator[None]:
+    """Turn what is wrong with values of the state into one line that names the file."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError, shapely.errors.ShapelyError) as error:
+        said = " ".join(str(error).split())
+        raise WorkspaceError(f"{path}: damaged {what} ({said}); restore a copy of it") from None
 
 
 @contextmanager

@@ -18,11 +18,11 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 
-from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.errors import LagrangianIceError, WorkspaceError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.parcels import schema, transitions
 from lagrangian_ice.parcels.fold import Fold
-from lagrangian_ice.parcels.packing import pack_vectors, unpacked
+from lagrangian_ice.parcels.packing import BYTES_OF_ROW, pack_vectors, unpacked
 from lagrangian_ice.parcels.population import UNSEEN, Parcels, State
 from lagrangian_ice.parcels.view import Ends, Observations, Stream
 from lagrangian_ice.scenes.scene import Scene
@@ -165,7 +165,13 @@ class Store:
 
     def scenes(self) -> list[Scene]:
         """Catalogued scenes in order of start, then id."""
-        return [_scene(row) for row in self._rows("SELECT * FROM scenes ORDER BY start, id")]
+        rows = self._rows("SELECT * FROM scenes ORDER BY start, id")
+        with schema.decoded(self.path, "scene"):
+            return [_scene(row) for row in rows]
+
+    def latest_stop(self) -> float:
+        """When the last of the catalogued scenes ended, seconds since 1970; 0 without one."""
+        return float(self._rows("SELECT ifnull(max(stop), 0) FROM scenes")[0][0])
 
     def order_added(self) -> dict[str, int]:
         """When each scene was catalogued: higher is later."""
@@ -198,8 +204,7 @@ class Store:
     @property
     def clock(self) -> float | None:
         """Until when all passes are processed, seconds since 1970; None before a seed."""
-        text = self._meta("clock")
-        return None if text is None else float(text)
+        return self._moment("clock")
 
     @property
     def settings(self) -> str | None:
@@ -214,7 +219,9 @@ class Store:
         SettingsError
             If they are not allowed.
         """
-        return recalled(json.loads(self.settings or "{}"), str(self.path))
+        with schema.decoded(self.path, "settings"):
+            table = json.loads(self.settings or "{}")
+        return recalled(table, str(self.path))
 
     @property
     def weights_sha256(self) -> str:
@@ -224,8 +231,12 @@ class Store:
     @property
     def goal(self) -> float | None:
         """Where the clock stood before a rebuild that has not come to its end."""
-        text = self._meta("goal")
-        return None if text is None else float(text)
+        return self._moment("goal")
+
+    def _moment(self, key: str) -> float | None:
+        text = self._meta(key)
+        with schema.decoded(self.path, key):
+            return None if text is None else float(text)
 
     def set_clock(self, seconds: float) -> None:
         """Move the clock; a rebuild that it has caught up with is over."""
@@ -295,10 +306,18 @@ class Store:
         with self._transaction():
             self._insert("INSERT INTO ends", _end_rows(ends, None))
 
-    def take_back(self, moment: float) -> int:
+    def take_back(self, moment: float, goal: float | None = None) -> int:
         """Remove all passes that start at or after a moment, and what came of them.
 
         Parcels that were seeded from ``seed`` stay and wait again. The clock goes back too.
+
+        Parameters
+        ----------
+        moment : float
+            Seconds since 1970.
+        goal : float, optional
+            To where the clock is meant to come again, seconds since 1970; by default as far
+            as it had.
 
         Returns
         -------
@@ -319,7 +338,8 @@ class Store:
                 fault = self._db.execute("PRAGMA foreign_key_check").fetchone()
                 if fault is not None:
                     raise WorkspaceError(f"{self.path}: damaged: {fault[0]} refers to {fault[2]}")
-                goal = max(self.goal or moment, self.clock or moment)
+                if goal is None:
+                    goal = max(self.goal or moment, self.clock or moment)
                 self._set_meta("goal", repr(goal))
                 self._set_meta("clock", repr(moment))
         finally:
@@ -344,14 +364,15 @@ class Store:
             "FROM parcels p JOIN streams s USING (stream) LEFT JOIN ends e USING (parcel_id) "
             "WHERE e.parcel_id IS NULL ORDER BY p.parcel_id"
         )
-        table = _matrix(rows, 6)
-        ids, stream, row, col = (table[:, i].astype(np.int64) for i in range(4))
-        population = transitions.planted(ids, 0, row, col, 1.0)
-        fields = dict(vars(population))
-        fields["stream"] = stream.astype(np.int32)
-        fields["xy"] = np.stack([col, row], axis=-1) * table[:, 4:5]
-        fields["reference_xy"] = fields["xy"].copy()
-        self._put_last_seen(fields, table[:, 5], horizon)
+        with schema.decoded(self.path, "parcels"):
+            table = _matrix(rows, 6)
+            ids, stream, row, col = (table[:, i].astype(np.int64) for i in range(4))
+            population = transitions.planted(ids, 0, row, col, 1.0)
+            fields = dict(vars(population))
+            fields["stream"] = stream.astype(np.int32)
+            fields["xy"] = np.stack([col, row], axis=-1) * table[:, 4:5]
+            fields["reference_xy"] = fields["xy"].copy()
+            self._put_last_seen(fields, table[:, 5], horizon)
         return Parcels(**fields)
 
     def _put_last_seen(self, fields: dict[str, Any], begun: Float, horizon: float) -> None:
@@ -442,7 +463,8 @@ class Store:
             "ORDER BY o.parcel_id, o.pass_index",
             {"first": first, "last": last, "stream": stream},
         )
-        return _with_floats(frame, _OBSERVATION_FLOATS)
+        with schema.decoded(self.path, "observations"):
+            return _with_floats(frame, _OBSERVATION_FLOATS)
 
     def vector_chunks(self, stream: int | None = None) -> Iterator[pd.DataFrame]:
         """All vectors, in order of pair and parcel, of one stream or of all."""
@@ -481,12 +503,30 @@ class Store:
         )
 
     def damage(self) -> list[str]:
-        """List what SQLite's own integrity check finds; empty when all is well."""
+        """List what SQLite's own integrity check finds, and values that cannot be read."""
         found = [str(row[0]) for row in self._rows("PRAGMA integrity_check")]
         broken = self._rows("PRAGMA foreign_key_check")
-        return [line for line in found if line != "ok"] + [
-            f"{row[0]} row {row[1]}" for row in broken
+        return [
+            *(line for line in found if line != "ok"),
+            *(f"{row[0]} row {row[1]}" for row in broken),
+            *self._unreadable_values(),
         ]
+
+    def _unreadable_values(self) -> Iterator[str]:
+        for read in (self.scenes, self.recalled_settings, lambda: (self.clock, self.goal)):
+            try:
+                read()
+            except LagrangianIceError as error:
+                yield str(error)
+        if self.streams() and self._meta("clock") is None:
+            yield "no clock, though parcels are seeded"
+        wrong = "SELECT pair_index FROM pairs WHERE length(vectors) != count * ?"
+        yield from (f"vectors of pair {row[0]}" for row in self._rows(wrong, (BYTES_OF_ROW,)))
+        no_number = " OR ".join(f"typeof({name}) != 'real'" for name in ("time", "x", "y"))
+        query = f"SELECT count(*) FROM observations WHERE {no_number}"  # noqa: S608
+        count = self._rows(query)[0][0]
+        if count:
+            yield f"{count} observations without a time or place"
 
     # SQLite
 
@@ -561,7 +601,7 @@ def _scene_row(scene: Scene, added: int) -> tuple[object, ...]:
 def _scene(row: tuple[Any, ...]) -> Scene:
     footprint = shapely.from_wkb(row[13])
     if not isinstance(footprint, Polygon):
-        raise WorkspaceError(f"footprint of scene {row[0]} in the state is not a polygon")
+        raise ValueError(f"footprint of {row[0]} is not a polygon")
     return Scene(
         id=row[0],
         path=Path(row[1]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -66,8 +67,12 @@ def advance(
         clock = _clock(store, workspace)
         goal = to_seconds(until) if until is not None else _days_on(store, clock, days)
         if goal < clock:
-            raise ValueError(f"until {iso(goal)} is before the clock, {iso(clock)}")
+            raise ValueError(
+                f"until {_said(goal)} is before the clock, {iso(clock)}; "
+                "`rebuild --from DATE --until DATE` takes it back"
+            )
         chosen = _advance_settings(store, settings)
+        _check_goal(store, goal, chosen)
         run = Run(workspace, store, chosen, options or Options())
         return run.advance(goal)
 
@@ -76,6 +81,7 @@ def rebuild(
     workspace: Path,
     start: datetime,
     *,
+    until: datetime | None = None,
     settings: Settings | None = None,
     options: Options | None = None,
     replace: bool = False,
@@ -92,23 +98,29 @@ def rebuild(
         A seeded one.
     start : datetime
         Passes that start at or after it are processed again.
+    until : datetime, optional
+        To when; as far as the clock had come by default. Earlier, it takes back what was
+        processed too far.
     replace : bool
         Where a scene has been catalogued again under another id, take the latest.
 
     Raises
     ------
     ValueError
-        If the date is after the clock.
+        If the date is after the clock, or after ``until``.
     """
     with locked(workspace), Store(workspace, writable=True) as store:
         clock = _clock(store, workspace)
-        goal = max(clock, store.goal or clock)
+        goal = max(clock, store.goal or clock) if until is None else to_seconds(until)
         moment = max(to_seconds(start), min(one.date for one in store.streams()))
         if moment > clock:
-            raise ValueError(f"rebuild from {iso(moment)} is after the clock, {iso(clock)}")
+            raise ValueError(f"rebuild from {_said(moment)} is after the clock, {iso(clock)}")
+        if goal < moment:
+            raise ValueError(f"rebuild until {_said(goal)} is before its start, {iso(moment)}")
         chosen = _advance_settings(store, settings)
+        _check_goal(store, goal, chosen)
         run = Run(workspace, store, chosen, options or Options())
-        store.take_back(moment)
+        store.take_back(moment, goal)
         if replace:
             store.replace_scenes(_successors(store))
         return run.advance(goal)
@@ -177,6 +189,25 @@ def _days_on(store: Store, clock: float, days: float | None) -> float:
     if days is None or not 0 < days <= 3660:
         raise ValueError(f"days {days} is not allowed; use more than 0, at most 3660")
     return max(clock, store.goal or clock) + days * SECONDS_PER_DAY
+
+
+def _check_goal(store: Store, goal: float, settings: Settings) -> None:
+    """Refuse a time from which no scene can be: all parcels would end on the way."""
+    last = max(time.time(), store.latest_stop())
+    if goal > last + settings.parcels.max_gap_days * SECONDS_PER_DAY:
+        raise ValueError(
+            f"until {_said(goal)} is more than {settings.parcels.max_gap_days:g} days "
+            f"(max_gap_days) after {iso(last)}, now or the last scene: every parcel would end; "
+            "give an earlier date"
+        )
+
+
+def _said(seconds: float) -> str:
+    """Say a time, also one that no calendar has."""
+    try:
+        return iso(seconds)
+    except (ValueError, OverflowError):
+        return f"{seconds:.6g} s after 1970"
 
 
 def _advance_settings(store: Store, given: Settings | None) -> Settings:

@@ -172,6 +172,38 @@ def test_a_late_scene_is_reported_and_taken_in_by_a_rebuild(straight, archive, t
     small.assert_same_products(longer, workspace)
 
 
+def test_a_date_from_which_no_scene_can_be_is_refused(straight, tmp_path, capsys):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    for words in (["advance"], ["rebuild", "--from", "2021-01-02"]):
+        for date in ("2121-01-01", "9999-12-31"):
+            capsys.readouterr()
+            assert small.command(workspace, *words, "--until", date) == 1
+            (line,) = capsys.readouterr().err.splitlines()
+            assert date in line
+    small.assert_same_products(straight, workspace)
+    assert li.open_workspace(workspace).status() == {
+        **li.open_workspace(straight).status(),
+        "workspace": str(workspace),
+    }
+
+
+def test_what_went_too_far_is_taken_back(straight, tmp_path, capsys):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    assert small.command(workspace, "advance", "--until", "2021-12-01") == 0
+    assert li.open_workspace(workspace).status()["parcels"]["alive"] == 0
+    capsys.readouterr()
+    assert small.command(workspace, "advance", "--until", "2021-01-05") == 1
+    assert "rebuild --from DATE --until DATE" in capsys.readouterr().err
+    back = ("rebuild", "--from", "2021-01-03", "--until")
+    assert small.command(workspace, *back, "2021-01-02") == 1
+    assert small.command(workspace, *back, "2021-01-04") == 0
+    assert li.open_workspace(workspace).status()["rebuilding_until"] is None
+    assert small.command(workspace, "advance", "--until", "2021-01-05") == 0
+    small.assert_same_products(straight, workspace)
+
+
 def test_a_rebuild_that_is_killed_goes_on(straight, archive, tmp_path):
     workspace = tmp_path / "ws"
     shutil.copytree(straight, workspace)

@@ -144,6 +144,28 @@ def test_a_read_only_workspace_is_told(scene, tmp_path, capsys):
     assert "cannot be written" in told(capsys)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("two\nlines"), "unexpected RuntimeError (two lines)"),
+        (MemoryError(), "not enough memory"),
+        (MemoryError("Unable to allocate 30 GiB"), "not enough memory (Unable to allocate 30 GiB)"),
+    ],
+)
+def test_what_no_one_has_foreseen_is_one_line_and_a_trace_for_who_asks(
+    error, said, tmp_path, monkeypatch, capsys
+):
+    def fails(_folder):
+        raise error
+
+    monkeypatch.setattr("lagrangian_ice.workspace.status", fails)
+    words = ["status", "--workspace", str(tmp_path)]
+    assert run(words) == 1
+    assert said in told(capsys)
+    assert run([*words, "-v"]) == 1
+    assert ("Traceback" in capsys.readouterr().err) == isinstance(error, RuntimeError)
+
+
 def test_options_change_settings_within_their_range():
     assert changed(Settings(), {"first_guess.max_speed": 1.5}).first_guess.max_speed == 1.5
     assert changed(Settings(), {"images.pixel": None}) == Settings()

@@ -77,6 +77,16 @@ def of_worker(names):
     return [name in sys.modules for name in names], os.environ["OMP_NUM_THREADS"]
 
 
+def interrupts(_number):
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_interrupt_is_the_callers_alone():
+    with tasks(Workers(2)) as both:
+        assert list(in_order(both, interrupts, range(4), 4)) == [True] * 4
+    assert not interrupts(0)
+
+
 def test_workers_find_loaded_what_they_need_and_the_caller_stays_as_it_was(monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

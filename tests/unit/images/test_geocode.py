@@ -6,6 +6,7 @@ from rasterio.transform import Affine
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import transform
+from lagrangian_ice.images import geocode
 from lagrangian_ice.images.geocode import geocode_pass
 from lagrangian_ice.scenes.reader import open_scene, read_georeference
 from lagrangian_ice.settings import ImageSettings
@@ -121,6 +122,15 @@ def test_averaging_is_of_intensity_not_of_decibels(write_scene):
     assert 10 * np.log10(intensity) == pytest.approx(level, abs=0.03)
     # the mean of the decibels of one look lies 2.5 dB lower
     np.testing.assert_allclose(images[0], images[1], atol=1e-3)
+
+
+def test_more_pixels_than_memory_holds_are_refused(write_scene, monkeypatch):
+    scene = open_scene(write_scene(NAME, np.full((60, 60), 0.02, dtype=np.float32)))
+    assert geocode_pass([scene], 100.0, KEEP).data.size > 1000
+    monkeypatch.setattr(geocode, "MOST_PIXELS", 1000)
+    with pytest.raises(SceneError, match=r"pixels of 100 m would be needed.*larger pixel") as told:
+        geocode_pass([scene], 100.0, KEEP)
+    assert str(scene.path) in str(told.value)
 
 
 def test_noise_below_zero_ends_at_the_floor(write_scene):

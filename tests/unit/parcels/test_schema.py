@@ -109,11 +109,12 @@ def test_a_state_of_version_2_is_brought_up_to_date(tmp_path):
         assert store.passes()["ice_time"].isna().tolist() == [True]
 
 
-def test_a_state_of_version_3_is_brought_up_to_date(tmp_path):
-    folder = seeded(tmp_path / "three")
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_state_of_the_same_tables_is_brought_up_to_date(tmp_path, version):
+    folder = seeded(tmp_path / "before")
     with sqlite3.connect(folder / DATABASE) as db:
         before = list(db.iterdump())
-        db.execute("PRAGMA user_version = 3")
+        db.execute(f"PRAGMA user_version = {version}")
     db.close()
     with Store(folder, writable=True) as store:
         assert store.damage() == []

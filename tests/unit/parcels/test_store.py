@@ -285,3 +285,54 @@ def test_reading_needs_no_lock_and_writes_nothing(tmp_path):
             reader.set_clock(1.0)
         writer.set_clock(T0 + DAY)
         assert reader.clock == T0 + DAY
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE scenes SET footprint = x'00'", "scene"),
+        ("UPDATE scenes SET start = 'abc'", "scene"),
+        ("UPDATE meta SET value = '{' WHERE key = 'settings'", "settings"),
+        ("UPDATE meta SET value = 'abc' WHERE key = 'clock'", "clock"),
+        ("DELETE FROM meta", "no clock"),
+        ("UPDATE pairs SET vectors = x'00ff'", "vectors of pair 1"),
+        ("UPDATE observations SET x = 'abc' WHERE pass_index = 0", "12 observations"),
+    ],
+)
+def test_values_that_cannot_be_read_are_damage(tmp_path, statement, told):
+    with seeded(tmp_path) as store:
+        store.add_scenes([a_scene()], {})
+        store.set_clock(T0)
+        run(store, SEASON)
+        assert store.damage() == []
+    with sqlite3.connect(tmp_path / DATABASE) as db:
+        db.execute(statement)
+    db.close()
+    with Store(tmp_path) as store:
+        found = "; ".join(store.damage())
+    assert told in found
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("statement", "read"),
+    [
+        ("UPDATE scenes SET footprint = x'00'", Store.scenes),
+        ("UPDATE meta SET value = '{' WHERE key = 'settings'", Store.recalled_settings),
+        ("UPDATE meta SET value = 'abc' WHERE key = 'clock'", lambda store: store.clock),
+        ("UPDATE observations SET x = 'abc'", Store.living),
+        ("UPDATE observations SET x = 'abc'", lambda store: list(store.observation_chunks())),
+    ],
+)
+def test_a_damaged_value_is_one_line_with_the_file_and_a_remedy(tmp_path, statement, read):
+    with seeded(tmp_path) as store:
+        store.add_scenes([a_scene()], {})
+        store.set_clock(T0)
+        run(store, SEASON)
+    with sqlite3.connect(tmp_path / DATABASE) as db:
+        db.execute(statement)
+    db.close()
+    with Store(tmp_path) as store, pytest.raises(WorkspaceError, match="restore a copy") as told:
+        read(store)
+    assert str(tmp_path / DATABASE) in str(told.value)
+    assert "\n" not in str(told.value)
