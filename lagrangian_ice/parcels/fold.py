@@ -147,14 +147,12 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     parcels, lost = lost_until(parcels, view.start, view.settings, view.streams)
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
-    way = transitions.drifted(parcels, wanted, view.start)
-    come = parcels.parcel_id[wanted][_with_data(view.image, parcels.xy[wanted] + way)]
-    looked = _told(_matched(parcels, view, wanted, way, match), come, view)
+    looked = _told(_matched(parcels, view, wanted, match), parcels, view)
     pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in looked]
     found, twice = found_twice(parcels, looked, pairs, view, match)
     pairs = [_unfolded(pair, view) for pair in _with_found(pairs, found)]
     pairs, witnesses = confirmed(parcels, pairs, view, match)
-    pairs = _told(pairs, come, view)
+    pairs = _told(pairs, parcels, view)
     before = parcels
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
     parcels, melted = _out_of_ice(parcels, pairs, view)
@@ -238,10 +236,12 @@ def _looked_for(parcels: Parcels, view: View) -> Bool:
     return wanted
 
 
-def _matched(parcels: Parcels, view: View, wanted: Bool, way: Float, match: Match) -> list[Pair]:
+def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[Pair]:
     """Match parcels from the passes they were last seen in."""
     requests, asked = [], []
-    for source in _sources(parcels, view, wanted, way):
+    covers = wanted.copy()
+    covers[wanted] = shown(view.image, parcels.xy[wanted])
+    for source in _sources(parcels, view, wanted, covers):
         rows = wanted & (parcels.pass_index == source)
         requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
         asked.append(parcels.parcel_id[rows])
@@ -249,17 +249,24 @@ def _matched(parcels: Parcels, view: View, wanted: Bool, way: Float, match: Matc
     return [Pair(request.source_pass, ids, vectors) for request, ids, vectors in answers]
 
 
-def _told(pairs: list[Pair], come: Ids, view: View) -> list[Pair]:
+def _told(pairs: list[Pair], parcels: Parcels, view: View) -> list[Pair]:
     """Pairs without parcels of which they tell nothing: not found, but not to be found either.
 
-    Who is not found is missed where the pass shows both where the ice was going (``come``: who
-    goes there) and where the matches lead: images with little in common are alike by chance.
+    Who is not found is missed where the pass shows both where the ice around was going and where
+    the matches lead: images with little in common are alike by chance.
     """
+    nobody = np.empty(0, dtype=np.int64)
+    ids = np.concatenate([nobody, *(pair.parcel_id[~pair.vectors.tracked] for pair in pairs)])
+    which = np.isin(parcels.parcel_id, ids)
+    place = parcels.xy[which] + transitions.drifted(parcels, which, view.start)
+    come = parcels.parcel_id[which][_with_data(view.image, place)]
     told = []
     for pair in pairs:
-        covered = np.isin(pair.parcel_id, come) & ~np.isin(pair.vectors.status, NOT_COVERED)
-        covered &= _with_data(view.image, _expected(pair.vectors))
-        told.append(pair.take(pair.vectors.tracked | covered))
+        told_of = pair.vectors.tracked.copy()
+        missed = pair.take(~told_of)
+        covered = np.isin(missed.parcel_id, come) & ~np.isin(missed.vectors.status, NOT_COVERED)
+        told_of[~told_of] = covered & _with_data(view.image, _expected(missed.vectors))
+        told.append(pair.take(told_of))
     return [pair for pair in told if len(pair.parcel_id)]
 
 
@@ -269,20 +276,17 @@ def _expected(vectors: Vectors) -> Float:
     return np.where(np.isfinite(guess), guess, vectors.xy0)
 
 
-def _sources(parcels: Parcels, view: View, wanted: Bool, way: Float) -> list[int]:
-    """List the sources of parcels that the pass covers where they were seen or ought to be.
-
-    ``way`` (M, 2) is how far those that are wanted ought to have gone.
-    """
-    sources, xy = parcels.pass_index[wanted], parcels.xy[wanted]
-    covered = np.unique(sources[shown(view.image, xy)])
-    elsewhere = ~np.isin(sources, covered)
-    expected = (xy + way)[elsewhere]
-    reach = STRAYED * np.linalg.norm(way[elsewhere], axis=1)
+def _sources(parcels: Parcels, view: View, wanted: Bool, covered: Bool) -> list[int]:
+    """List the sources of parcels that the pass covers where they were seen or ought to be."""
+    sources = parcels.pass_index
+    elsewhere = wanted & ~np.isin(sources, sources[covered])
+    way = transitions.drifted(parcels, elsewhere, view.start)
+    expected, reach = parcels.xy[elsewhere] + way, STRAYED * np.linalg.norm(way, axis=1)
     near = shown(view.image, expected)
     for step in AROUND:
         near[~near] = shown(view.image, (expected + reach[:, None] * np.array(step))[~near])
-    found: list[int] = np.union1d(covered, sources[elsewhere][near]).tolist()
+    come = sources[elsewhere][near]
+    found: list[int] = np.union1d(sources[covered], come).tolist()
     return found
 
 
