@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SECONDS_PER_DAY = 86400.0
+_SHOWN = 80
 
 
 def parse_utc(text: str) -> datetime:
@@ -26,15 +27,20 @@ def parse_utc(text: str) -> datetime:
     Raises
     ------
     ValueError
-        If the text is not an ISO 8601 date or time.
+        If the text is not an ISO 8601 date or time, or not within the years 1 to 9999 of UTC.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        # a zone can move the first and the last hours of the calendar out of it
         raise ValueError(
-            f"time {text!r} is not ISO 8601; write for example 2021-01-01T12:00:00"
+            f"time {_short(text)!r} is not ISO 8601; write for example 2021-01-01T12:00:00"
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def to_seconds(moment: datetime) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,15 @@ from pathlib import Path
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.scenes.metadata_cache import MetadataCache, signature
+from lagrangian_ice.scenes.names import printable
 from lagrangian_ice.scenes.reader import open_scene, scene_kind
+from lagrangian_ice.scenes.safe_xml import reason_of
 from lagrangian_ice.scenes.scene import Scene
+
+_UNFORESEEN = (ValueError, ArithmeticError, RuntimeError, OSError)
+"""What damage that no reader foresaw, and a closed folder, become."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,13 @@ def find_scenes(
     candidates, unreadable = _candidates(paths)
     for path in candidates:
         time = times.get(path.name, times.get(path.stem))
-        found = _opened(path, time) if cache is None or time else _looked_up(path, cache)
+        # a name that cannot be stored is not remembered
+        if cache is None or time or printable(path) != path:
+            found = _opened(path, time)
+        else:
+            found = _looked_up(path, cache)
         if isinstance(found, str):
-            unreadable.append(Unreadable(path, found))
+            unreadable.append(Unreadable(printable(path), found))
         else:
             scenes.setdefault(found.id, found)
     if cache is not None:
@@ -82,11 +94,15 @@ def _looked_up(path: Path, cache: MetadataCache) -> Scene | str:
 
 
 def _opened(path: Path, time: datetime | None) -> Scene | str:
-    """Scene at a path, or the reason why there is none."""
+    """Scene at a path, or the reason why there is none: one bad file does not stop the others."""
     try:
         return open_scene(path, time)
     except SceneError as error:
         return str(error)
+    except _UNFORESEEN as error:
+        log.debug("%s: cannot be read", printable(path), exc_info=True)
+        said = error.strerror if isinstance(error, OSError) and error.strerror else reason_of(error)
+        return f"{printable(path)}: cannot be read ({said}); get it again, or check its permissions"
 
 
 def scene_as_dict(scene: Scene | Unreadable) -> dict[str, object]:
@@ -125,17 +141,26 @@ _COLUMNS = (
 
 def _candidates(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
     """Scenes by their names, each place once, and folders that cannot be searched."""
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     closed: list[OSError] = []
     for path in map(Path, paths):
-        searched = path.is_dir() and scene_kind(path) is None
+        searched = _is_folder(path) and scene_kind(path) is None
         for candidate in _scenes_below(path, closed) if searched else [path]:
-            found.setdefault(candidate.resolve(), candidate)
-    folders = {Path(error.filename): error.strerror for error in closed}
+            # unlike Path.resolve it takes links in a circle
+            found.setdefault(os.path.realpath(candidate), candidate)
+    folders = {printable(Path(error.filename)): error.strerror for error in closed}
     return sorted(found.values()), [
         Unreadable(folder, f"{folder}: cannot be searched ({reason}); check its permissions")
         for folder, reason in sorted(folders.items())
     ]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # in a closed folder: told when it is opened
+        return False
 
 
 def _scenes_below(folder: Path, closed: list[OSError]) -> Iterator[Path]:

@@ -41,8 +41,8 @@ from lagrangian_ice.scenes.names import (
     is_measurement_name,
     read_name,
 )
-from lagrangian_ice.scenes.raster import open_tiff
-from lagrangian_ice.scenes.scene import Scene, Units
+from lagrangian_ice.scenes.raster import check_size, open_tiff
+from lagrangian_ice.scenes.scene import Scene, Units, check_times
 from lagrangian_ice.times import parse_utc
 
 Pixels = NDArray[np.float32]
@@ -58,7 +58,12 @@ _MIN_CONTROL_POINTS = 6
 _SAMPLE_ROWS = 7
 _SAMPLE_BLOCKS = 5
 _SAMPLE_SIDE = 64
-_SCAN_ROWS = 512
+_SCAN_PIXELS = 2**22
+_ORBIT = re.compile(r"[0-9]{1,7}")
+_MAX_COORDINATE = 1e12
+"""No transform has larger numbers: further out than the Sun, in metres."""
+_MAX_CONTROL_POINTS = 4096
+"""Memory of the fit through them goes with their square; a long product has some 1000."""
 _DB_MEDIAN = -1.0
 """A median below this is dB: linear sigma nought less its noise is at most slightly negative."""
 _GREY_LEVEL = 20.0
@@ -97,6 +102,7 @@ def open_geotiff(path: Path, time: datetime | None = None) -> Scene:
         if outline.is_empty or not outline.area > 0:
             raise SceneError(f"{path}: its georeference does not lie on the north polar map")
         start, stop = _times(path, dataset, facts, time)
+        check_times(path, start, stop)
         units = _units(path, dataset, bands)
         platform = facts.platform or _platform(dataset)
         orbit = facts.orbit if facts.orbit >= 0 else _orbit(dataset)
@@ -149,6 +155,7 @@ def _opened(path: Path) -> Iterator[DatasetReader]:
     try:
         dataset = open_tiff(str(path))
         with dataset:
+            check_size(str(path), dataset)
             yield dataset
     except _DAMAGED as error:
         raise SceneError(_unreadable(path, error)) from None
@@ -232,16 +239,27 @@ def _georeference(path: Path, dataset: DatasetReader) -> Georeference:
         )
     if not dataset.crs:
         raise SceneError(f"{path}: no CRS; set it, for example with `rio edit-info --crs`")
-    if dataset.transform.is_identity or dataset.transform.is_degenerate:
-        raise SceneError(f"{path}: no usable transform from pixels to its CRS; set it")
+    matrix = _matrix(path, dataset)
     wkt = _known_crs(path, dataset.crs.to_wkt())
-    a = dataset.transform
     return AffineGeoreference(
         crs=wkt,
-        matrix=np.array([[a.a, a.b, a.c], [a.d, a.e, a.f]], dtype=np.float64),
+        matrix=matrix,
         shape=(dataset.height, dataset.width),
         geographic=bool(dataset.crs.is_geographic),
     )
+
+
+def _matrix(path: Path, dataset: DatasetReader) -> NDArray[np.float64]:
+    a = dataset.transform
+    matrix = np.array([[a.a, a.b, a.c], [a.d, a.e, a.f]], dtype=np.float64)
+    if not np.all(np.abs(matrix) <= _MAX_COORDINATE):
+        raise SceneError(
+            f"{path}: its transform has numbers that are not finite or beyond "
+            f"{_MAX_COORDINATE:.0e}; set it"
+        )
+    if a.is_identity or a.is_degenerate:
+        raise SceneError(f"{path}: no usable transform from pixels to its CRS; set it")
+    return matrix
 
 
 def _from_control_points(path: Path, dataset: DatasetReader) -> GcpGeoreference:
@@ -252,6 +270,10 @@ def _from_control_points(path: Path, dataset: DatasetReader) -> GcpGeoreference:
     if not np.all(np.isfinite(table)):
         raise SceneError(f"{path}: control points that are not finite; get the file again")
     table = table[usable_control_points(table[:, 4])]
+    shape = (dataset.height, dataset.width)
+    # before anything is computed with them
+    if np.any(table[:, :2] < -np.array(shape)) or np.any(table[:, :2] > 2 * np.array(shape)):
+        raise SceneError(f"{path}: control points far outside of the image; get the file again")
     # a point given twice would leave the fit without a solution
     rowcol, first = np.unique(table[:, :2], axis=0, return_index=True)
     if len(rowcol) < _MIN_CONTROL_POINTS or np.linalg.matrix_rank(_quadratic(rowcol)) < 6:
@@ -259,9 +281,11 @@ def _from_control_points(path: Path, dataset: DatasetReader) -> GcpGeoreference:
             f"{path}: {len(rowcol)} control points that do not span the image; "
             f"at least {_MIN_CONTROL_POINTS} over all of it are needed"
         )
-    shape = (dataset.height, dataset.width)
-    if np.any(rowcol < -np.array(shape)) or np.any(rowcol > 2 * np.array(shape)):
-        raise SceneError(f"{path}: control points far outside of the image; get the file again")
+    if len(rowcol) > _MAX_CONTROL_POINTS:
+        raise SceneError(
+            f"{path}: {len(rowcol)} control points; at most {_MAX_CONTROL_POINTS} are read, thin "
+            "them out"
+        )
     positions = transform(table[first, 2:4], _known_crs(path, crs.to_wkt()), MAP_CRS)
     if not np.all(np.abs(positions) < HEMISPHERE):
         raise SceneError(f"{path}: control points off the north polar map")
@@ -332,7 +356,7 @@ def _platform(dataset: DatasetReader) -> str:
 
 def _orbit(dataset: DatasetReader) -> int:
     text = _lower(dataset.tags()).get("orbit", "")
-    return int(text) if text.isdigit() else -1
+    return int(text) if _ORBIT.fullmatch(text) else -1
 
 
 def _pass_id(dataset: DatasetReader, facts: NameFacts, platform: str, start: datetime) -> str:
@@ -365,7 +389,7 @@ def _told_units(dataset: DatasetReader, index: int) -> Units | None:
 
 
 def _judge(dataset: DatasetReader, index: int, sample: Pixels) -> Units:
-    low, median, high = np.percentile(sample, [1, 50, 99])
+    low, median, high = np.percentile(sample.astype(np.float64), [1, 50, 99])
     is_integer = np.issubdtype(np.dtype(dataset.dtypes[index - 1]), np.integer)
     if median < _DB_MEDIAN:
         return "db"
@@ -394,8 +418,9 @@ def _sample_row(path: Path, dataset: DatasetReader, index: int, row: int) -> Pix
 
 
 def _first_valid(path: Path, dataset: DatasetReader, index: int) -> Pixels:
-    for row in range(0, dataset.height, _SCAN_ROWS):
-        rows = min(_SCAN_ROWS, dataset.height - row)
+    step = max(_SCAN_PIXELS // dataset.width, 1)
+    for row in range(0, dataset.height, step):
+        rows = min(step, dataset.height - row)
         block = _read(path, dataset, index, Window(0, row, dataset.width, rows))
         values = block[np.isfinite(block)]
         if values.size:
@@ -416,10 +441,12 @@ def _read(path: Path, dataset: DatasetReader, index: int, window: Window) -> Pix
     missing = stored == 0
     if masked is not None:
         missing |= masked
-    pixels: Pixels = stored.astype(np.float32)
     scale, offset = dataset.scales[index - 1], dataset.offsets[index - 1]
-    if (scale, offset) != (1.0, 0.0):
-        pixels = pixels * np.float32(scale) + np.float32(offset)
+    # what float32 cannot hold becomes infinite, and so no data
+    with np.errstate(over="ignore", invalid="ignore"):
+        pixels: Pixels = stored.astype(np.float32)
+        if (scale, offset) != (1.0, 0.0):
+            pixels = pixels * np.float32(scale) + np.float32(offset)
     pixels[missing | ~np.isfinite(pixels)] = np.nan
     return pixels
 

@@ -30,7 +30,7 @@ from lagrangian_ice.times import SECONDS_PER_DAY
 
 CACHE_NAME = "scenes.cache.sqlite"
 
-FORMAT = f"1 {__version__}"
+FORMAT = f"2 {__version__}"
 """Entries of another form, or read by another version of the readers, are not used."""
 
 WAITING = 200

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 PRODUCT_POLARISATIONS = {
     "SH": ("HH",),
@@ -66,6 +68,11 @@ def read_name(name: str) -> NameFacts:
         product=PRODUCT_POLARISATIONS[product.group(1)] if product else (),
         polarisations=find_polarisations(name),
     )
+
+
+def printable(path: Path) -> Path:
+    """Path that can be printed and stored: bytes that are not UTF-8 become escapes."""
+    return Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def is_sentinel1_name(name: str) -> bool:

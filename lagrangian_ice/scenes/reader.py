@@ -18,7 +18,7 @@ from lagrangian_ice.scenes.geotiff import (
     geotiff_rows,
     open_geotiff,
 )
-from lagrangian_ice.scenes.names import is_sentinel1_name
+from lagrangian_ice.scenes.names import is_sentinel1_name, printable
 from lagrangian_ice.scenes.safe import open_safe, safe_band, safe_georeference
 from lagrangian_ice.scenes.scene import Kind, Scene
 
@@ -56,8 +56,7 @@ def open_scene(path: Path, time: datetime | None = None) -> Scene:
         One line: the file, what is wrong with it, the remedy.
     """
     path = Path(path)
-    if not path.exists():
-        raise SceneError(f"{path}: no such file")
+    _check_path(path)
     kind = scene_kind(path)
     if kind == "safe":
         return open_safe(path)
@@ -66,6 +65,18 @@ def open_scene(path: Path, time: datetime | None = None) -> Scene:
             f"{path}: not a scene; known are GeoTIFF files (.tif, .tiff), SAFE folders and zips"
         )
     return open_geotiff(path, time)
+
+
+def _check_path(path: Path) -> None:
+    if printable(path) != path:
+        raise SceneError(f"{printable(path)}: a name that is not UTF-8; rename it")
+    if not path.exists():
+        if path.is_symlink():
+            raise SceneError(f"{path}: a link that leads nowhere; mend or remove it")
+        raise SceneError(f"{path}: no such file")
+    # a pipe would be waited for without end
+    if not (path.is_file() or path.is_dir()):
+        raise SceneError(f"{path}: neither a file nor a folder, but a pipe or device; not read")
 
 
 def read_georeference(scene: Scene) -> Georeference:

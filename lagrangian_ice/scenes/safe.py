@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +23,7 @@ from rasterio.windows import Window
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.scenes.georeference import footprint, mean_pixel
-from lagrangian_ice.scenes.raster import open_tiff
+from lagrangian_ice.scenes.raster import check_size, open_tiff
 from lagrangian_ice.scenes.safe_annotation import Annotation, read_annotation
 from lagrangian_ice.scenes.safe_border import FIRST_CLEAN, is_border
 from lagrangian_ice.scenes.safe_files import BandFiles, SafeProduct, find_product, product_id
@@ -41,7 +40,7 @@ from lagrangian_ice.scenes.safe_radiometry import (
     read_radiometry,
 )
 from lagrangian_ice.scenes.safe_xml import reason_of
-from lagrangian_ice.scenes.scene import Scene
+from lagrangian_ice.scenes.scene import Scene, check_times
 
 _DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
 _CHECKED_BLOCKS = 32
@@ -51,8 +50,6 @@ _CHUNKS = 20
 _LEAST_CHUNK_LINES = 64
 _SAMPLES = 8
 _SAMPLE_LINES = 8
-_MAX_BLOCK_PIXELS = 2**27
-_CLOCK_SLACK = timedelta(days=1)
 Index = NDArray[np.int64]
 
 
@@ -73,8 +70,7 @@ def open_safe(path: Path) -> Scene:
     annotations = [_checked_band(product, band) for band in product.bands]
     first = annotations[0]
     _check_alike(annotations)
-    if first.start > datetime.now(UTC) + _CLOCK_SLACK:
-        raise SceneError(f"{path}: acquired in the future, at {first.start.isoformat()}")
+    check_times(path, first.start, first.stop)
     georeference = swath_georeference(first)
     outline = footprint(georeference)
     if outline.is_empty or not outline.area > 0:
@@ -282,12 +278,7 @@ def _check_image(name: str, dataset: DatasetReader, annotation: Annotation) -> N
             f"{name}: {dataset.height} x {dataset.width} pixels, annotated are {rows} x {cols}; "
             "get the product again"
         )
-    height, width = dataset.block_shapes[0]
-    # a block is decompressed whole, whatever is read of it
-    if height * width > _MAX_BLOCK_PIXELS:
-        raise SceneError(
-            f"{name}: stored in blocks of {height} x {width} pixels, too large to read"
-        )
+    check_size(name, dataset)
 
 
 def _check_whole(name: str, dataset: DatasetReader, size: int) -> None:

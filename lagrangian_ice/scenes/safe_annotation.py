@@ -10,11 +10,9 @@ import numpy as np
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import Float
+from lagrangian_ice.scenes.raster import MAX_PIXELS, MAX_SIDE
 from lagrangian_ice.scenes.safe_orbit import LIGHT_SPEED, Orbit
 from lagrangian_ice.scenes.safe_xml import Node
-
-MAX_SIDE, MAX_PIXELS = 65_500, 10**9
-"""More rows or columns, and more pixels, than any Sentinel-1 GRD image has."""
 
 _MODES = re.compile(r"EW|IW|S[1-6]")
 _PLATFORM = re.compile(r"S1[A-Z]")

@@ -44,6 +44,7 @@ _SCHEMAS = {
     "s1Level1MeasurementSchema": "measurement",
 }
 _ROLES = tuple(_SCHEMAS.values())
+_VERSION = re.compile(r"[0-9]{1,7}")
 _PROCESSOR = "Sentinel-1 IPF"
 _ORDER = ("HH", "VV", "HV", "VH")
 
@@ -264,11 +265,14 @@ def _processor(manifest: Node) -> tuple[int, ...]:
     for one in manifest.nodes(".//{*}software"):
         if one.attribute("name") == _PROCESSOR:
             parts = one.attribute("version").split(".")
-            return tuple(int(part) for part in parts) if all(map(str.isdigit, parts)) else ()
+            # str.isdigit also takes what int does not, such as a superscript
+            return tuple(int(part) for part in parts) if all(map(_VERSION.fullmatch, parts)) else ()
     return ()
 
 
 def _files(path: Path) -> ProductFiles:
+    if not path.exists():
+        raise SceneError(f"{path}: no such file or folder; bring it back or get the product again")
     if path.name == MANIFEST and path.is_file():
         return FolderFiles(path.parent)
     if path.is_dir():

@@ -27,6 +27,15 @@ def test_what_is_no_time_is_refused_with_an_example(text):
         parse_utc(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00", "9" * 5000]
+)
+def test_times_out_of_the_calendar_are_refused_in_a_short_line(text):
+    with pytest.raises(ValueError, match="ISO 8601") as caught:
+        parse_utc(text)
+    assert len(str(caught.value)) < 200
+
+
 def test_seconds_come_back():
     moment = datetime(2020, 2, 29, 23, 59, 59, 250_000, tzinfo=UTC)
     assert from_seconds(to_seconds(moment)) == moment

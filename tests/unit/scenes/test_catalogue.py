@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import shapely
 
+from lagrangian_ice.scenes import catalogue
 from lagrangian_ice.scenes.catalogue import find_scenes, scene_as_dict
+from lagrangian_ice.scenes.metadata_cache import MetadataCache
+from lagrangian_ice.scenes.reader import open_scene
 
 PIXELS = np.full((40, 50), 0.05, dtype=np.float32)
 
@@ -58,6 +61,63 @@ def test_links_in_a_circle_end(archive):
     (archive / "b" / "up").symlink_to(archive, target_is_directory=True)
     scenes, _ = find_scenes([archive])
     assert len(scenes) == 2
+
+
+def reasons(unreadable):
+    """Reasons by file name; all can be printed and stored."""
+    assert all((str(one.path) + one.reason).encode() for one in unreadable)
+    assert all(str(one.path) in one.reason for one in unreadable)
+    return {one.path.name: one.reason for one in unreadable}
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_odd_entries_do_not_stop_the_others(write_scene, tmp_path, cached):
+    folder = write_scene("odd/good_20210101T120000_HH.tif", PIXELS).parent
+    (folder / "loop_20210101T120000.tif").symlink_to("loop_20210101T120000.tif")
+    (folder / "loop.SAFE").symlink_to("loop.SAFE")
+    (folder / "dangling_20210101T120000.tif").symlink_to("nowhere.tif")
+    os.mkfifo(folder / "pipe_20210101T120000.tif")
+    latin = write_scene("odd/latin_20210101T120000_HH.tif", PIXELS)
+    latin.rename(folder / os.fsdecode(b"\xff_20210101T120000_HH.tif"))
+    for paths in [folder], sorted(folder.iterdir()):
+        cache = MetadataCache(tmp_path) if cached else None
+        scenes, unreadable = find_scenes(paths, cache=cache)
+        assert [scene.id for scene in scenes] == ["good_20210101T120000_HH"]
+        told = reasons(unreadable)
+        assert len(told) == 5
+        assert "UTF-8" in told[r"\xff_20210101T120000_HH.tif"]
+        assert "pipe" in told["pipe_20210101T120000.tif"]
+        for name in ("loop_20210101T120000.tif", "loop.SAFE", "dangling_20210101T120000.tif"):
+            assert "leads nowhere" in told[name]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no\nsuch value"),
+        OverflowError("too large"),
+        RuntimeError("a circle"),
+        PermissionError(13, "Permission denied"),
+    ],
+)
+def test_damage_that_no_reader_foresaw_is_that_of_one_file(archive, monkeypatch, error):
+    def read(path, time=None):
+        if path.name.startswith("early"):
+            raise error
+        return open_scene(path, time)
+
+    monkeypatch.setattr(catalogue, "open_scene", read)
+    scenes, unreadable = find_scenes([archive])
+    assert [scene.id for scene in scenes] == ["late_20210102T120000_HH"]
+    reason = reasons(unreadable)["early_20210101T120000_HV.TIFF"]
+    assert "cannot be read" in reason
+    assert "\n" not in reason
+
+
+def test_a_name_too_long_for_a_file_is_reported():
+    scenes, unreadable = find_scenes([Path("a" * 300 + ".tif")])
+    assert scenes == []
+    assert "name too long" in unreadable[0].reason
 
 
 def test_folder_that_cannot_be_searched_is_reported(archive, monkeypatch):

@@ -1,10 +1,15 @@
-from datetime import UTC, datetime
+import os
+import tracemalloc
+import warnings
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.transform import Affine
 
 from lagrangian_ice.errors import SceneError
+from lagrangian_ice.scenes import geotiff, raster
 from lagrangian_ice.scenes.reader import open_scene, read_band, read_rows
 
 TIME = {"time_coverage_start": "2021-01-01T12:00:00Z"}
@@ -70,6 +75,32 @@ def test_stop_before_start_is_not_believed(write_scene):
     assert scene.stop == scene.start
 
 
+@pytest.mark.parametrize(
+    ("start", "stop", "word"),
+    [
+        ("9999-12-31T23:59:59.9999999", "", "future"),
+        ((datetime.now(UTC) + timedelta(days=3)).isoformat(), "", "future"),
+        ("1969-12-31T23:59:59Z", "", "before 1970"),
+        ("2015-01-01", "2025-01-01", "60 minutes at most"),
+        ("2021-01-01T12:00:00Z", "2021-01-01T13:00:00.001Z", "60 minutes at most"),
+    ],
+)
+def test_times_that_no_acquisition_has_are_refused(write_scene, start, stop, word):
+    tags = {"time_coverage_start": start, "time_coverage_end": stop}
+    refused(write_scene(NAME, linear(), tags=tags), word, "correct")
+
+
+def test_an_unusable_name_or_argument_is_refused_too(write_scene):
+    refused(write_scene("ice_00010101T000000_HH.tif", linear()), "before 1970")
+    refused(write_scene("ice_HH.tif", linear()), "future", time=datetime(9999, 1, 1, tzinfo=UTC))
+
+
+def test_a_time_that_its_zone_takes_out_of_the_calendar_is_none(write_scene):
+    tags = {"time_coverage_start": "0001-01-01T00:00:00+14:00"}
+    scene = open_scene(write_scene(NAME, linear(), tags=tags))
+    assert scene.start == datetime(2021, 1, 1, 12, tzinfo=UTC)
+
+
 # -- pass, platform, orbit
 
 
@@ -83,6 +114,12 @@ def test_pass_from_tags(write_scene):
     tags = TIME | {"lagrangian_ice_pass": "SIM_7", "platform": "Sentinel-1A", "orbit": "123"}
     scene = open_scene(write_scene(NAME, linear(), tags=tags))
     assert (scene.pass_id, scene.platform, scene.orbit) == ("SIM_7", "S1A", 123)
+
+
+@pytest.mark.parametrize("orbit", ["9" * 30, "1" * 5000, "²", "-3", "12 34", "१२"])
+def test_an_orbit_that_is_none_is_unknown(write_scene, orbit):
+    scene = open_scene(write_scene(NAME, linear(), tags=TIME | {"orbit": orbit}))
+    assert scene.orbit == -1
 
 
 def test_pass_from_platform_and_start(write_scene):
@@ -241,6 +278,26 @@ def test_sparse_scene_is_found_not_to_be_empty(write_scene):
     assert open_scene(write_scene(NAME, pixels)).units == "linear"
 
 
+def test_the_search_for_a_valid_pixel_goes_on_over_its_windows(write_scene, monkeypatch):
+    monkeypatch.setattr(geotiff, "_SCAN_PIXELS", 3 * 500)
+    pixels = np.zeros((400, 500), dtype=np.float32)
+    pixels[399, 123] = 0.05
+    assert open_scene(write_scene(NAME, pixels)).units == "linear"
+
+
+def test_values_beyond_float32_are_no_data_without_a_warning(write_scene):
+    pixels = linear().astype(np.float64)
+    pixels[:2] = 1e300
+    path = write_scene(NAME, pixels)
+    scaled = write_scene(f"scaled_{NAME}", pixels, scales=[1e300], offsets=[0.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        band = read_band(open_scene(path), "HH")
+        refused(scaled, "no valid pixel")
+    assert np.isnan(band[:2]).all()
+    assert np.isfinite(band[2:]).all()
+
+
 def test_rows_come_in_blocks(write_scene):
     pixels = linear((45, 50))
     scene = open_scene(write_scene(NAME, pixels))
@@ -297,6 +354,23 @@ def test_crs_without_place_on_earth(write_scene):
 def test_georeference_off_the_map(write_scene):
     far = Affine(1e7, 0, 1e12, 0, -1e7, 1e12)
     refused(write_scene(NAME, linear(), crs="EPSG:32633", transform=far), "map")
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e300])
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_transform_that_is_not_finite_is_refused_without_a_warning(write_scene, value, place):
+    numbers = [100.0, 0.0, -50_000.0, 0.0, -100.0, -600_000.0]
+    numbers[place] = value
+    path = write_scene(NAME, linear(), transform=Affine(*numbers))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        refused(path, "transform", "set it")
+
+
+def test_too_many_control_points(write_scene, monkeypatch):
+    monkeypatch.setattr(geotiff, "_MAX_CONTROL_POINTS", 29)
+    gcps = [(r, c, 100.0 * c, -6e5 - 100.0 * r) for r in range(0, 41, 10) for c in range(0, 51, 10)]
+    refused(write_scene(NAME, linear(), gcps=gcps), "30 control points", "at most 29")
 
 
 def test_too_few_control_points(write_scene):
@@ -371,6 +445,63 @@ def test_other_files_are_not_scenes(tmp_path):
     path = tmp_path / "notes.txt"
     path.touch()
     refused(path, "not a scene", ".tif")
+
+
+def sparse(path, shape, block):
+    """A file of some hundred bytes that tells of many pixels, all of them no data."""
+    layout = {"tiled": True, "blockysize": block[0], "blockxsize": block[1], "SPARSE_OK": True}
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "crs": "EPSG:3413", **layout}
+    north_up = Affine(100.0, 0.0, -50_000.0, 0.0, -100.0, -600_000.0)
+    with rasterio.open(
+        path, "w", height=shape[0], width=shape[1], transform=north_up, **profile
+    ) as dataset:
+        dataset.update_tags(**TIME)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "block", "words"),
+    [
+        ((65_504, 16), (16, 16), ("65504 x 16", "at most 65500 a side", "frames")),
+        ((32_000, 32_000), (4096, 4096), ("32000 x 32000", "1e+09", "frames")),
+        ((60_000, 60_000), (60_000, 60_000), ("60000 x 60000",)),
+        ((30_000, 30_000), (30_000, 30_000), ("blocks of 30000 x 30000", "tiles")),
+        ((40, 50), (16_384, 8208), ("blocks of 16384 x 8208", "tiles")),
+    ],
+)
+def test_images_too_large_for_memory(tmp_path, shape, block, words):
+    path = sparse(tmp_path / NAME, shape, block)
+    tracemalloc.start()
+    refused(path, *words)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
+def test_blocks_count_all_bands_that_they_hold(write_scene, monkeypatch):
+    pixels = linear((2, 40, 50))
+    path = write_scene(NAME, pixels, descriptions=["HH", "HV"])
+    with rasterio.open(path) as dataset:
+        height, width = dataset.block_shapes[0]
+        assert dataset.interleaving.value == "PIXEL"
+    monkeypatch.setattr(raster, "MAX_BLOCK_PIXELS", 2 * height * width - 1)
+    refused(path, "too large to read")
+    monkeypatch.setattr(raster, "MAX_BLOCK_PIXELS", 2 * height * width)
+    assert open_scene(path).polarisations == ("HH", "HV")
+
+
+@pytest.mark.parametrize("name", [NAME, "S1A_EW_GRDM_1SDH_x.zip", "S1A_EW_GRDM_1SDH_x.SAFE"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    refused(tmp_path / name, "pipe")
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff_20210101T120000_HH.tif")
+    path.touch()
+    with pytest.raises(SceneError, match=r"\\xff_2021.*UTF-8; rename it") as caught:
+        open_scene(path)
+    assert str(caught.value).encode()
 
 
 # -- footprint and pixel

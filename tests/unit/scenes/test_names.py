@@ -1,8 +1,15 @@
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from lagrangian_ice.scenes.names import find_platform, find_polarisations, read_name
+from lagrangian_ice.scenes.names import (
+    find_platform,
+    find_polarisations,
+    printable,
+    read_name,
+)
 
 LONG = "S1B_EW_GRDM_1SDH_20200301T083237_20200301T083346_020496_026D68_5471"
 
@@ -68,3 +75,8 @@ def test_platform_from_text(text, expected):
 def test_polarisation_from_band_name():
     assert find_polarisations("sigma0_HV") == ("HV",)
     assert find_polarisations("HH/HV, HH") == ("HH", "HV")
+
+
+def test_paths_are_made_printable():
+    assert printable(Path("/archive/Îles/a.tif")) == Path("/archive/Îles/a.tif")
+    assert str(printable(Path(os.fsdecode(b"/archive/\xff\xc3\xae.tif")))) == r"/archive/\xffî.tif"

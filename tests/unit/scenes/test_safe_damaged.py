@@ -13,9 +13,10 @@ import pytest
 from tiny_safe import Tiny, tiff, write_folder, write_zip
 
 from lagrangian_ice.errors import SceneError
-from lagrangian_ice.scenes import safe, safe_files
+from lagrangian_ice.scenes import raster, safe, safe_files, scene
 from lagrangian_ice.scenes.catalogue import find_scenes
 from lagrangian_ice.scenes.reader import open_scene, read_band
+from lagrangian_ice.scenes.safe_files import find_product
 from lagrangian_ice.scenes.safe_xml import MAX_XML_BYTES
 
 TINY = Tiny()
@@ -416,6 +417,37 @@ def test_a_zip_in_a_zip(tmp_path):
 
 
 def test_blocks_too_large_for_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(safe, "_MAX_BLOCK_PIXELS", 64 * 64 - 1)
+    monkeypatch.setattr(raster, "MAX_BLOCK_PIXELS", 64 * 64 - 1)
     tiny = Tiny(cog=True)
     refused(write_folder(tiny.files(), tmp_path / f"{TINY.name}.SAFE"), "blocks of 64 x 64")
+
+
+@pytest.mark.parametrize("ending", [".SAFE", ".zip"])
+def test_a_catalogued_product_that_is_gone(tmp_path, ending):
+    for read in (find_product, safe.safe_georeference):
+        with pytest.raises(SceneError, match="no such file or folder"):
+            read(tmp_path / f"{TINY.name}{ending}")
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("3.52", (3, 52)),
+        ("²", ()),
+        ("3." + "1" * 5000, ()),
+        ("3.", ()),
+        ("three", ()),
+        ("٣.٥", ()),
+    ],
+)
+def test_a_version_that_is_none_is_not_told(tmp_path, version, told):
+    files = TINY.files()
+    software = f'<software name="Sentinel-1 IPF" version="{version}"/>'
+    swap("manifest.safe", "</xfdu:XFDU>", f"{software}</xfdu:XFDU>")(files)
+    folder = write_folder(files, tmp_path / f"{TINY.name}.SAFE")
+    assert find_product(folder).processor == told
+
+
+def test_a_product_of_hours_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(scene, "MAX_DURATION", timedelta(0))
+    refused(write_folder(TINY.files(), tmp_path / f"{TINY.name}.SAFE"), "minutes at most")
