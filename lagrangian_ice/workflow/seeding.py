@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +107,9 @@ def _planned_seed(
     workspace: Path,
     unreadable: dict[Path, str],
 ) -> _SeedPlan:
-    end = date + timedelta(days=settings.parcels.window_days)
+    # Dates end where the calendar does.
+    left = datetime.max.replace(tzinfo=UTC) - date
+    end = date + min(timedelta(days=settings.parcels.window_days), left)
     passes = [one for one in group_passes(scenes) if date <= one.start < end]
     if not passes:
         raise WorkspaceError(_no_scenes(workspace, scenes, date, end, unreadable))

@@ -269,6 +269,14 @@ def test_a_second_advance_at_once_is_refused(fresh, capsys):
         holder.communicate("\n")
 
 
+def test_a_seed_at_the_end_of_the_calendar_is_one_line(archive, tmp_path, capsys):
+    words = ("seed", "--date", "9999-12-31", "--scenes", archive)
+    assert small.command(tmp_path / "ws", *words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no scene starts from 9999-12-31" in line
+    assert not (tmp_path / "ws").exists()
+
+
 def test_a_second_seed_needs_a_new_stream(fresh, archive, capsys):
     assert small.command(fresh, "seed", "--date", "2021-01-02") == 1
     assert "--stream" in capsys.readouterr().err
