@@ -62,9 +62,7 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise ProductError(f"{path}: is not a regular file and is left alone; give another name")
     for given in inputs:
         if _is_or_is_in(path, given):
-            raise ProductError(
-                f"{path}: would replace the input {given}; give another name for the output"
-            )
+            raise ProductError(f"{path}: would replace {given}; give another name for the output")
 
 
 def check_name(path: Path) -> None:

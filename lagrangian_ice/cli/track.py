@@ -82,7 +82,9 @@ def track(
         },
     )
     start, stop = pair_times(times)
-    inputs = (source, target, points, env.config, None if weights is None else Path(weights))
+    from lagrangian_ice.superlim.weights_files import find_weights
+
+    inputs = (source, target, points, env.config, find_weights(settings.features.weights))
     check_writable(out, *inputs)
     if timings is not None:
         check_writable(timings, *inputs, out)

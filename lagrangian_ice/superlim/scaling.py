@@ -42,8 +42,9 @@ def percentile_scaled(pixels: Pixels, floor_db: float | None) -> Pixels:
     if floor_db is not None:
         pixels = np.maximum(pixels, np.float32(floor_db))
     low, high = np.nanpercentile(_bounded(pixels[::4, ::4].copy()), [1, 99])
-    scaled: Pixels = pixels - np.float32(low)
-    scaled /= np.float32(max(high - low, LEAST_SPREAD))
+    with np.errstate(over="ignore"):  # what is beyond float32 is clipped like the rest
+        scaled: Pixels = pixels - np.float32(low)
+        scaled /= np.float32(max(high - low, LEAST_SPREAD))
     np.clip(scaled, 0, 1, out=scaled)
     scaled[np.isnan(scaled)] = MIDDLE
     return scaled
