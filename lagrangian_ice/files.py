@@ -1,10 +1,12 @@
-"""Files appear whole or not at all: written beside, then moved into place."""
+"""Files appear whole or not at all: written beside, then moved into place; never over an input."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from lagrangian_ice.errors import ProductError
 
 
 @contextlib.contextmanager
@@ -38,3 +40,47 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in one go, UTF-8."""
     with in_place(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Refuse an output that would replace an input, or anything but a file.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    inputs : iterable of Path
+        What is read for it: files, or folders with what is in them.
+
+    Raises
+    ------
+    ProductError
+        If it is one of them, is no regular file, or has a name that is not UTF-8.
+    """
+    check_name(path)
+    if path.exists() and not path.is_file():
+        raise ProductError(f"{path}: is not a regular file and is left alone; give another name")
+    for given in inputs:
+        if _is_or_is_in(path, given):
+            raise ProductError(f"{path}: would replace {given}; give another name for the output")
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that is not UTF-8: other programs, and NetCDF, do not take it.
+
+    Raises
+    ------
+    ProductError
+        With the name in ASCII.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ProductError(f"{str(path)!a}: is not valid UTF-8; give another name") from None
+
+
+def _is_or_is_in(path: Path, given: Path) -> bool:
+    """Whether both names are of one file, also by a link, or one is of what is in a folder."""
+    if path.exists() and given.exists() and path.samefile(given):
+        return True
+    return path.resolve().is_relative_to(given.resolve())

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import time
+from typing import TextIO
 
 import numpy as np
 
@@ -23,6 +26,11 @@ COLUMNS = (
     *("mcc", "peak_ratio", "rotation", "status", "time0", "time1"),
 )
 _POSITION_COLUMNS = (("x", "y"), ("x0", "y0"), ("lon", "lat"))
+MOST_POINTS = 10_000_000
+LONGEST_LINE = 65_536
+"""Characters; more is no table of points."""
+FURTHEST = {"x": 1.3e7, "y": 1.3e7, "x0": 1.3e7, "y0": 1.3e7, "lon": 360.0, "lat": 90.0}
+"""Largest value of a column: the equator is 12.4e6 m from the pole on the map."""
 
 
 def read_points(path: Path) -> Float:
@@ -32,17 +40,20 @@ def read_points(path: Path) -> Float:
     ----------
     path : Path
         With a header row and columns ``x,y`` (or ``x0,y0``) in EPSG:3413 metres or
-        ``lon,lat`` in degrees; other columns are left alone.
+        ``lon,lat`` in degrees; other columns are left alone. It may be a pipe.
 
     Raises
     ------
     ProductError
-        If the file cannot be read, lacks the columns, has no rows, or a value is not a
-        finite number (the row is named; the header is row 1).
+        If the file cannot be read, lacks the columns, has no rows or more than ten million,
+        or a value is not a number on the map (the row is named; the header is row 1).
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
+            kind = os.fstat(file.fileno()).st_mode
+            if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
+                raise ProductError(f"{path}: is a device, not a file; give a CSV of points")
+            reader = csv.DictReader(_lines(path, file), skipinitialspace=True)
             names = _position_columns(path, reader.fieldnames or ())
             rows = list(_positions(path, reader, names))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -52,6 +63,19 @@ def read_points(path: Path) -> Float:
         raise ProductError(f"{path}: holds no points, only the header")
     values = np.array(rows, dtype=np.float64)
     return lonlat_to_xy(values) if names == ("lon", "lat") else values
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
+    """Lines of the file: neither so long nor so many that they fill the memory."""
+    for row in range(1, MOST_POINTS + 2):
+        line = file.readline(LONGEST_LINE + 1)
+        if len(line) > LONGEST_LINE:
+            raise ProductError(f"{path}: row {row} is longer than {LONGEST_LINE} characters")
+        if not line:
+            return
+        yield line
+    if file.read(1):
+        raise ProductError(f"{path}: has more than {MOST_POINTS} rows; give fewer points")
 
 
 def _position_columns(path: Path, found: object) -> tuple[str, str]:
@@ -71,10 +95,6 @@ def _positions(
     for row in reader:
         named = {str(key).strip(): value for key, value in row.items()}
         first, second = (_number(path, reader.line_num, name, named[name]) for name in names)
-        if names == ("lon", "lat") and not -90 <= second <= 90:
-            raise ProductError(
-                f"{path}: row {reader.line_num}: lat {second} is not between -90 and 90"
-            )
         if names == ("lon", "lat") and second <= 0:
             raise ProductError(f"{path}: row {reader.line_num}: lat {second} is not in the north")
         yield first, second
@@ -86,7 +106,10 @@ def _number(path: Path, row: int, name: str, text: object) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ProductError(f"{path}: row {row}: {name} = {str(text)!r} is not a finite number")
+        raise ProductError(f"{path}: row {row}: {name} = {str(text)[:40]!r} is not a finite number")
+    if abs(value) > FURTHEST[name]:
+        most = f"{FURTHEST[name]:.0f} {'degrees' if name in ('lon', 'lat') else 'm'}"
+        raise ProductError(f"{path}: row {row}: {name} {value} is not between -{most} and {most}")
     return value
 
 
@@ -105,7 +128,7 @@ def grid_points(bounds: tuple[float, float, float, float], spacing: float) -> Fl
     xmin, ymin, xmax, ymax = bounds
     cols = np.arange(math.ceil(xmin / spacing), math.floor(xmax / spacing) + 1)
     rows = np.arange(math.ceil(ymin / spacing), math.floor(ymax / spacing) + 1)
-    if len(cols) * len(rows) > 10_000_000:
+    if len(cols) * len(rows) > MOST_POINTS:
         raise ValueError(f"spacing {spacing} m gives {len(cols) * len(rows)} points; use a wider")
     if not (len(cols) and len(rows)):
         raise SceneError(f"spacing {spacing:g} m: no grid point lies inside both scenes")

@@ -8,6 +8,7 @@ model of their own stage.
 from __future__ import annotations
 
 import json
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -327,6 +328,14 @@ class Settings(Stage):
         return self.model_dump_json()
 
 
+LARGEST_FILE = 2**20
+"""Bytes; the defaults with their comments are 10 kB."""
+MOST_FAULTS = 5
+"""So many are told; the others are counted."""
+LONGEST_WORD = 80
+"""Characters of a name or value that are told."""
+
+
 def load(path: Path) -> Settings:
     """Read settings from a TOML file.
 
@@ -338,15 +347,31 @@ def load(path: Path) -> Settings:
     Raises
     ------
     SettingsError
-        If the file cannot be read, is not TOML, has an unknown key or a value out of range.
+        If the file cannot be read, is larger than 1 MiB or no regular file, is not TOML, has
+        an unknown key or a value out of range.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = _content(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+    try:
+        table = tomllib.loads(text)
+    except ValueError as error:  # also of an integer of too many digits
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: not valid TOML: nested too deep") from None
     return validate(table, str(path))
+
+
+def _content(path: Path) -> bytes:
+    """Bytes of a settings file; a device may have no end, and a pipe no writer."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise SettingsError(f"{path}: not a regular file; give a settings file (TOML)")
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise SettingsError(f"{path}: larger than {LARGEST_FILE >> 20} MiB; not a settings file")
+    return content
 
 
 def validate(table: dict[str, object], origin: str) -> Settings:
@@ -362,13 +387,15 @@ def validate(table: dict[str, object], origin: str) -> Settings:
     Raises
     ------
     SettingsError
-        With every unknown key and wrong value in one line.
+        With the unknown keys and wrong values in one line; of more than five, how many more.
     """
     try:
         return Settings.model_validate(table)
     except ValidationError as error:
-        faults = "; ".join(_describe(fault) for fault in error.errors())
-        raise SettingsError(f"{origin}: {faults} (see `lagrangian-ice config`)") from None
+        faults = [_describe(fault) for fault in error.errors()[:MOST_FAULTS]]
+        more = error.error_count() - len(faults)
+        told = "; ".join([*faults, f"and {more} more"] if more else faults)
+        raise SettingsError(f"{origin}: {told} (see `lagrangian-ice config`)") from None
 
 
 RETIRED = {"parcels": ("min_odds", "sure_within_hours", "confirm_error")}
@@ -400,10 +427,21 @@ def recalled(table: dict[str, Any], origin: str) -> Settings:
 
 
 def _describe(fault: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in fault["loc"])
+    name = _short(".".join(str(part) for part in fault["loc"]))
     if fault["type"] == "extra_forbidden":
         return f"unknown setting {name}"
-    return f"{name} = {fault['input']!r}: {fault['msg'].lower()}"
+    return f"{name} = {_short(_shown(fault['input']))}: {fault['msg'].lower()}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # an integer of 4300 digits, a table in a table in...
+        return "a value too large to show"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_WORD else f"{text[: LONGEST_WORD - 3]}..."
 
 
 def as_toml(settings: Settings) -> str:

@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class NamedPath(click.Path):
+    """File or folder that has a name: an empty one would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take what click takes, but for an empty name."""
+        if not str(value):
+            self.fail("the name is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+A_PATH = NamedPath(path_type=Path)
+
+
 WORKSPACE_VARIABLE = "LAGRANGIAN_ICE_WORKSPACE"
 
 
@@ -70,12 +83,10 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option(
         "--workspace",
-        type=click.Path(path_type=Path, file_okay=True),
+        type=A_PATH,
         help=f"Folder of the state [default: ${WORKSPACE_VARIABLE}, else the current folder].",
     )
-    @click.option(
-        "--config", type=click.Path(path_type=Path), help="Settings file (TOML); see `config`."
-    )
+    @click.option("--config", type=A_PATH, help="Settings file (TOML); see `config`.")
     @click.option("-v", "--verbose", is_flag=True, help="Log more.")
     @click.option("-q", "--quiet", is_flag=True, help="Log errors only, no progress bar.")
     @functools.wraps(command)
@@ -96,6 +107,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             int(verbose or given.get("verbose", False)) - int(quiet or given.get("quiet", False)),
         )
         configure_logging(env.verbosity)
+        # Figures have a canvas of their own, and matplotlib is not imported with an unknown one.
+        os.environ["MPLBACKEND"] = "agg"
         return command(env, *args, **kwargs)
 
     return wrapped
@@ -127,15 +140,28 @@ def changed(settings: Settings, options: dict[str, object]) -> Settings:
     return validate(table, "command line")
 
 
-def check_writable(path: Path) -> None:
-    """Refuse an output that cannot be written, before the work is done."""
+def check_writable(path: Path, *inputs: Path | None) -> None:
+    """Refuse an output that cannot be written or is an input, before the work is done."""
     from lagrangian_ice.errors import ProductError
+    from lagrangian_ice.files import check_name, check_output
 
+    check_name(path)
     folder = path.parent
     if not folder.is_dir():
         raise ProductError(f"{path}: folder {folder} does not exist")
     if path.is_dir() or not os.access(folder, os.W_OK):
         raise ProductError(f"{path}: cannot be written")
+    check_output(path, [given for given in inputs if given is not None])
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder of outputs that is a file, or whose name other programs do not take."""
+    from lagrangian_ice.errors import ProductError
+    from lagrangian_ice.files import check_name
+
+    check_name(path)
+    if path.exists() and not path.is_dir():
+        raise ProductError(f"{path}: is a file; --out names a folder")
 
 
 def moment(text: str | None) -> datetime | None:

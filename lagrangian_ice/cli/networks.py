@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lagrangian_ice.cli.common import Env, check_writable, common
+from lagrangian_ice.cli.common import A_PATH, Env, check_writable, common
 
 if TYPE_CHECKING:
     from lagrangian_ice.superlim.network import SuperLIM, Topology
@@ -44,7 +44,7 @@ def _kind(topology: Topology) -> str:
 
 
 @weights.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=A_PATH)
 @click.option("--name", help="To use it by [default: the file's own].")
 @common
 def weights_import(env: Env, file: Path, name: str | None) -> None:
@@ -57,13 +57,14 @@ def weights_import(env: Env, file: Path, name: str | None) -> None:
 
 @weights.command("export")
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=A_PATH)
 @common
 def weights_export(env: Env, name: str, file: Path) -> None:
     """Write weights NAME as FILE, which ends in .pt or .onnx."""
+    from lagrangian_ice.superlim.weights_files import find_weights
     from lagrangian_ice.superlim.weights_store import export_weights
 
-    check_writable(file)
+    check_writable(file, find_weights(name))
     export_weights(name, file)
     click.echo(f"wrote {file}")
 
@@ -97,7 +98,7 @@ class TrainOptions:
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=A_PATH)
 @click.option(
     "--stage",
     type=click.Choice(["joint", "detector", "adapt", "descriptors"]),
@@ -121,7 +122,7 @@ class TrainOptions:
 @click.option("--start", "start_weights", help="Weights to begin from, by name or file.")
 @click.option(
     "--scenes",
-    type=click.Path(path_type=Path),
+    type=A_PATH,
     multiple=True,
     help="Scene whose texture is used; repeat for more. Simulated ice without.",
 )
@@ -170,7 +171,7 @@ class TrainOptions:
 @click.option(
     "--pair",
     "pairs",
-    type=(click.Path(path_type=Path), click.Path(path_type=Path), click.Path(path_type=Path)),
+    type=(A_PATH, A_PATH, A_PATH),
     multiple=True,
     metavar="SOURCE TARGET CSV",
     help="Stage descriptors: two scenes and vectors x0,y0,x1,y1 between them; repeat for more.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
-from lagrangian_ice.cli.common import Env, check_writable, common, moment
+from lagrangian_ice.cli.common import A_PATH, Env, check_folder, check_writable, common, moment
 from lagrangian_ice.errors import LagrangianIceError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LAYOUTS = ("rgps-csv", "rgps-lp", "pysida", "mojito", "sitrack", "nextsim-rgps",
     required=True,
     help=f"Names separated by commas: {', '.join([*KINDS, *LAYOUTS])}.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option("--out", required=True, type=A_PATH, help="Folder.")
 @click.option("--start", help="Observations from this time on; nextsim-rgps: its initial time.")
 @click.option("--end", help="Observations before this time.")
 @click.option("--stream", help="One stream alone, by its letter.")
@@ -37,7 +37,7 @@ LAYOUTS = ("rgps-csv", "rgps-lp", "pysida", "mojito", "sitrack", "nextsim-rgps",
     "--trajectories",
     "files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=A_PATH,
     help="Take these _LP.nc files, not the workspace; may be repeated.",
 )
 @common
@@ -52,7 +52,8 @@ def export(
     files: tuple[Path, ...],
 ) -> None:
     """Write products of the workspace, also in the layouts of other tools."""
-    names = [name.strip() for name in formats.split(",")]
+    check_folder(out)
+    names = list(dict.fromkeys(name.strip() for name in formats.split(",")))
     kinds, layouts = [name for name in names if name in KINDS], []
     for name in names:
         if name in LAYOUTS:
@@ -129,8 +130,8 @@ def import_group() -> None:
 
 
 @import_group.command("vectors")
-@click.argument("csv", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE_LP.nc.")
+@click.argument("csv", type=A_PATH)
+@click.option("--out", required=True, type=A_PATH, help="FILE_LP.nc.")
 @common
 def import_vectors_command(env: Env, csv: Path, out: Path) -> None:
     """Make a trajectory file of a CSV of drift vectors.
@@ -138,7 +139,7 @@ def import_vectors_command(env: Env, csv: Path, out: Path) -> None:
     Columns t0,t1 and x0,y0,x1,y1 (EPSG:3413 metres) or lon0,lat0,lon1,lat1; what `track`
     writes is taken too.
     """
-    check_writable(out)
+    check_writable(out, csv, env.config)
     from lagrangian_ice.validation.import_vectors import import_vectors
 
     count = import_vectors(csv, out)
@@ -146,14 +147,14 @@ def import_vectors_command(env: Env, csv: Path, out: Path) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.nc.")
+@click.argument("file", type=A_PATH)
+@click.option("--out", required=True, type=A_PATH, help="FILE.nc.")
 @click.option("--start", help="Patches that end from this time on.")
 @click.option("--end", help="Patches that end before this time.")
 @common
 def deform(env: Env, file: Path, out: Path, start: str | None, end: str | None) -> None:
     """Compute the deformation of a trajectory FILE of ours."""
-    check_writable(out)
+    check_writable(out, file, env.config)
     from lagrangian_ice.output.products import deform_file
     from lagrangian_ice.output.reading import Window, triangles_in
 
@@ -166,12 +167,12 @@ def deform(env: Env, file: Path, out: Path, start: str | None, end: str | None) 
 
 @click.command()
 @click.argument("what", type=click.Choice(["trajectories", "drift", "deformation", "coverage"]))
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.png.")
+@click.argument("file", type=A_PATH)
+@click.option("--out", required=True, type=A_PATH, help="FILE.png.")
 @common
 def plot(env: Env, what: str, file: Path, out: Path) -> None:
     """Draw a map of a product FILE: _LP.nc, _PD.nc for drift, _DP.nc for deformation."""
-    check_writable(out)
+    check_writable(out, file, env.config)
     from lagrangian_ice.plots.draw import plot as draw
 
     draw(what, file, out)
@@ -179,8 +180,8 @@ def plot(env: Env, what: str, file: Path, out: Path) -> None:
 
 
 @click.command()
-@click.argument("products", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="PAGE.html.")
+@click.argument("products", nargs=-1, type=A_PATH)
+@click.option("--out", required=True, type=A_PATH, help="PAGE.html.")
 @click.option("--start", help="Show from this time on.")
 @click.option("--end", help="Show before this time.")
 @common
@@ -191,12 +192,13 @@ def view(
 
     PRODUCTS are _LP.nc and _DP.nc files; without any, those of the workspace.
     """
-    check_writable(out)
+    products = products or tuple(products_in(env.workspace))
+    check_writable(out, *products, env.config)
     from lagrangian_ice.output.reading import Window
     from lagrangian_ice.plots.page import write_page
 
     low, high = seconds_of(start, -math.inf), seconds_of(end, math.inf)
-    written = write_page(products or products_in(env.workspace), out, Window(low, high))
+    written = write_page(products, out, Window(low, high))
     for note in written.notes:
         click.echo(note)
     click.echo(f"{written.parcels} parcels, {written.triangles} triangles; wrote {out}")

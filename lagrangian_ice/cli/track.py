@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lagrangian_ice.cli.common import Env, changed, check_writable, common
+from lagrangian_ice.cli.common import A_PATH, Env, changed, check_writable, common
 from lagrangian_ice.files import write_text
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("source", type=A_PATH)
+@click.argument("target", type=A_PATH)
 @click.option(
     "--points",
-    type=click.Path(path_type=Path),
+    type=A_PATH,
     help="CSV with columns x,y (EPSG:3413 metres) or lon,lat.",
 )
 @click.option("--spacing", type=float, help="Track a grid of points this many metres apart.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.csv or FILE.nc.")
+@click.option("--out", required=True, type=A_PATH, help="FILE.csv or FILE.nc.")
 @click.option("--pixel", type=float, help="Working grid, metres.")
 @click.option("--polarisation", help="Track this band alone.")
 @click.option("--max-speed", type=float, help="Fastest ice, m/s.")
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--no-refine", is_flag=True, help="The network's first guess alone.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where the network runs.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the numeric libraries.")
-@click.option("--timings", type=click.Path(path_type=Path), help="Seconds of each stage, as JSON.")
+@click.option("--timings", type=A_PATH, help="Seconds of each stage, as JSON.")
 @click.option("--times", help="UTC times of source and target, T0,T1, where files have none.")
 @common
 def track(
@@ -81,7 +81,13 @@ def track(
             "features.rotation": rotation,
         },
     )
-    check_writable(out)
+    start, stop = pair_times(times)
+    from lagrangian_ice.superlim.weights_files import find_weights
+
+    inputs = (source, target, points, env.config, find_weights(settings.features.weights))
+    check_writable(out, *inputs)
+    if timings is not None:
+        check_writable(timings, *inputs, out)
     from lagrangian_ice.points import read_points
 
     given = None if points is None else read_points(points)
@@ -90,7 +96,6 @@ def track(
     # Not sooner: two threads that import share one core, while geocoding keeps the other busy.
     import_ahead("torch")
     watch = Stopwatch()
-    start, stop = pair_times(times)
     with watch.stage("open"):
         pair = (pairs.as_scene(source, start), pairs.as_scene(target, stop))
     xy = pairs.shared_points(*pair, spacing or 0) if given is None else given
@@ -111,7 +116,7 @@ def track(
 
 
 def pair_times(text: str | None) -> tuple[datetime | None, datetime | None]:
-    """Two times from ``T0,T1``."""
+    """Two times from ``T0,T1``, the second the later."""
     from lagrangian_ice.times import parse_utc
 
     if text is None:
@@ -119,7 +124,10 @@ def pair_times(text: str | None) -> tuple[datetime | None, datetime | None]:
     parts = text.split(",")
     if len(parts) != 2:
         raise click.UsageError(f"--times {text}: give two times, T0,T1")
-    return parse_utc(parts[0]), parse_utc(parts[1])
+    start, stop = parse_utc(parts[0]), parse_utc(parts[1])
+    if start >= stop:
+        raise click.UsageError(f"--times {text}: the target's time must be after the source's")
+    return start, stop
 
 
 def write_vectors(

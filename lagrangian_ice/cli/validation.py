@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lagrangian_ice.cli.common import Env, common
+from lagrangian_ice.cli.common import A_PATH, Env, check_folder, common
 
 if TYPE_CHECKING:
     from lagrangian_ice.validation.triangles import StatisticsOptions
@@ -56,9 +56,9 @@ def validate() -> None:
 
 
 @validate.command("buoys")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("buoys", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.argument("file", type=A_PATH)
+@click.argument("buoys", type=A_PATH)
+@click.option("--out", required=True, type=A_PATH, help="Folder.")
 @click.option(
     "--max-distance",
     type=click.FloatRange(min=0, min_open=True),
@@ -79,6 +79,7 @@ def validate_buoys_command(
     max_hours: float,
 ) -> None:
     """Compare a trajectory FILE with BUOYS (CSV or trajectory NetCDF of positions)."""
+    check_folder(out)
     from lagrangian_ice.plots.scores import report_buoys
     from lagrangian_ice.validation.buoys import BuoyOptions
 
@@ -94,14 +95,15 @@ def validate_buoys_command(
 
 
 @validate.command("statistics")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.argument("file", type=A_PATH)
+@click.option("--out", required=True, type=A_PATH, help="Folder.")
 @common
 @which_triangles
 def validate_statistics_command(
     env: Env, file: Path, out: Path, options: StatisticsOptions
 ) -> None:
     """Compute densities and scaling of the deformation of FILE: _DP.nc, or _LP.nc."""
+    check_folder(out)
     from lagrangian_ice.plots.scores import report_statistics
 
     scores, paths = report_statistics(file, out, options)
@@ -113,15 +115,16 @@ def validate_statistics_command(
 
 
 @validate.command("nextsim")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("drifters", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.argument("file", type=A_PATH)
+@click.argument("drifters", nargs=-1, required=True, type=A_PATH)
+@click.option("--out", required=True, type=A_PATH, help="Folder.")
 @common
 @which_triangles
 def validate_nextsim_command(
     env: Env, file: Path, drifters: tuple[Path, ...], out: Path, options: StatisticsOptions
 ) -> None:
     """Compare a run of neXtSIM (its RGPS_Drifters_*.nc) with a trajectory FILE."""
+    check_folder(out)
     from lagrangian_ice.plots.scores import report_nextsim
 
     scores, paths = report_nextsim(file, drifters, out, options)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from lagrangian_ice.errors import ProductError
+from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import MAP_CRS
 from lagrangian_ice.output.exports_models import write_mojito, write_pysida, write_sitrack
 from lagrangian_ice.output.exports_nextsim import write_nextsim_iabp, write_nextsim_rgps
@@ -113,6 +114,8 @@ def export_trajectories(
                 written += layout.write(
                     Request(chosen, Path(folder), _name(chosen), crs or layout.crs, low)
                 )
+            for path in written:
+                check_output(out / path.name, map(Path, paths))
             return [path.replace(out / path.name) for path in written]
     except OSError as error:
         raise ProductError(f"{out}: cannot be written ({error.strerror})") from None

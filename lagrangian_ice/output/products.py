@@ -14,6 +14,7 @@ import xarray as xr
 
 from lagrangian_ice.deformation.pairs import LONGEST, Patch, deform
 from lagrangian_ice.errors import ProductError
+from lagrangian_ice.files import check_output
 from lagrangian_ice.output.attributes import Extent, Header
 from lagrangian_ice.output.deformation import write_deformation
 from lagrangian_ice.output.names import product_name, products_of
@@ -136,12 +137,10 @@ def deform_file(
     Raises
     ------
     ProductError
-        If the input is not a trajectory product or the output cannot be written.
-    ValueError
-        If input and output are one file.
+        If the input is not a trajectory product, is the output too, or the output cannot be
+        written.
     """
-    if Path(path_in).resolve() == Path(path_out).resolve():
-        raise ValueError(f"{path_out} is the input; give another name for the deformation")
+    check_output(Path(path_out), [Path(path_in)])
     with open_product(path_in, TRAJECTORIES, decode_times=False) as dataset:
         header = header or header_of(dict(dataset.attrs), Path(path_in))
         settings = settings or header.settings.deformation

@@ -36,7 +36,12 @@ def whole_file(path: Path) -> Iterator[Path]:
             yield beside
     except (OSError, RuntimeError) as error:
         # netCDF4 reports a full disk as RuntimeError
-        raise ProductError(f"{path}: cannot be written ({_reason(error)})") from error
+        raise ProductError(f"{_asked_for(path)}: cannot be written ({_reason(error)})") from error
+
+
+def _asked_for(path: Path) -> Path:
+    """Without the hidden folder in which an export lies until all of it is there."""
+    return path.parent.parent / path.name if path.parent.match(".export-*.part") else path
 
 
 def _reason(error: Exception) -> str:

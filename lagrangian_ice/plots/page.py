@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lagrangian_ice import __version__
 from lagrangian_ice.deformation.triangles import QualityFlag
 from lagrangian_ice.errors import ProductError
+from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.reading import Window
 from lagrangian_ice.output.variables import DEFORMATION, TRAJECTORIES, Variable
@@ -96,9 +97,12 @@ def write_page(
     Raises
     ------
     ProductError
-        If a file is neither, nothing is in the window, or the page cannot be written.
+        If a file is neither, nothing is in the window, or the page cannot be written or would
+        replace one of them.
     """
-    lines, mesh = _read([Path(path) for path in products], window or Window())
+    paths = [Path(path) for path in products]
+    check_output(Path(out), paths)
+    lines, mesh = _read(paths, window or Window())
     if lines is None and mesh is None:
         names = ", ".join(str(path) for path in products)
         raise ProductError(f"{names}: hold no observation and no triangle in the time asked for")

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 
 from lagrangian_ice.deformation.strain import invariants
+from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.plots.polar import INK, QUIET, bounds_of, draw_map, new_figure, save, title
@@ -45,6 +46,7 @@ def report_buoys(
         As :func:`lagrangian_ice.validation.buoys.validate_buoys`, or if a file cannot be
         written.
     """
+    _check_outputs(out, "buoys", [trajectories, buoys])
     scores, compared = validate_buoys(trajectories, buoys, options)
     return scores, [
         _write_json(out / "buoys.json", scores),
@@ -65,6 +67,7 @@ def report_statistics(
         As :func:`lagrangian_ice.validation.statistics.validate_statistics`, or if a file
         cannot be written.
     """
+    _check_outputs(out, "statistics", [file])
     scores = validate_statistics(file, options)
     series = {"observed": scores}
     return scores, [
@@ -88,6 +91,7 @@ def report_nextsim(
         As :func:`lagrangian_ice.validation.nextsim.validate_nextsim`, or if a file cannot be
         written.
     """
+    _check_outputs(out, "nextsim", [trajectories, *drifters])
     scores, compared, triangles = validate_nextsim(trajectories, drifters, options)
     paths = [
         _write_json(out / "nextsim.json", scores),
@@ -103,6 +107,12 @@ def report_nextsim(
             _side_by_side(*triangles, out / "nextsim_maps.png", note),
         ]
     return scores, paths
+
+
+def _check_outputs(out: Path, stem: str, inputs: Sequence[Path]) -> None:
+    """Refuse to replace an input by the JSON or CSV; no figure has the name of one."""
+    for suffix in (".json", ".csv"):
+        check_output(out / f"{stem}{suffix}", inputs)
 
 
 def _explained(scores: Mapping[str, Any]) -> str:

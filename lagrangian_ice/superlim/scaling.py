@@ -23,6 +23,8 @@ CLIP = 3.0
 """Standard deviations beyond which local scaling clips."""
 COARSE = 8
 """Times by which the local moments' image is smaller, where sigma is much larger."""
+LARGEST = np.float32(1e15)
+"""Pixels beyond it, which are damage, are lowered to it: its square is still a float32."""
 STRIP = 256
 """Rows that are scaled at a time: they stay in the processor's cache."""
 
@@ -39,9 +41,10 @@ def percentile_scaled(pixels: Pixels, floor_db: float | None) -> Pixels:
     """
     if floor_db is not None:
         pixels = np.maximum(pixels, np.float32(floor_db))
-    low, high = np.nanpercentile(pixels[::4, ::4], [1, 99])
-    scaled: Pixels = pixels - np.float32(low)
-    scaled /= np.float32(max(high - low, LEAST_SPREAD))
+    low, high = np.nanpercentile(_bounded(pixels[::4, ::4].copy()), [1, 99])
+    with np.errstate(over="ignore"):  # what is beyond float32 is clipped like the rest
+        scaled: Pixels = pixels - np.float32(low)
+        scaled /= np.float32(max(high - low, LEAST_SPREAD))
     np.clip(scaled, 0, 1, out=scaled)
     scaled[np.isnan(scaled)] = MIDDLE
     return scaled
@@ -68,21 +71,27 @@ def local_scaled(pixels: Pixels, sigma: float, out: Pixels | None = None) -> Pix
     sample = pixels[::factor, ::factor]
     present = np.isfinite(sample)
     # Less a middle value, so that the variance is not a difference of large numbers.
-    middle = np.float32(sample[present].mean() if present.any() else 0)
+    middle = np.float32(_bounded(sample[present]).mean() if present.any() else 0)
     strips = [slice(top, top + STRIP) for top in range(0, len(pixels), STRIP)]
-    sums = _each(lambda s: _block_means(pixels[s] - middle, factor), strips)
+    sums = _each(lambda s: _block_means(_bounded(pixels[s] - middle), factor), strips)
     mean, spread = _moments(np.concatenate(sums, axis=1), sigma / factor)
     mean += middle
 
     def scale(strip: slice) -> None:
         rows = pixels[strip]
-        np.subtract(rows, _enlarged(mean, strip, rows.shape, factor), out=scaled[strip])
-        scaled[strip] /= _enlarged(spread, strip, rows.shape, factor)
+        with np.errstate(over="ignore"):  # what is beyond float32 is clipped like the rest
+            np.subtract(rows, _enlarged(mean, strip, rows.shape, factor), out=scaled[strip])
+            scaled[strip] /= _enlarged(spread, strip, rows.shape, factor)
         np.clip(scaled[strip], -CLIP, CLIP, out=scaled[strip])
         scaled[strip][np.isnan(rows)] = 0
 
     _each(scale, strips)
     return scaled
+
+
+def _bounded(values: Pixels) -> Pixels:
+    """Lower what is beyond :data:`LARGEST`, in place; all else keeps its bits."""
+    return np.clip(values, -LARGEST, LARGEST, out=values)
 
 
 def _each(function: Callable[[slice], T], strips: Sequence[slice]) -> list[T]:

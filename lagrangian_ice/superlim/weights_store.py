@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
+import stat
+import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +29,12 @@ from lagrangian_ice.superlim.weights_files import (
 )
 
 LARGEST_FILE = 256 * 2**20
+_BEGINNINGS = (b"PK\x03\x04", b"\x80\x02\x8a\x0a")
+"""Of what torch writes: a zip, and the pickled magic number of what it wrote before 1.6."""
+_DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError,
+           AttributeError, AssertionError, OverflowError, struct.error)  # fmt: skip
+"""What reading a damaged pickle raises."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -76,16 +86,19 @@ def import_weights(path: Path, name: str | None = None) -> WeightsEntry:
     path : Path
         A state dictionary with the published key names, or a file of this package.
     name : str, optional
-        Name to load it by; the file's own stem by default.
+        Name to load it by; the file's own stem by default. Letters, digits, ``_ . -``.
 
     Raises
     ------
     WeightsError
-        If the file cannot be read or does not fit the published topology.
+        If the file cannot be read, does not fit the published topology, or the name is another.
     """
     name = name or path.stem
-    if name in PACKAGED or Path(name).name != name:
-        raise WeightsError(f"weights name {name!r} is not usable; choose another with --name")
+    if name in PACKAGED or not _NAME.fullmatch(name):
+        raise WeightsError(
+            f"weights name {name!a} is not usable; choose another with --name: letters, digits, "
+            "_ . and -, at most 64, a letter or digit first"
+        )
     target = user_folder() / f"{name}.pt"
     content = _read(path)
     try:
@@ -156,13 +169,29 @@ def _entry(name: str, path: Path) -> WeightsEntry:
 
 def _read(path: Path) -> object:
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise WeightsError(f"{path}: larger than {LARGEST_FILE >> 20} MB; not a weights file")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        _check_file(path)
+        with warnings.catch_warnings():
+            # torch tells of a pickle protocol that is not its own; what is wrong is told below
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError):
+    except _DAMAGE:
         raise WeightsError(f"{path}: not a torch weights file") from None
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what torch need not look at: it reads a device to no end, and any pickle."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise WeightsError(f"{path}: is a folder; name a weights file")
+    if not stat.S_ISREG(status.st_mode):
+        raise WeightsError(f"{path}: not a regular file; name a weights file")
+    if status.st_size > LARGEST_FILE:
+        raise WeightsError(f"{path}: larger than {LARGEST_FILE >> 20} MB; not a weights file")
+    with path.open("rb") as file:
+        if not file.read(4).startswith(_BEGINNINGS):
+            raise WeightsError(f"{path}: not a torch weights file")
 
 
 def _built(path: Path, topology: Topology, state: object) -> SuperLIM:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lagrangian_ice.errors import ProductError
+from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import Float, lonlat_to_xy
 from lagrangian_ice.output.attributes import Header, identifier_of
 from lagrangian_ice.output.trajectories import write_trajectories
@@ -55,8 +56,9 @@ def import_vectors(source: Path, out: Path) -> int:
     ------
     ProductError
         If the CSV cannot be read, lacks a column, holds no vector or a wrong value, or the
-        file cannot be written.
+        file cannot be written or is the CSV itself.
     """
+    check_output(out, [source])
     table = _read(source)
     passes = _passes(table)
     parcels, observations = _records(table, passes["time"].to_numpy(np.float64))

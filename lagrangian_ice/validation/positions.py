@@ -15,6 +15,8 @@ from lagrangian_ice.times import SECONDS_PER_DAY
 
 LONGEST_GAP = 3 * 3600.0
 """Seconds between two fixes beyond which nothing is interpolated."""
+YEARS = (1900, 2100)
+"""Fixes of other times are mistakes, and no date can be written of some of them."""
 SUFFIXES = (".nc", ".nc4", ".cdf")
 
 _NAMES = {
@@ -46,9 +48,11 @@ def read_positions(path: Path) -> pd.DataFrame:
     Raises
     ------
     ProductError
-        If the file cannot be read, lacks what is needed, or holds no position in the north.
+        If the file cannot be read, lacks what is needed, holds no position in the north, or a
+        time that is not of our age.
     """
     table = _from_netcdf(path) if path.suffix in SUFFIXES else _from_csv(path)
+    _check_times(path, table)
     if not {"x", "y"} <= set(table):
         table = table[(table["lat"] > 0) & (table["lat"] <= 90) & table["lon"].notna()]
         xy = lonlat_to_xy(table[["lon", "lat"]].to_numpy(np.float64))
@@ -59,6 +63,19 @@ def read_positions(path: Path) -> pd.DataFrame:
     table = table[["buoy", "time", "x", "y"]].drop_duplicates(["buoy", "time"])
     ordered: pd.DataFrame = table.sort_values(["buoy", "time"], ignore_index=True)
     return ordered
+
+
+def _check_times(path: Path, table: pd.DataFrame) -> None:
+    """Refuse fixes of years in which nobody measured."""
+    years = [f"{year}-01-01" for year in YEARS]
+    first, last = np.array(years, "datetime64[us]").astype(np.int64) / 1e6
+    wrong = table[(table["time"] < first) | (table["time"] >= last)]
+    if len(wrong):
+        when = np.datetime64(int(wrong["time"].iloc[0]), "s")
+        raise ProductError(
+            f"{path}: buoy {wrong['buoy'].iloc[0]}: time {when} is not between {years[0]} and "
+            f"{years[1]}; correct it or leave the row out"
+        )
 
 
 def _from_csv(path: Path) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from lagrangian_ice.cli.common import changed
 from lagrangian_ice.errors import SettingsError
 from lagrangian_ice.settings import Settings
 
+TRACK = ["track", "a", "b", "--out", "c.csv", "--spacing", "1000"]
 TAGS = {"time_coverage_start": "2021-01-01T03:00:00"}
 
 
@@ -76,6 +77,12 @@ def test_config_prints_the_defaults(capsys):
         ["track", "a", "b", "--out", "c.csv"],
         ["track", "a", "b", "--out", "c.txt", "--spacing", "1000"],
         ["export", "--format", "nonsense", "--out", "x"],
+        ["export", "--format", "mojito", "--out", ""],
+        ["view", "--out", ""],
+        ["status", "--config", ""],
+        ["status", "--workspace", ""],
+        [*TRACK, "--times", "2021-01-02,2021-01-01"],
+        [*TRACK, "--times", "2021-01-01,2021-01-01"],
     ],
 )
 def test_wrong_usage_is_exit_2(words, capsys):
@@ -263,3 +270,33 @@ def test_a_pipe_that_breaks_elsewhere_is_told():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stderr == b"error: [Errno 32] Broken pipe: 'scheduler'\n"
+
+
+def test_track_replaces_none_of_its_inputs(scene, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("p.csv").write_text("x,y\n-48000,-602000\n")
+    Path("c.toml").touch()
+    words = ["track", str(scene), str(scene), "--points", "p.csv", "--config", "c.toml"]
+    for more, message in (
+        (["--out", "p.csv"], "p.csv: would replace p.csv"),
+        (["--out", "v.csv", "--timings", scene.name], f"{scene.name}: would replace {scene}"),
+        (["--out", "v.csv", "--timings", "c.toml"], "c.toml: would replace c.toml"),
+        (["--out", "v.csv", "--timings", "./v.csv"], "v.csv: would replace v.csv"),
+        (["--out", "v.csv", "--timings", "/dev/null"], "/dev/null: is not a regular file"),
+        (["--out", os.fsdecode(b"v\xff.csv")], "is not valid UTF-8"),
+    ):
+        assert run([*words, *more]) == 1
+        assert message in told(capsys)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.toml", scene.name, "p.csv"]
+
+
+def test_figures_do_not_ask_for_the_backend_of_the_environment(tmp_path):
+    """matplotlib refuses to be imported with an unknown one."""
+    words = ["plot", "coverage", str(tmp_path / "none.nc"), "--out", str(tmp_path / "a.png")]
+    done = subprocess.run(
+        [sys.executable, "-c", "from lagrangian_ice.cli import main; main()", *words],
+        env={**os.environ, "MPLBACKEND": "foo"},
+        capture_output=True,
+        check=False,
+    )
+    assert b"none.nc" in done.stderr

@@ -133,3 +133,11 @@ def test_scenes_of_a_pair_that_are_missing_are_one_line(run, tmp_path):
     told = run("train", tmp_path / "t", *options, code=1)
     assert len(told.splitlines()) == 1
     assert "a.tif" in told
+
+
+def test_weights_are_not_exported_onto_themselves(run, tmp_path):
+    path = tmp_path / "mine.onnx"
+    run("weights", "export", "default", tmp_path / "mine.pt")
+    (tmp_path / "mine.pt").rename(path)
+    told = run("weights", "export", path, path, code=1)
+    assert told == f"error: {path}: would replace {path}; give another name for the output\n"

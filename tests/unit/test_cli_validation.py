@@ -242,6 +242,8 @@ def test_the_page_of_a_damaged_file_is_one_line(damaged, capsys, monkeypatch, na
         ("a,b\n1,2\n", "there is none for buoy"),
         ("buoy,time,x,y\nB,yesterday,0,-9e5\n", "row 2: time 'yesterday'"),
         ("buoy,time,x,y\nB,2021-01-01,,\n", "holds no position"),
+        ("buoy,time,x,y\nB,0001-01-01,0,-9e5\n", "buoy B: time 0001-01-01T00:00:00 is not"),
+        ("buoy,time,x,y\nB,9999-12-31T23:59:59.9999,0,-9e5\n", "time 9999-12-31T23:59:59 is not"),
         ("buoy,time,x,y\nB,2019-01-01,0,-9e5\nB,2019-01-02,9,-9e5\n", "buoys from 2019-01-01"),
     ],
 )
@@ -303,3 +305,51 @@ def test_deform_says_how_many_triangles(product, damaged, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("no triangles; wrote")
     assert run(["deform", str(damaged / "no_time.nc"), "--out", out]) == 0
     assert capsys.readouterr().out.startswith("no triangles; wrote")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "deform {} --out {}",
+        "view {} --out {}",
+        "import vectors {} --out {}",
+        "plot coverage {} --out {}",
+    ],
+)
+def test_a_product_is_not_replaced_by_what_is_made_of_it(
+    product, tmp_path, capsys, monkeypatch, words
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.nc", "a.png"):
+        Path(name).write_bytes(product.read_bytes())
+        assert run(words.format(name, f"./{name}").split()) == 1
+        assert f"{name}: would replace {name}" in told(capsys)
+        assert Path(name).read_bytes() == product.read_bytes()
+
+
+@pytest.mark.parametrize("what", ["buoys", "nextsim"])
+def test_what_is_compared_is_not_replaced_by_the_scores(
+    product, tmp_path, capsys, monkeypatch, what
+):
+    monkeypatch.chdir(tmp_path)
+    data = write_buoys(tmp_path / f"{what}.csv").read_bytes()
+    assert run(["validate", what, str(product), f"{what}.csv", "--out", "."]) == 1
+    assert f"{what}.csv: would replace" in told(capsys)
+    assert Path(f"{what}.csv").read_bytes() == data
+
+
+def test_a_format_that_is_asked_for_twice_is_written_once(product, tmp_path, capsys):
+    words = ["--trajectories", str(product), "--out", str(tmp_path)]
+    assert run(["export", "--format", "mojito,rgps-csv, mojito", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(set(lines)) == len(list(tmp_path.iterdir()))
+
+
+@pytest.mark.parametrize(
+    "words", ["export --format mojito --trajectories {}", "validate statistics {}"]
+)
+def test_a_folder_of_outputs_that_is_a_file_is_told(product, tmp_path, capsys, words):
+    out = tmp_path / "file"
+    out.touch()
+    assert run([*words.format(product).split(), "--out", str(out)]) == 1
+    assert f"{out}: is a file; --out names a folder" in told(capsys)

@@ -1,5 +1,8 @@
 import csv
 import json
+import os
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +68,11 @@ def test_longitude_and_latitude_are_projected(tmp_path):
         ("x,y\n1,nan\n", "row 2: y = 'nan'"),
         ("x,y\n1\n", "row 2: y = 'None'"),
         ("lon,lat\n10,91\n", "row 2: lat 91"),
+        ("lon,lat\n500,80\n", "row 2: lon 500.0 is not between -360 degrees and 360 degrees"),
+        ("lon,lat\n1e308,80\n", r"points\.csv: row 2: lon 1e\+308 is not between"),
+        ("x,y\n1,2\n0,-1e300\n", r"row 3: y -1e\+300 is not between -13000000 m and 13000000 m"),
+        ("x0,y0\n1.4e7,0\n", "row 2: x0 14000000.0 is not between"),
+        (f"x,y\n{'1' * 70_000},0\n", "row 2 is longer than 65536 characters"),
         ("lon,lat\n10,-80\n", "row 2: lat -80.0 is not in the north"),
     ],
 )
@@ -143,3 +151,21 @@ def test_the_netcdf_passes_the_checker(tmp_path):
 def test_a_folder_that_is_missing_is_told(tmp_path):
     with pytest.raises(ProductError, match="cannot be written"):
         write_vectors_csv(tmp_path / "none" / "v.csv", some_vectors())
+
+
+def test_more_rows_than_fit_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("lagrangian_ice.points.MOST_POINTS", 3)
+    assert len(read_points(written(tmp_path, "x,y\n" + "1,2\n" * 3))) == 3
+    with pytest.raises(ProductError, match="has more than 3 rows"):
+        read_points(written(tmp_path, "x,y\n" + "1,2\n" * 4))
+
+
+def test_points_come_through_a_pipe_but_from_no_device(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("x,y\n1,2\n",))
+    writer.start()
+    assert read_points(pipe).tolist() == [[1, 2]]
+    writer.join()
+    with pytest.raises(ProductError, match="/dev/zero: is a device"):
+        read_points(Path("/dev/zero"))

@@ -1,6 +1,8 @@
 """Settings files."""
 
+import os
 import tomllib
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -41,6 +43,10 @@ def test_a_stage_can_be_left_out(tmp_path):
         ("[mcc]\nhalf_width = 900\n", "mcc.half_width = 900"),
         ("[mcc\n", "not valid TOML"),
         ("[first_guess]\nmax_speed = nan\n", "max_speed"),
+        (f"a = {'[' * 20_000}", "nested too deep"),
+        (f"a = {'1' * 10_000}", "not valid TOML"),
+        (f"[images]\npixel = 0x{'f' * 20_000}\n", "images.pixel = a value too large to show"),
+        (f"[mcc]\nhalf_width = '{'f' * 200}'\n", "ffff...: input should be"),
     ],
 )
 def test_wrong_settings_are_one_line_that_names_them(tmp_path, text, words):
@@ -78,3 +84,24 @@ def test_what_an_earlier_version_kept_is_recalled_without_what_is_no_more():
         recalled({"parcels": {"foo": 1}}, "state")
     with pytest.raises(SettingsError, match="state"):
         recalled({"parcels": 3}, "state")
+
+
+def test_of_many_faults_five_are_named_and_the_others_counted(tmp_path):
+    text = "\n".join(f"k{number} = 1" for number in range(1000))
+    with pytest.raises(SettingsError, match=r"unknown setting k4; and 995 more \(see") as caught:
+        load(write(tmp_path, text))
+    assert "k5" not in str(caught.value)
+
+
+def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path):
+    (tmp_path / "w.toml").write_bytes(b"\xef\xbb\xbf[mcc]\r\nhalf_width = 24\r\n")
+    assert load(tmp_path / "w.toml").mcc.half_width == 24
+
+
+def test_only_regular_files_of_bounded_size_are_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path, Path("")):
+        with pytest.raises(SettingsError, match="not a regular file"):
+            load(path)
+    with pytest.raises(SettingsError, match=r"my\.toml: larger than 1 MiB"):
+        load(write(tmp_path, "#" * (2**20 + 1)))

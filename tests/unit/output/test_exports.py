@@ -431,3 +431,13 @@ def test_wrong_calls_are_refused(files, tmp_path):
         export(files, "mojito", tmp_path / "file")
     with pytest.raises(ProductError, match="no trajectory file"):
         export([], "mojito", tmp_path)
+
+
+def test_an_export_does_not_replace_what_it_is_made_of(files, tmp_path):
+    (first, *_) = export_trajectories(files[:1], ["mojito"], tmp_path)
+    given = first.rename(tmp_path / "kept.nc")
+    first.write_bytes(files[0].read_bytes())
+    with pytest.raises(ProductError, match="would replace"):
+        export_trajectories([first], ["mojito"], tmp_path)
+    assert first.read_bytes() == files[0].read_bytes()
+    assert sorted(tmp_path.iterdir()) == sorted([given, first])

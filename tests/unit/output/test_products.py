@@ -461,7 +461,7 @@ def test_two_dates_of_a_season(frames, paths, monkeypatch):
 
 
 def test_deform_file_refuses_to_overwrite_its_input(paths):
-    with pytest.raises(ValueError, match="is the input"):
+    with pytest.raises(ProductError, match="would replace"):
         deform_file(paths["LP"], paths["LP"])
 
 

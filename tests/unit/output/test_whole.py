@@ -42,3 +42,13 @@ def test_other_errors_go_through(tmp_path):
     with pytest.raises(ValueError, match="wrong"):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_hidden_folder_of_an_export_is_not_named(tmp_path):
+    def write():
+        with whole_file(tmp_path / ".export-x1.part" / "a.nc"):
+            raise OSError(28, "no space")
+
+    with pytest.raises(ProductError) as caught:
+        write()
+    assert str(caught.value).startswith(f"{tmp_path / 'a.nc'}: cannot be written (No space")

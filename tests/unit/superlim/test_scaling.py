@@ -1,5 +1,7 @@
 """Network input from pixels."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,15 @@ def test_scaling_into_a_given_array(pixels):
     out = np.zeros((210, 250), np.float32)
     local_scaled(pixels, 40.0, out[5:-5, 5:-5])
     np.testing.assert_array_equal(out[5:-5, 5:-5], local_scaled(pixels, 40.0))
+
+
+@pytest.mark.parametrize("value", [1e36, -1e36, 3e38, np.inf])
+@pytest.mark.parametrize("share", [0.001, 0.9])
+def test_damaged_pixels_of_any_size_stay_finite_without_a_warning(pixels, value, share):
+    rng = np.random.default_rng(1)
+    wrong = rng.random(pixels.shape) < share
+    pixels[wrong] = value * rng.choice([-1, 0.5, 1], wrong.sum())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for scaled in (local_scaled(pixels, 40.0), percentile_scaled(pixels, None)):
+            assert np.isfinite(scaled).all()

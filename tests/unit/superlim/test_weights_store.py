@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import pickle
+import warnings
 
 import pytest
 import torch
@@ -105,7 +108,15 @@ def test_export_into_a_missing_folder_is_one_clear_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"no weights", "not a torch weights file"), (b"", "not a torch weights file")],
+    [
+        (b"no weights", "not a torch weights file"),
+        (b"", "not a torch weights file"),
+        (b"a" * 100, "not a torch weights file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "not a torch weights file"),
+        (pickle.dumps({"state": 1}, protocol=4), "not a torch weights file"),
+        (b"PK\x03\x04" + bytes(100), "not a torch weights file"),
+        (b"\x80\x02\x8a\x0a" + b"a" * 100, "not a torch weights file"),
+    ],
 )
 def test_damaged_weights_file_is_one_clear_line(tmp_path, content, reason):
     path = tmp_path / "bad.pt"
@@ -135,3 +146,30 @@ def test_unknown_weights_name_points_to_the_list():
 def test_import_may_not_leave_its_folder(tmp_path):
     with pytest.raises(WeightsError, match="not usable"):
         weights_store.import_weights(tmp_path / "x.pth", "../evil")
+
+
+@pytest.mark.parametrize("name", ["..", "a\nb", "-x", "a b", "\udcff", "default", "n" * 65])
+def test_names_that_no_command_takes_are_refused(tmp_path, user_folder, name):
+    weights_store.export_weights("default", tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match="not usable; choose another with --name") as caught:
+        weights_store.import_weights(tmp_path / "w.pt", name)
+    assert str(caught.value).isascii()
+    assert not user_folder.exists()
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path, user_folder):
+    os.mkfifo(tmp_path / "pipe.pt")
+    for path, reason in ((tmp_path / "pipe.pt", "not a regular file"), (tmp_path, "a folder")):
+        with pytest.raises(WeightsError, match=reason):
+            weights_store.import_weights(path, "mine")
+
+
+def test_weights_in_another_pickle_protocol_load_without_a_warning(tmp_path):
+    content = {
+        "topology": Topology().model_dump_json(),
+        "state": SuperLIM(Topology()).state_dict(),
+    }
+    torch.save(content, tmp_path / "four.pt", pickle_protocol=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert weights_store.load_network(str(tmp_path / "four.pt")).topology == Topology()
