@@ -123,3 +123,11 @@ def lonlat_to_xy(lonlat: ArrayLike) -> Float:
 def xy_to_lonlat(xy: ArrayLike) -> Float:
     """Map positions (..., 2) in metres to longitude, latitude (..., 2) in degrees."""
     return transform(xy, MAP_CRS, "EPSG:4326")
+
+
+def crs_attributes() -> dict[str, str | float | int]:
+    """Grid mapping attributes of EPSG:3413, with ``crs_wkt``."""
+    found = dict(CRS.from_user_input(MAP_CRS).to_cf())
+    # CF wants both for the two-parameter form of the projection
+    found["latitude_of_projection_origin"] = 90.0
+    return found

@@ -16,7 +16,7 @@ import numpy as np
 from lagrangian_ice import __version__
 from lagrangian_ice.errors import ProductError, SceneError
 from lagrangian_ice.files import in_place
-from lagrangian_ice.grid import Float, lonlat_to_xy, xy_to_lonlat
+from lagrangian_ice.grid import Float, crs_attributes, lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import iso
@@ -186,8 +186,6 @@ def write_vectors_nc(
         "lat0": lonlat[:, 1],
     }
     import xarray as xr  # half a second, and only this needs it
-
-    from lagrangian_ice.output.attributes import crs_attributes
 
     dataset = xr.Dataset(
         {name: ("point", values, _NC_ATTRIBUTES[name]) for name, values in columns.items()},

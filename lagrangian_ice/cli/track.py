@@ -116,7 +116,7 @@ def track(
 
 
 def pair_times(text: str | None) -> tuple[datetime | None, datetime | None]:
-    """Two times from ``T0,T1``, the second the later."""
+    """Two times from ``T0,T1``; back in time may be tracked too, but not from one to itself."""
     from lagrangian_ice.times import parse_utc
 
     if text is None:
@@ -125,8 +125,8 @@ def pair_times(text: str | None) -> tuple[datetime | None, datetime | None]:
     if len(parts) != 2:
         raise click.UsageError(f"--times {text}: give two times, T0,T1")
     start, stop = parse_utc(parts[0]), parse_utc(parts[1])
-    if start >= stop:
-        raise click.UsageError(f"--times {text}: the target's time must be after the source's")
+    if start == stop:
+        raise click.UsageError(f"--times {text}: source and target cannot be of one time")
     return start, stop
 
 

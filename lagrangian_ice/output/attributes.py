@@ -11,7 +11,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pyproj import CRS
 
 from lagrangian_ice import __version__
 from lagrangian_ice.grid import MAP_CRS
@@ -188,14 +187,6 @@ def _scenes_text(scene_ids: Sequence[str]) -> str:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"listed in the variable image_id; sha256 of the comma-separated list {digest}"
-
-
-def crs_attributes() -> dict[str, str | float | int]:
-    """Grid mapping attributes of EPSG:3413, with ``crs_wkt``."""
-    found = dict(CRS.from_user_input(MAP_CRS).to_cf())
-    # CF wants both for the two-parameter form of the projection
-    found["latitude_of_projection_origin"] = 90.0
-    return found
 
 
 def identifier_of(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lagrangian_ice.output.attributes import crs_attributes
+from lagrangian_ice.grid import crs_attributes
 from lagrangian_ice.output.variables import PRODUCTS, Product, Value, Variable
 
 _CDL_TYPES = {

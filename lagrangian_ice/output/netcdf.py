@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lagrangian_ice.grid import Float, xy_to_lonlat
-from lagrangian_ice.output.attributes import crs_attributes
+from lagrangian_ice.grid import Float, crs_attributes, xy_to_lonlat
 from lagrangian_ice.output.variables import Product, Variable
 from lagrangian_ice.output.whole import whole_file
 

@@ -81,7 +81,6 @@ def test_config_prints_the_defaults(capsys):
         ["view", "--out", ""],
         ["status", "--config", ""],
         ["status", "--workspace", ""],
-        [*TRACK, "--times", "2021-01-02,2021-01-01"],
         [*TRACK, "--times", "2021-01-01,2021-01-01"],
     ],
 )
