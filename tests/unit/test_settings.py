@@ -100,7 +100,7 @@ def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path):
 
 def test_only_regular_files_of_bounded_size_are_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path, Path("")):
+    for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path, Path()):
         with pytest.raises(SettingsError, match="not a regular file"):
             load(path)
     with pytest.raises(SettingsError, match=r"my\.toml: larger than 1 MiB"):
