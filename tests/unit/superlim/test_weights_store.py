@@ -164,12 +164,9 @@ def test_what_is_no_regular_file_is_not_read(tmp_path, user_folder):
             weights_store.import_weights(path, "mine")
 
 
-def test_weights_in_another_pickle_protocol_load_without_a_warning(tmp_path):
-    content = {
-        "topology": Topology().model_dump_json(),
-        "state": SuperLIM(Topology()).state_dict(),
-    }
-    torch.save(content, tmp_path / "four.pt", pickle_protocol=4)
+def test_another_pickle_protocol_is_refused_without_a_warning_of_torch(tmp_path):
+    torch.save(SuperLIM(PUBLISHED).state_dict(), tmp_path / "four.pt", pickle_protocol=4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert weights_store.load_network(str(tmp_path / "four.pt")).topology == Topology()
+        with pytest.raises(WeightsError, match="not a torch weights file"):
+            weights_store.load_network(str(tmp_path / "four.pt"))
