@@ -25,14 +25,14 @@ from lagrangian_ice.cli import (
     track,
     validation,
 )
-from lagrangian_ice.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Env, common
+from lagrangian_ice.cli.common import A_PATH, EXIT_ERROR, EXIT_INTERRUPTED, Env, common
 from lagrangian_ice.errors import LagrangianIceError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lagrangian-ice")
-@click.option("--workspace", type=click.Path(path_type=Path), help="Folder of the state.")
-@click.option("--config", type=click.Path(path_type=Path), help="Settings file (TOML).")
+@click.option("--workspace", type=A_PATH, help="Folder of the state.")
+@click.option("--config", type=A_PATH, help="Settings file (TOML).")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("-q", "--quiet", is_flag=True, help="Log errors only, no progress bar.")
 def cli(workspace: Path | None, config: Path | None, verbose: bool, quiet: bool) -> None:
