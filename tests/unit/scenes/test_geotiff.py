@@ -1,7 +1,7 @@
 import os
 import tracemalloc
 import warnings
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_stop_before_start_is_not_believed(write_scene):
     ("start", "stop", "word"),
     [
         ("9999-12-31T23:59:59.9999999", "", "future"),
-        ((datetime.now(UTC) + timedelta(days=3)).isoformat(), "", "future"),
+        ("2999-01-01", "", "future"),
         ("1969-12-31T23:59:59Z", "", "before 1970"),
         ("2015-01-01", "2025-01-01", "60 minutes at most"),
         ("2021-01-01T12:00:00Z", "2021-01-01T13:00:00.001Z", "60 minutes at most"),
