@@ -12,7 +12,12 @@ from lagrangian_ice import workflow
 from lagrangian_ice.engine import Workers
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.parcels.schema import DATABASE
-from lagrangian_ice.plots.figures import plot_deformation, plot_drift, plot_trajectories
+from lagrangian_ice.plots.figures import (
+    plot_coverage,
+    plot_deformation,
+    plot_drift,
+    plot_trajectories,
+)
 from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.simulate.archive import ArchiveSettings, write_archive
@@ -95,6 +100,7 @@ def run_demo(
         plot_trajectories(trajectories, folder / "trajectories.png"),
         plot_drift(drift, folder / "drift.png"),
         plot_deformation(deformation, folder / "deformation.png"),
+        plot_coverage(trajectories, folder / "coverage.png"),
     )
     told("comparing with the truth")
     truth = load_truth(archive / TRUTH_NAME)

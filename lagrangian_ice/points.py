@@ -6,7 +6,7 @@ import csv
 import math
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import time
 from typing import TextIO
@@ -154,11 +154,11 @@ def write_vectors_csv(path: Path, vectors: Vectors) -> None:
 
 
 def write_vectors_nc(
-    path: Path, vectors: Vectors, settings: Settings, scene_ids: Sequence[str]
+    path: Path, vectors: Vectors, settings: Settings, made_of: Mapping[str, str]
 ) -> None:
     """Write the same columns as CF NetCDF, and where the starts are in longitude and latitude.
 
-    The settings and scenes are attributes.
+    The settings are an attribute, as is what else the vectors are made of.
 
     Raises
     ------
@@ -176,8 +176,8 @@ def write_vectors_nc(
         "sigma_x": np.where(tracked, sigma[:, 0], np.nan),
         "sigma_y": np.where(tracked, sigma[:, 1], np.nan),
         "cov_xy": np.where(tracked, vectors.covariance[:, 0, 1], np.nan),
-        "mcc": vectors.mcc,
-        "peak_ratio": vectors.peak_ratio,
+        "mcc": np.where(tracked, vectors.mcc, np.nan),
+        "peak_ratio": np.where(tracked, vectors.peak_ratio, np.nan),
         "rotation": np.where(tracked, vectors.rotation, np.nan),
         "status": vectors.status,
         "time0": vectors.time0,
@@ -192,7 +192,7 @@ def write_vectors_nc(
         attrs={
             "Conventions": "CF-1.11",
             "title": "Sea-ice displacement between two scenes",
-            "scene_ids": ",".join(scene_ids),
+            **made_of,
             "settings": settings.as_json(),
             "software_version": __version__,
             "history": f"{iso(time())} lagrangian-ice track (lagrangian_ice {__version__})",
@@ -249,7 +249,7 @@ def _row(vectors: Vectors, i: int) -> list[str]:
     measured = [x1, y1, sigma_x, sigma_y, covariance[0, 1]]
     quality = [vectors.mcc[i], vectors.peak_ratio[i], vectors.rotation[i]]
     if not tracked:
-        quality[-1] = math.nan
+        quality = [math.nan] * len(quality)
     times = [vectors.time0[i], vectors.time1[i] if tracked else math.nan]
     return [
         *(_text(value) for value in (x0, y0, *measured, *quality)),

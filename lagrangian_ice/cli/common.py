@@ -107,6 +107,9 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             int(verbose or given.get("verbose", False)) - int(quiet or given.get("quiet", False)),
         )
         configure_logging(env.verbosity)
+        if env.config is not None:
+            # Also where the command needs none of it: a mistyped name is not passed over.
+            env.settings()
         # Figures have a canvas of their own, and matplotlib is not imported with an unknown one.
         os.environ["MPLBACKEND"] = "agg"
         return command(env, *args, **kwargs)
@@ -140,8 +143,11 @@ def changed(settings: Settings, options: dict[str, object]) -> Settings:
     return validate(table, "command line")
 
 
-def check_writable(path: Path, *inputs: Path | None) -> None:
-    """Refuse an output that cannot be written or is an input, before the work is done."""
+def check_writable(path: Path, *inputs: Path | None, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse an output that cannot be written or is an input, before the work is done.
+
+    Of given suffixes it must have one.
+    """
     from lagrangian_ice.errors import ProductError
     from lagrangian_ice.files import check_name, check_output
 
@@ -152,6 +158,8 @@ def check_writable(path: Path, *inputs: Path | None) -> None:
     if path.is_dir() or not os.access(folder, os.W_OK):
         raise ProductError(f"{path}: cannot be written")
     check_output(path, [given for given in inputs if given is not None])
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ProductError(f"{path}: the name must end in {' or '.join(suffixes)}")
 
 
 def check_folder(path: Path) -> None:

@@ -26,11 +26,16 @@ LAYOUTS = ("rgps-csv", "rgps-lp", "pysida", "mojito", "sitrack", "nextsim-rgps",
     "--format",
     "formats",
     required=True,
+    multiple=True,
     help=f"Names separated by commas: {', '.join([*KINDS, *LAYOUTS])}.",
 )
 @click.option("--out", required=True, type=A_PATH, help="Folder.")
-@click.option("--start", help="Observations from this time on; nextsim-rgps: its initial time.")
-@click.option("--end", help="Observations before this time.")
+@click.option(
+    "--start",
+    help="Observations, and vectors and triangles that end, from this time on; nextsim-rgps: its "
+    "initial time.",
+)
+@click.option("--end", help="The same before this time.")
 @click.option("--stream", help="One stream alone, by its letter.")
 @click.option("--crs", help="Map of rgps-csv, pysida, mojito or sitrack.")
 @click.option(
@@ -43,7 +48,7 @@ LAYOUTS = ("rgps-csv", "rgps-lp", "pysida", "mojito", "sitrack", "nextsim-rgps",
 @common
 def export(
     env: Env,
-    formats: str,
+    formats: tuple[str, ...],
     out: Path,
     start: str | None,
     end: str | None,
@@ -53,7 +58,7 @@ def export(
 ) -> None:
     """Write products of the workspace, also in the layouts of other tools."""
     check_folder(out)
-    names = list(dict.fromkeys(name.strip() for name in formats.split(",")))
+    names = list(dict.fromkeys(name.strip() for name in ",".join(formats).split(",")))
     kinds, layouts = [name for name in names if name in KINDS], []
     for name in names:
         if name in LAYOUTS:
@@ -139,7 +144,7 @@ def import_vectors_command(env: Env, csv: Path, out: Path) -> None:
     Columns t0,t1 and x0,y0,x1,y1 (EPSG:3413 metres) or lon0,lat0,lon1,lat1; what `track`
     writes is taken too.
     """
-    check_writable(out, csv, env.config)
+    check_writable(out, csv, env.config, suffixes=(".nc",))
     from lagrangian_ice.validation.import_vectors import import_vectors
 
     count = import_vectors(csv, out)
@@ -154,7 +159,7 @@ def import_vectors_command(env: Env, csv: Path, out: Path) -> None:
 @common
 def deform(env: Env, file: Path, out: Path, start: str | None, end: str | None) -> None:
     """Compute the deformation of a trajectory FILE of ours."""
-    check_writable(out, file, env.config)
+    check_writable(out, file, env.config, suffixes=(".nc",))
     from lagrangian_ice.output.products import deform_file
     from lagrangian_ice.output.reading import Window, triangles_in
 
@@ -193,7 +198,7 @@ def view(
     PRODUCTS are _LP.nc and _DP.nc files; without any, those of the workspace.
     """
     products = products or tuple(products_in(env.workspace))
-    check_writable(out, *products, env.config)
+    check_writable(out, *products, env.config, suffixes=(".html", ".htm"))
     from lagrangian_ice.output.reading import Window
     from lagrangian_ice.plots.page import write_page
 

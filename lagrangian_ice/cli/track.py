@@ -14,9 +14,7 @@ from lagrangian_ice.files import write_text
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lagrangian_ice.matching.vectors import Vectors
     from lagrangian_ice.scenes.scene import Scene
-    from lagrangian_ice.settings import Settings
 
 
 @click.command()
@@ -84,11 +82,12 @@ def track(
     start, stop = pair_times(times)
     from lagrangian_ice.superlim.weights_files import find_weights
 
-    inputs = (source, target, points, env.config, find_weights(settings.features.weights))
+    network = find_weights(settings.features.weights)
+    inputs = (source, target, points, env.config, network)
     check_writable(out, *inputs)
     if timings is not None:
         check_writable(timings, *inputs, out)
-    from lagrangian_ice.points import read_points
+    from lagrangian_ice.points import read_points, write_vectors_csv, write_vectors_nc
 
     given = None if points is None else read_points(points)
     from lagrangian_ice import pair as pairs
@@ -108,8 +107,16 @@ def track(
         stopwatch=watch,
         own_pixel=pixel is None,
     )
+    if pixel is None:
+        own = pairs.working_pixel(pair, settings.images.pixel)
+        settings = changed(settings, {"images.pixel": own})
     with watch.stage("write"):
-        write_vectors(out, vectors, settings, pair)
+        if out.suffix.lower() == ".csv":
+            write_vectors_csv(out, vectors)
+        else:
+            write_vectors_nc(
+                out, vectors, settings, made_of(pair, network, polarisation, no_refine)
+            )
     if timings is not None:
         write_text(timings, json.dumps(watch.report(), indent=1) + "\n")
     click.echo(f"{int(vectors.tracked.sum())} of {len(vectors)} points tracked; wrote {out}")
@@ -130,13 +137,16 @@ def pair_times(text: str | None) -> tuple[datetime | None, datetime | None]:
     return start, stop
 
 
-def write_vectors(
-    out: Path, vectors: Vectors, settings: Settings, pair: tuple[Scene, Scene]
-) -> None:
-    """Write the vectors of one pair in the format that the name asks for."""
-    from lagrangian_ice.points import write_vectors_csv, write_vectors_nc
+def made_of(
+    pair: tuple[Scene, Scene], weights: Path, polarisation: str | None, no_refine: bool
+) -> dict[str, str]:
+    """Attributes of the NetCDF that tell what the vectors are made of, and how."""
+    from lagrangian_ice.pair import common_polarisations
+    from lagrangian_ice.superlim.weights_files import sha256_of
 
-    if out.suffix.lower() == ".csv":
-        write_vectors_csv(out, vectors)
-    else:
-        write_vectors_nc(out, vectors, settings, [scene.id for scene in pair])
+    return {
+        "scene_ids": ",".join(scene.id for scene in pair),
+        "weights_sha256": sha256_of(weights),
+        "polarisations": ",".join(common_polarisations(*pair, polarisation=polarisation)),
+        "refinement": "none: first guess alone" if no_refine else "cross-correlation",
+    }

@@ -60,15 +60,12 @@ def load_network(weights: str) -> SuperLIM:
     Raises
     ------
     WeightsError
-        If there is no such file or it is not one of ours.
+        If there is no such file or it is neither one of ours nor a published one.
     """
     path = find_weights(weights)
     content = _read(path)
     if not (isinstance(content, Mapping) and {"topology", "state"} <= set(content)):
-        raise WeightsError(
-            f"{path}: not a weights file of this package; `lagrangian-ice weights import` "
-            "takes the published ones"
-        )
+        return _built(path, PUBLISHED, content)
     try:
         topology = Topology.model_validate_json(str(content["topology"]))
     except ValidationError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lagrangian_ice.parcels.schema import locked
+from lagrangian_ice.parcels.schema import DATABASE, locked
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.scenes.catalogue import find_scenes
 from lagrangian_ice.scenes.metadata_cache import MetadataCache
@@ -14,6 +14,8 @@ from lagrangian_ice.scenes.scene import Scene
 
 def add_scenes(workspace: Path, paths: Sequence[Path]) -> tuple[int, int, dict[Path, str]]:
     """Catalogue the scenes under paths in a workspace, which is made if it is missing.
+
+    Not for nothing: where no scene could be read there is no new workspace.
 
     Returns
     -------
@@ -29,6 +31,8 @@ def add_scenes(workspace: Path, paths: Sequence[Path]) -> tuple[int, int, dict[P
     """
     cache = MetadataCache(workspace)
     found, unreadable = scenes_under(paths, cache)
+    if not found and not (workspace / DATABASE).exists():
+        return 0, 0, unreadable
     with locked(workspace, create=True), Store(workspace, writable=True, create=True) as store:
         new = store.add_scenes(found, unreadable)
     # a new workspace is there only now

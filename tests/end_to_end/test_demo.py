@@ -35,6 +35,8 @@ def test_the_demo_is_near_the_truth(demo):
 def test_its_files_are_there_and_it_can_be_repeated(demo, folder, capsys):
     for path in (*demo.products, *demo.plots):
         assert path.stat().st_size > 1000
+    drawn = {path.stem for path in demo.plots}
+    assert drawn == {"trajectories", "drift", "deformation", "coverage"}
     with li.open_trajectories(demo.products[0]) as dataset:
         assert dataset.sizes["trajectory"] == demo.score.parcels
     again = run_demo(folder, Settings(), days=2.5, seed=3, area_km=40.0)

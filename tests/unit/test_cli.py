@@ -125,6 +125,19 @@ def test_an_unknown_setting_is_named(tmp_path, capsys):
     assert "unknown setting mcc.half_with" in told(capsys)
 
 
+def test_settings_that_a_command_does_not_need_are_read_too(tmp_path, capsys):
+    for words in (["status"], ["scenes", "list", str(tmp_path)], ["weights", "list"]):
+        assert run([*words, "--config", str(tmp_path / "none.toml")]) == 1
+        assert "none.toml" in told(capsys)
+
+
+def test_where_no_scene_can_be_read_no_workspace_is_made(tmp_path, capsys):
+    words = ["scenes", "add", str(tmp_path / "none.tif"), "--workspace", str(tmp_path / "ws")]
+    assert run(words) == 3
+    assert "none.tif" in capsys.readouterr().err
+    assert not (tmp_path / "ws").exists()
+
+
 def test_the_workspace_comes_from_the_environment_unless_given(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LAGRANGIAN_ICE_WORKSPACE", str(tmp_path / "env"))
     assert run(["status"]) == 1

@@ -66,6 +66,19 @@ def test_all_layouts_from_files(product, tmp_path, capsys):
     assert len(list((tmp_path / "out").iterdir())) == 7
 
 
+def test_formats_may_be_named_one_by_one(product, tmp_path, capsys):
+    words = ["export", "--format", "mojito,pysida", "--format", "sitrack", "--format", "mojito"]
+    assert run([*words, "--out", str(tmp_path / "out"), "--trajectories", str(product)]) == 0
+    assert capsys.readouterr().out.count("wrote ") == 3
+
+
+@pytest.mark.parametrize("words", [["deform"], ["view"]])
+def test_outputs_have_the_names_of_what_they_are(product, tmp_path, capsys, words):
+    assert run([*words, str(product), "--out", str(tmp_path / "out.txt")]) == 1
+    assert "the name must end in ." in told(capsys)
+    assert not (tmp_path / "out.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

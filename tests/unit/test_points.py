@@ -118,16 +118,17 @@ def test_csv_holds_a_row_a_point_and_blanks_for_the_unknown(tmp_path):
     assert first["status"] == "tracked"
     assert first["time0"] == "2020-09-13T12:26:40.250Z"
     assert second["status"] == "low_correlation"
-    assert second["mcc"] == "0.125"
-    empty = ("x1", "y1", "sigma_x", "sigma_y", "cov_xy", "rotation", "time0", "time1")
+    empty = ("x1", "y1", "sigma_x", "sigma_y", "cov_xy", "mcc", "peak_ratio", "rotation")
+    empty += ("time0", "time1")
     assert {second[name] for name in empty} == {""}
 
 
 def test_netcdf_holds_the_same(tmp_path):
-    write_vectors_nc(tmp_path / "v.nc", some_vectors(), Settings(), ["a", "b"])
+    write_vectors_nc(tmp_path / "v.nc", some_vectors(), Settings(), {"scene_ids": "a,b"})
     with xr.open_dataset(tmp_path / "v.nc") as dataset:
         assert dataset["x1"].values[0] == 11.25
-        assert np.isnan(dataset["x1"].values[1])
+        for name in ("x1", "mcc", "peak_ratio", "rotation"):
+            assert np.isnan(dataset[name].values[1])
         assert dataset["status"].values.tolist() == [0, 6]
         assert dataset["time1"].values[0] == np.datetime64("2020-09-14T12:26:40")
         assert dataset.attrs["scene_ids"] == "a,b"
@@ -136,7 +137,7 @@ def test_netcdf_holds_the_same(tmp_path):
 
 
 def test_the_netcdf_passes_the_checker(tmp_path):
-    write_vectors_nc(tmp_path / "v.nc", some_vectors(), Settings(), ["a", "b"])
+    write_vectors_nc(tmp_path / "v.nc", some_vectors(), Settings(), {"scene_ids": "a,b"})
     CheckSuite.load_all_available_checkers()
     report = tmp_path / "report.json"
     ComplianceChecker.run_checker(

@@ -46,10 +46,11 @@ def test_published_weights_file_runs_through_the_same_code(tmp_path, user_folder
     torch.save(original.state_dict(), tmp_path / "weights.pth")
     entry = weights_store.import_weights(tmp_path / "weights.pth", "published")
     assert entry.parameters == 1_304_643
-    loaded = weights_store.load_network("published")
     image = torch.rand(1, 2, 64, 64)
-    with torch.inference_mode():
-        torch.testing.assert_close(loaded(image), original(image))
+    for weights in ("published", str(tmp_path / "weights.pth")):
+        loaded = weights_store.load_network(weights)
+        with torch.inference_mode():
+            torch.testing.assert_close(loaded(image), original(image))
 
 
 def test_list_tells_built_in_from_imported(tmp_path, user_folder):
