@@ -266,7 +266,7 @@ def _told(pairs: list[Pair], parcels: Parcels, view: View) -> list[Pair]:
         missed = pair.take(~told_of)
         covered = np.isin(missed.parcel_id, come) & ~np.isin(missed.vectors.status, NOT_COVERED)
         told_of[~told_of] = covered & _with_data(view.image, _expected(missed.vectors))
-        told.append(pair.take(told_of))
+        told.append(pair if told_of.all() else pair.take(told_of))
     return [pair for pair in told if len(pair.parcel_id)]
 
 
