@@ -18,6 +18,8 @@ Float = NDArray[np.float64]
 
 MAP_EPSG = 3413
 MAP_CRS = f"EPSG:{MAP_EPSG}"
+HEMISPHERE = 1.3e7
+"""Metres from the pole to beyond the equator in EPSG:3413."""
 
 
 @dataclass(frozen=True)

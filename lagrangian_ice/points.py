@@ -16,7 +16,7 @@ import numpy as np
 from lagrangian_ice import __version__
 from lagrangian_ice.errors import ProductError, SceneError
 from lagrangian_ice.files import in_place
-from lagrangian_ice.grid import Float, crs_attributes, lonlat_to_xy, xy_to_lonlat
+from lagrangian_ice.grid import HEMISPHERE, Float, crs_attributes, lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.matching.vectors import Status, Vectors
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import iso
@@ -29,7 +29,7 @@ _POSITION_COLUMNS = (("x", "y"), ("x0", "y0"), ("lon", "lat"))
 MOST_POINTS = 10_000_000
 LONGEST_LINE = 65_536
 """Characters; more is no table of points."""
-FURTHEST = {"x": 1.3e7, "y": 1.3e7, "x0": 1.3e7, "y0": 1.3e7, "lon": 360.0, "lat": 90.0}
+FURTHEST = {**dict.fromkeys(("x", "y", "x0", "y0"), HEMISPHERE), "lon": 360.0, "lat": 90.0}
 """Largest value of a column: the equator is 12.4e6 m from the pole on the map."""
 
 

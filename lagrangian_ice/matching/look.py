@@ -15,6 +15,7 @@ from lagrangian_ice.matching.correlation import PIXELS_PER_SAMPLE
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.refine import LARGEST_RADIUS, Bands, Refined, refine
 from lagrangian_ice.matching.rows import Rows
+from lagrangian_ice.matching.sampling import Band
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.settings import FirstGuessSettings, MccSettings
 from lagrangian_ice.superlim.features import STRIDE
@@ -106,15 +107,11 @@ class Pair:
 
     def shown(self, ends: Float, settings: MccSettings) -> NDArray[np.bool_]:
         """Whether the target has data enough for templates that lie at ends (M, 2)."""
-        centre = torch.from_numpy(self.target.grid.rowcol(ends))
-        share = self.bands.target.share(centre, settings.half_width)
-        return np.asarray((share >= settings.min_valid).numpy())
+        return _data_enough(self.bands.target, self.target.grid.rowcol(ends), settings)
 
     def templates_known(self, xy: Float, settings: MccSettings) -> NDArray[np.bool_]:
         """Whether the templates around points have data enough."""
-        start = torch.from_numpy(self.source.grid.rowcol(xy))
-        share = self.bands.source.share(start, settings.half_width)
-        return np.asarray((share >= settings.min_valid).numpy())
+        return _data_enough(self.bands.source, self.source.grid.rowcol(xy), settings)
 
     def _look(
         self,
@@ -180,6 +177,12 @@ class Pair:
         )
         apart = back.position - self.source.grid.rowcol(xy)
         return np.asarray(back.converged & (np.hypot(apart[:, 0], apart[:, 1]) < RETURN_TOLERANCE))
+
+
+def _data_enough(band: Band, centre: Float, settings: MccSettings) -> NDArray[np.bool_]:
+    """Whether templates at row, col (M, 2) have data enough in a band."""
+    share = band.share(torch.from_numpy(centre), settings.half_width)
+    return np.asarray((share >= settings.min_valid).numpy())
 
 
 def _verdict(found: Refined, settings: MccSettings) -> NDArray[np.int8]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from shapely import Polygon, make_valid
 
-from lagrangian_ice.grid import MAP_CRS, Float, transform
+from lagrangian_ice.grid import HEMISPHERE, MAP_CRS, Float, transform
 
 if TYPE_CHECKING:
     # Slow to load, and only scenes with control points need it.
@@ -25,8 +25,6 @@ HALF = 0.5
 MAX_GCP_HEIGHT = 1.0
 """Metres; higher control points are displaced by the slant view and are left out."""
 
-HEMISPHERE = 1.3e7
-"""Metres from the pole to beyond the equator in EPSG:3413."""
 
 _NODES = 97
 _EDGE_POINTS = 48

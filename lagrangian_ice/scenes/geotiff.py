@@ -24,9 +24,8 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from lagrangian_ice.errors import SceneError
-from lagrangian_ice.grid import MAP_CRS, transform
+from lagrangian_ice.grid import HEMISPHERE, MAP_CRS, transform
 from lagrangian_ice.scenes.georeference import (
-    HEMISPHERE,
     AffineGeoreference,
     GcpGeoreference,
     Georeference,

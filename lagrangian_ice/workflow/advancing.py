@@ -111,7 +111,7 @@ def rebuild(
     """
     with locked(workspace), Store(workspace, writable=True) as store:
         clock = _clock(store, workspace)
-        goal = max(clock, store.goal or clock) if until is None else to_seconds(until)
+        goal = _aim(store, clock) if until is None else to_seconds(until)
         moment = max(to_seconds(start), min(one.date for one in store.streams()))
         if moment > clock:
             raise ValueError(f"rebuild from {_said(moment)} is after the clock, {iso(clock)}")
@@ -185,10 +185,15 @@ def _clock(store: Store, workspace: Path) -> float:
     return clock
 
 
+def _aim(store: Store, clock: float) -> float:
+    """Where the clock stands, or stood before a rebuild that is not at its end."""
+    return max(clock, store.goal or clock)
+
+
 def _days_on(store: Store, clock: float, days: float | None) -> float:
     if days is None or not 0 < days <= 3660:
         raise ValueError(f"days {days} is not allowed; use more than 0, at most 3660")
-    return max(clock, store.goal or clock) + days * SECONDS_PER_DAY
+    return _aim(store, clock) + days * SECONDS_PER_DAY
 
 
 def _check_goal(store: Store, goal: float, settings: Settings) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -89,7 +89,7 @@ def export(
                     path
                     for part, some in chosen
                     for path in write_products(
-                        Path(folder), header, *part.tables, kinds=some, window=window
+                        Path(folder), header, *part, kinds=some, window=window
                     )
                 ]
                 return [path.replace(out / path.name) for path in written]
@@ -97,20 +97,14 @@ def export(
             raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
 
 
-@dataclass(frozen=True)
-class _Excerpt:
-    """What of the state lies in a window of time."""
+class _Excerpt(NamedTuple):
+    """What of the state lies in a window of time, in the order in which it is written."""
 
     passes: pd.DataFrame
     parcels: pd.DataFrame
     observations: Chunks
     pairs: pd.DataFrame
     vectors: Chunks
-
-    @property
-    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, Chunks, pd.DataFrame, Chunks]:
-        """Fields in the order in which they are written."""
-        return self.passes, self.parcels, self.observations, self.pairs, self.vectors
 
 
 def _excerpt(store: Store, window: Window, stream: int | None) -> _Excerpt:

@@ -173,32 +173,18 @@ def test_images_without_a_match_in_common_give_no_vector():
 def test_points_outside_and_on_no_data_are_told_apart():
     pair = known_motion_pair(25, "easy", shape=(320, 320))
     pair.source.data[:, :120, :120] = np.nan
-    network = load_network("default")
-    features = [extract_features(i, network, FeatureSettings()) for i in (pair.source, pair.target)]
     xy = pair.source.grid.xy(np.array([[-5.0, 10.0], [50.0, 50.0], [200.0, 200.0]]))
-    vectors = match_images(
-        pair.source, features[0], pair.target, features[1], xy, FirstGuessSettings(), MccSettings()
-    )
+    vectors, _ = tracked_at(pair, xy)
     expected = [Status.OUT_OF_IMAGE, Status.TOO_LITTLE_DATA, Status.TRACKED]
     assert vectors.status.tolist() == [int(status) for status in expected]
 
 
 def test_what_has_left_the_target_is_not_called_faint():
     pair = known_motion_pair(25, "easy", shape=(320, 320))
-    network = load_network("default")
     gone = pair.source.grid.xy(np.array([[70.0, c] for c in range(60, 280, 20)], float))
     end = pair.target.grid.rowcol(pair.truth(gone))
     pair.target.data[:, : int(end[:, 0].max()) + 30] = np.nan
-    features = [extract_features(i, network, FeatureSettings()) for i in (pair.source, pair.target)]
-    vectors = match_images(
-        pair.source,
-        features[0],
-        pair.target,
-        features[1],
-        gone,
-        FirstGuessSettings(),
-        MccSettings(),
-    )
+    vectors, _ = tracked_at(pair, gone)
     assert (vectors.status == Status.TOO_LITTLE_DATA).all()
 
 
