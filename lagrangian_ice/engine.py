@@ -35,7 +35,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
-from lagrangian_ice.errors import LagrangianIceError, WorkspaceError
+from lagrangian_ice.errors import LagrangianIceError, WorkspaceError, reason_of
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -331,8 +331,7 @@ def _dask(address: str) -> Iterator[tuple[Callable[[], Executor], int]]:
         client: Any = Client(address, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
         client.wait_for_workers(1, timeout=_PATIENCE)
     except (OSError, ValueError, TimeoutError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise WorkspaceError(f"scheduler {address}: cannot be used ({reason})") from None
+        raise WorkspaceError(f"scheduler {address}: cannot be used ({reason_of(error)})") from None
     with client:
         # Two tasks with the same arguments are two tasks: the files may have changed.
         yield partial(_DaskExecutor, client), max(1, sum(client.nthreads().values()))

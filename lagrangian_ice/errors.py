@@ -32,3 +32,18 @@ class ProductError(LagrangianIceError):
 
 class FetchError(LagrangianIceError):
     """An archive of scenes cannot be searched, refuses a download, or gives a damaged file."""
+
+
+LONGEST_SAYING = 200
+"""Characters that are told of what another library says."""
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Text that is quoted in a message: its first ``most`` characters, marked where it goes on."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what a library says is wrong, in one line that is not too long."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return shortened(words, LONGEST_SAYING)

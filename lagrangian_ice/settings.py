@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from lagrangian_ice.errors import SettingsError
+from lagrangian_ice.errors import SettingsError, shortened
 
 
 class Stage(BaseModel):
@@ -332,8 +332,6 @@ LARGEST_FILE = 2**20
 """Bytes; the defaults with their comments are 10 kB."""
 MOST_FAULTS = 5
 """So many are told; the others are counted."""
-LONGEST_WORD = 80
-"""Characters of a name or value that are told."""
 
 
 def load(path: Path) -> Settings:
@@ -427,10 +425,10 @@ def recalled(table: dict[str, Any], origin: str) -> Settings:
 
 
 def _describe(fault: ErrorDetails) -> str:
-    name = _short(".".join(str(part) for part in fault["loc"]))
+    name = shortened(".".join(str(part) for part in fault["loc"]))
     if fault["type"] == "extra_forbidden":
         return f"unknown setting {name}"
-    return f"{name} = {_short(_shown(fault['input']))}: {fault['msg'].lower()}"
+    return f"{name} = {shortened(_shown(fault['input']))}: {fault['msg'].lower()}"
 
 
 def _shown(value: object) -> str:
@@ -438,10 +436,6 @@ def _shown(value: object) -> str:
         return repr(value)
     except (ValueError, RecursionError):  # an integer of 4300 digits, a table in a table in...
         return "a value too large to show"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_WORD else f"{text[: LONGEST_WORD - 3]}..."
 
 
 def as_toml(settings: Settings) -> str:

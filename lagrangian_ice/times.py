@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from lagrangian_ice.errors import shortened
+
 SECONDS_PER_DAY = 86400.0
-_SHOWN = 80
 
 
 def parse_utc(text: str) -> datetime:
@@ -35,12 +36,8 @@ def parse_utc(text: str) -> datetime:
     except (ValueError, OverflowError):
         # a zone can move the first and the last hours of the calendar out of it
         raise ValueError(
-            f"time {_short(text)!r} is not ISO 8601; write for example 2021-01-01T12:00:00"
+            f"time {shortened(text)!r} is not ISO 8601; write for example 2021-01-01T12:00:00"
         ) from None
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def to_seconds(moment: datetime) -> float:

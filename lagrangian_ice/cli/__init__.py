@@ -26,7 +26,7 @@ from lagrangian_ice.cli import (
     validation,
 )
 from lagrangian_ice.cli.common import A_PATH, EXIT_ERROR, EXIT_INTERRUPTED, Env, common
-from lagrangian_ice.errors import LagrangianIceError
+from lagrangian_ice.errors import LagrangianIceError, reason_of
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,10 +107,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  what no one has foreseen is told in a line too
         if {"-v", "--verbose"} & set(words):
             traceback.print_exc()
-        said = " ".join(str(error).split())
         click.echo(
-            f"error: unexpected {type(error).__name__} ({said}); please report it with what "
-            "`lagrangian-ice -v` prints",
+            f"error: unexpected {type(error).__name__} ({reason_of(error)}); please report "
+            "it with what `lagrangian-ice -v` prints",
             err=True,
         )
         return EXIT_ERROR

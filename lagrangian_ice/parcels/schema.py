@@ -16,7 +16,7 @@ from pathlib import Path
 
 import shapely
 
-from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.errors import WorkspaceError, reason_of
 from lagrangian_ice.parcels import packing
 
 DATABASE = "lagrangian_ice.sqlite"
@@ -169,8 +169,9 @@ def decoded(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OverflowError, shapely.errors.ShapelyError) as error:
-        said = " ".join(str(error).split())
-        raise WorkspaceError(f"{path}: damaged {what} ({said}); restore a copy of it") from None
+        raise WorkspaceError(
+            f"{path}: damaged {what} ({reason_of(error)}); restore a copy of it"
+        ) from None
 
 
 @contextmanager

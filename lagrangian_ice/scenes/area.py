@@ -7,6 +7,7 @@ import shapely
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
+from lagrangian_ice.errors import shortened
 from lagrangian_ice.grid import Float, lonlat_to_xy, xy_to_lonlat
 
 EDGE_STEP = 0.5
@@ -25,7 +26,7 @@ def lonlat_area(text: str) -> BaseGeometry:
     ValueError
         If it is no WKT, empty, or outside of the northern hemisphere.
     """
-    short = text if len(text) <= 60 else f"{text[:60]}..."
+    short = shortened(text)
     try:
         area = shapely.from_wkt(text)
     except ShapelyError:

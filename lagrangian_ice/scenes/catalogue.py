@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.errors import SceneError, reason_of
 from lagrangian_ice.scenes.metadata_cache import MetadataCache, signature
 from lagrangian_ice.scenes.names import printable
 from lagrangian_ice.scenes.reader import open_scene, scene_kind
-from lagrangian_ice.scenes.safe_xml import reason_of
 from lagrangian_ice.scenes.scene import Scene
 
 _UNFORESEEN = (ValueError, ArithmeticError, RuntimeError, OSError)

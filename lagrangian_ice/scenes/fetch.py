@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
-from lagrangian_ice.errors import FetchError
+from lagrangian_ice.errors import FetchError, reason_of
 from lagrangian_ice.scenes.area import lonlat_area, map_area, map_ring
 
 LOGIN_HOST = "urs.earthdata.nasa.gov"
@@ -132,7 +132,7 @@ def search(area: str, start: datetime, end: datetime, session: Any) -> list[Prod
         )
         found.raise_if_incomplete()
     except (asf.ASFSearchError, OSError, ValueError) as error:
-        raise FetchError(f"the archive cannot be searched: {_line(error)}; try again") from None
+        raise FetchError(f"the archive cannot be searched: {reason_of(error)}; try again") from None
     products = {one.name: one for one in _products(found, wanted)}
     return sorted(products.values(), key=lambda one: (one.name[17:], one.name))
 
@@ -156,7 +156,7 @@ def log_in(session: Any) -> None:
     try:
         session.auth_with_creds(*login)
     except (asf.ASFAuthenticationError, OSError, ValueError) as error:
-        raise FetchError(f"log-in at {LOGIN_HOST} failed ({_line(error)}): {_HELP}") from None
+        raise FetchError(f"log-in at {LOGIN_HOST} failed ({reason_of(error)}): {_HELP}") from None
 
 
 def download(product: Product, folder: Path, session: Any) -> bool:
@@ -190,7 +190,7 @@ def download(product: Product, folder: Path, session: Any) -> bool:
         _check(partial, product)
         partial.replace(path)
     except OSError as error:
-        raise FetchError(f"{path}: cannot be written ({_line(error)})") from None
+        raise FetchError(f"{path}: cannot be written ({reason_of(error)})") from None
     return True
 
 
@@ -279,7 +279,7 @@ def _fill(partial: Path, product: Product, session: Any) -> None:
         try:
             _receive(partial, product, session, before)
         except RequestException as error:
-            reason = _line(error)
+            reason = reason_of(error)
         left = TRIES if _size(partial) > before else left - 1
         if 0 < left < TRIES:
             time.sleep(WAIT_SECONDS)
@@ -328,8 +328,3 @@ def _md5() -> Any:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -23,7 +23,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.errors import SceneError, reason_of
 from lagrangian_ice.grid import HEMISPHERE, MAP_CRS, transform
 from lagrangian_ice.scenes.georeference import (
     AffineGeoreference,
@@ -165,8 +165,7 @@ def _unreadable(path: Path, error: Exception) -> str:
         return f"{path}: no such file"
     if path.is_dir():
         return f"{path}: a folder, not a GeoTIFF file"
-    reason = " ".join(str(error).split())
-    return f"{path}: not a readable GeoTIFF ({reason}); get or make the file again"
+    return f"{path}: not a readable GeoTIFF ({reason_of(error)}); get or make the file again"
 
 
 def _check_pixels(path: Path, dataset: DatasetReader) -> None:
@@ -310,8 +309,9 @@ def _known_crs(path: Path, wkt: str) -> str:
         CRS.from_wkt(wkt)
         transform(np.zeros((1, 2)), wkt, MAP_CRS)
     except ProjError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SceneError(f"{path}: its CRS is not usable ({reason}); set a known one") from None
+        raise SceneError(
+            f"{path}: its CRS is not usable ({reason_of(error)}); set a known one"
+        ) from None
     return wkt
 
 
@@ -432,7 +432,7 @@ def _read(path: Path, dataset: DatasetReader, index: int, window: Window) -> Pix
         stored = dataset.read(index, window=window)
         masked = _masked(dataset, index, window)
     except (RasterioError, CPLE_BaseError) as error:
-        reason = " ".join(str(error.__cause__ or error).split())
+        reason = reason_of(error.__cause__ or error)
         raise SceneError(
             f"{path}: pixels cannot be read, the file is cut or damaged ({reason}); get it again"
         ) from None

@@ -20,7 +20,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.errors import SceneError, reason_of
 from lagrangian_ice.grid import Float
 from lagrangian_ice.scenes.georeference import footprint, mean_pixel
 from lagrangian_ice.scenes.raster import check_size, open_tiff
@@ -39,7 +39,6 @@ from lagrangian_ice.scenes.safe_radiometry import (
     Radiometry,
     read_radiometry,
 )
-from lagrangian_ice.scenes.safe_xml import reason_of
 from lagrangian_ice.scenes.scene import Scene, check_times
 
 _DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from lagrangian_ice.errors import SceneError
-from lagrangian_ice.scenes.safe_xml import MAX_XML_BYTES, Node, parse_xml, reason_of
+from lagrangian_ice.errors import SceneError, reason_of
+from lagrangian_ice.scenes.safe_xml import MAX_XML_BYTES, Node, parse_xml
 
 MANIFEST = "manifest.safe"
 MAX_MEMBERS = 10_000

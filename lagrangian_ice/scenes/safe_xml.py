@@ -15,7 +15,7 @@ import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.errors import SceneError, reason_of
 from lagrangian_ice.grid import Float
 from lagrangian_ice.times import parse_utc
 
@@ -25,14 +25,6 @@ MAX_XML_BYTES = 32 * 2**20
 
 MAX_NUMBER = 1e12
 """No number of a product is larger; the tables are kept as float32."""
-
-_REASON_LENGTH = 160
-
-
-def reason_of(error: Exception) -> str:
-    """Return what a library says of damage, in one line that is not too long."""
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words if len(words) <= _REASON_LENGTH else f"{words[:_REASON_LENGTH]}..."
 
 
 @dataclass(frozen=True)

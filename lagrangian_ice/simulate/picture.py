@@ -10,7 +10,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.errors import SceneError, reason_of
 
 Image = NDArray[np.float32]
 
@@ -63,8 +63,7 @@ def _read(path: Path) -> tuple[Image, bool]:
             with rasterio.open(path) as dataset:
                 pixels = dataset.read([1, 2] if dataset.count == 2 else [1], masked=True)
     except (RasterioError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise SceneError(f"{path}: not a picture that can be read ({reason})") from None
+        raise SceneError(f"{path}: not a picture that can be read ({reason_of(error)})") from None
     if min(pixels.shape[1:]) < LEAST_SIDE:
         size = " x ".join(str(side) for side in pixels.shape[1:])
         raise SceneError(f"{path}: {size} pixels are too few for ice; give {LEAST_SIDE} at least")

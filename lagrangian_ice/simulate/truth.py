@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pyproj import CRS
 
-from lagrangian_ice.errors import ProductError
+from lagrangian_ice.errors import ProductError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import MAP_CRS, Float
 from lagrangian_ice.simulate.motion import IceMotion
@@ -196,8 +196,9 @@ def load_truth(path: Path) -> Truth:
             motion = IceMotion.from_json(dataset.getncattr("motion"))
             passes = json.loads(dataset.getncattr("passes"))
     except (OSError, AttributeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ProductError(f"{path}: not a truth file of a simulated archive ({reason})") from None
+        raise ProductError(
+            f"{path}: not a truth file of a simulated archive ({reason_of(error)})"
+        ) from None
     return Truth(motion, tuple(_swath(fields) for fields in passes))
 
 

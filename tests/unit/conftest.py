@@ -1,5 +1,6 @@
 """Fixtures of the unit tests: small scene files."""
 
+import json
 import warnings
 
 import numpy as np
@@ -56,3 +57,26 @@ def write_scene(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def cf_faults(tmp_path):
+    """What compliance-checker finds in a file, by its priority: high, medium, low."""
+    # Only here: it takes a second to load, and most tests do not need it.
+    from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+    def faults(path, checker="cf:1.11"):
+        CheckSuite.load_all_available_checkers()
+        report = tmp_path / "report.json"
+        ComplianceChecker.run_checker(
+            str(path), [checker], 0, "normal", output_filename=str(report), output_format="json"
+        )
+        found = json.loads(report.read_text())[checker]
+        return {
+            priority: [
+                text for result in found[f"{priority}_priorities"] for text in result["msgs"]
+            ]
+            for priority in ("high", "medium", "low")
+        }
+
+    return faults

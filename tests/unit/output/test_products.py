@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from compliance_checker.runner import CheckSuite, ComplianceChecker
 from product_frames import DAY, HEADER, SETTINGS, START, make_frames, make_passes, write_all
 
 from lagrangian_ice.errors import ProductError
@@ -89,33 +88,19 @@ def test_file_names(folder):
     ]
 
 
-def check(path, name, tmp_path):
-    """Results of compliance-checker by section: (high priority, all) messages."""
-    CheckSuite.load_all_available_checkers()
-    report = tmp_path / "report.json"
-    ComplianceChecker.run_checker(
-        str(path), [name], 0, "normal", output_filename=str(report), output_format="json"
-    )
-    found = json.loads(report.read_text())[name]
-    return {
-        priority: [message for result in found[priority] for message in result["msgs"]]
-        for priority in ("high_priorities", "medium_priorities", "low_priorities")
-    }
-
-
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kind", ["LP", "PD"])
 @pytest.mark.filterwarnings("ignore")
-def test_compliance_checker_finds_no_fault(case, kind, frames, tmp_path):
+def test_compliance_checker_finds_no_fault(cf_faults, case, kind, frames, tmp_path):
     written = write_all(tmp_path, CASES[case](frames))
     path = next(path for path in written if path.name.endswith(f"_{kind}.nc"))
-    found = check(path, "cf:1.11", tmp_path)
+    found = cf_faults(path)
     assert not any(found.values()), found
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_deformation_fails_the_checker_for_ugrid_roles_only(paths, tmp_path):
-    found = check(paths["DP"], "cf:1.11", tmp_path)
+def test_deformation_fails_the_checker_for_ugrid_roles_only(cf_faults, paths):
+    found = cf_faults(paths["DP"])
     messages = [message for part in found.values() for message in part]
     assert messages
     assert all("cf_role" in message for message in messages), messages
@@ -128,11 +113,11 @@ NO_VERTICAL_VARIABLE = (
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_acdd_is_complete_once_the_settings_are(frames, tmp_path, monkeypatch):
+def test_acdd_is_complete_once_the_settings_are(cf_faults, frames, tmp_path):
     filled = ProductSettings.model_fields.keys() - {"compression"}
     settings = Settings(product=ProductSettings(**dict.fromkeys(filled, "Some text")))
     written = write_all(tmp_path, frames, Header(settings))
-    found = check(written[0], "acdd:1.3", tmp_path)
+    found = cf_faults(written[0], "acdd:1.3")
     messages = [message for part in found.values() for message in part]
     for message in messages:
         assert message in {
