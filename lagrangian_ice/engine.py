@@ -56,6 +56,8 @@ SELDOM = 1000
 """Looks at the younger objects for each look at all."""
 _PATIENCE = 30.0
 """Seconds to wait for a scheduler."""
+_LOOK_AGAIN = 0.1
+"""Seconds."""
 _WORK = "lagrangian_ice.parcels.worker"
 """What worker processes find loaded."""
 
@@ -103,8 +105,8 @@ class Job(Generic[A, T]):
         """
         try:
             return self.future.result()
-        except BrokenExecutor:
-            log.warning("workers died of a task %d times; it is done here", self.deaths)
+        except BrokenExecutor as error:
+            log.warning("no worker did a task (%s); it is done here", reason_of(error))
             return self.function(self.item)
 
 
@@ -167,8 +169,13 @@ class Tasks:
             if queue is None:
                 return
             job = queue.popleft()
+            try:
+                future = self._handed_over(job)
+            except BrokenExecutor as error:
+                # Nor does a new one take it: a cluster that is gone. Who waits must be told.
+                job.future.set_exception(error)
+                continue
             self._running += 1
-            future = self._handed_over(job)
             future.add_done_callback(partial(self._done, job, self._executor))
 
     def _handed_over(self, job: Job[Any, Any]) -> Future[Any]:
@@ -344,9 +351,17 @@ class _DaskExecutor(Executor):
         self._client = client
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        # What is handed in while a lost scheduler is looked for is never heard of again.
+        while self._client.status == "connecting":
+            time.sleep(_LOOK_AGAIN)
+        if self._client.status != "running":
+            raise BrokenExecutor("the scheduler is gone")
         future: Future[T] = Future()
-        remote = self._client.submit(_on_cluster, fn, *args, **kwargs, pure=False)
-        remote.add_done_callback(partial(_hand_back, future))
+        try:
+            remote = self._client.submit(_on_cluster, fn, *args, **kwargs, pure=False)
+            remote.add_done_callback(partial(_hand_back, future))
+        except Exception as error:  # noqa: BLE001  a client that is closed has many ways to say so
+            raise BrokenExecutor(f"the cluster takes no task: {reason_of(error)}") from None
         return future
 
 
@@ -358,7 +373,6 @@ def _on_cluster(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 def _hand_back(future: Future[Any], remote: Any) -> None:
     from distributed import KilledWorker
-    from distributed.client import FutureCancelledError
 
     error = remote.exception() if remote.status == "error" else None
     if isinstance(error, KilledWorker) or remote.status in ("lost", "cancelled"):
@@ -368,8 +382,8 @@ def _hand_back(future: Future[Any], remote: Any) -> None:
     else:
         try:
             future.set_result(remote.result())
-        except (OSError, TimeoutError, FutureCancelledError) as lost:
-            future.set_exception(BrokenExecutor(str(lost)))
+        except Exception as lost:  # noqa: BLE001  whatever it is: who waits must not wait for ever
+            future.set_exception(BrokenExecutor(f"a result is lost: {reason_of(lost)}"))
 
 
 def in_order(

@@ -145,6 +145,9 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
         return [_sure(vectors, view) for vectors in match(requests)]
 
     parcels, lost = lost_until(parcels, view.start, view.settings, view.streams)
+    if view.settings.closure_days == 0:
+        # Nobody is compared with an older sighting, as after a restart that finds none.
+        parcels = transitions.referred(parcels, parcels.parcel_id[transitions.sighted(parcels)])
     parcels, births = _births(parcels, view)
     wanted = _looked_for(parcels, view)
     looked = _told(_matched(parcels, view, wanted, match), parcels, view)

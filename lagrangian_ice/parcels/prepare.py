@@ -156,11 +156,12 @@ class Recent:
     def __init__(self, least: int = 2, limit: int = RECENT_BYTES) -> None:
         self._least = least
         self._limit = limit
-        self._kept: OrderedDict[tuple[str, str], Ready] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str], Ready] = OrderedDict()
 
     def get(self, task: Task) -> Ready:
         """Load a processed pass (its task has a key) unless it is here."""
-        name = (task.key, str(task.cache))
+        # A key is of the settings at that time; under others the image is made again.
+        name = (task.key, _settings_digest(task.settings), str(task.cache))
         if name not in self._kept:
             # Before the next is loaded, or there would be one more than is allowed for.
             self._make_room(self._least - 1)
@@ -231,7 +232,7 @@ def _make(task: Task) -> Ready:
 
     settings = task.settings
     image = geocode_pass(task.scenes, settings.images.pixel, settings.images)
-    network = _network(settings.features.weights)
+    network = _network(settings.features.weights, _weights_sha256(settings.features.weights))
     with one_thread():
         features = extract_features(image, network, settings.features)
     _save(_path(task), image, features)
@@ -240,15 +241,21 @@ def _make(task: Task) -> Ready:
 
 
 @lru_cache(maxsize=2)
-def _network(weights: str) -> SuperLIM:
+def _network(weights: str, _sha256: str) -> SuperLIM:
+    """Network of a name, kept until other weights are imported under it."""
     from lagrangian_ice.superlim.weights_store import load_network
 
     return load_network(weights)
 
 
-@lru_cache(maxsize=2)
 def _weights_sha256(weights: str) -> str:
-    return sha256_of(find_weights(weights))
+    path = find_weights(weights)
+    return _sha256(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _sha256(path: Path, _changed: int) -> str:
+    return sha256_of(path)
 
 
 def _unreadable(scenes: Sequence[Scene]) -> dict[str, str]:

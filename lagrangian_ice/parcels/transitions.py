@@ -116,6 +116,11 @@ def living(parcels: Parcels) -> Bool:
     return np.asarray(parcels.state != State.ENDED)
 
 
+def sighted(parcels: Parcels) -> Bool:
+    """Which parcels (N,) live and have been seen."""
+    return np.isin(parcels.state, (State.ALIVE, State.DORMANT))
+
+
 def born(parcels: Parcels, parcel_id: ArrayLike, time: Float, pass_index: int) -> Parcels:
     """Pending parcels are seen for the first time, at their nodes.
 
@@ -262,9 +267,8 @@ def due(parcels: Parcels, now: float, min_interval: float, max_gap: float) -> Bo
     now, min_interval, max_gap : float
         Seconds.
     """
-    seen = np.isin(parcels.state, (State.ALIVE, State.DORMANT))
     age = now - parcels.time
-    return np.asarray(seen & (age >= min_interval) & (age <= max_gap))
+    return np.asarray(sighted(parcels) & (age >= min_interval) & (age <= max_gap))
 
 
 def drifted(parcels: Parcels, which: Bool, now: float) -> Float:

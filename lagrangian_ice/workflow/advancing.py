@@ -22,7 +22,7 @@ from lagrangian_ice.workflow.run import (
     Run,
     concentration_of,
     horizon,
-    with_whole_path,
+    with_whole_paths,
 )
 from lagrangian_ice.workspace import queue_of
 
@@ -220,4 +220,4 @@ def _advance_settings(store: Store, given: Settings | None) -> Settings:
     if given is None:
         return kept
     images = given.images.model_copy(update={"pixel": kept.images.pixel})
-    return with_whole_path(given.model_copy(update={"images": images}))
+    return with_whole_paths(given.model_copy(update={"images": images}))

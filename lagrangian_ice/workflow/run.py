@@ -38,6 +38,7 @@ from lagrangian_ice.report import PassReport, Report, write_report
 from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings, Settings
+from lagrangian_ice.superlim.weights_files import find_weights
 from lagrangian_ice.times import iso, to_seconds
 from lagrangian_ice.workflow.ahead import Ahead, Pair
 from lagrangian_ice.workflow.products import write_all
@@ -154,11 +155,12 @@ class Run:
 
     @property
     def _cache(self) -> Path:
-        return self.workspace / CACHE
+        # Workers of a cluster have working folders of their own.
+        return (self.workspace / CACHE).absolute()
 
     @property
     def _templates(self) -> Path:
-        return self.workspace / TEMPLATES
+        return (self.workspace / TEMPLATES).absolute()
 
     @property
     def _outputs(self) -> tuple[Path, Path]:
@@ -408,15 +410,19 @@ def concentration_of(settings: Settings) -> Concentration | None:
     return Concentration(rules.ice_concentration, rules.concentration_days)
 
 
-def with_whole_path(settings: Settings) -> Settings:
-    """Name the concentration as from anywhere: a workspace is used from elsewhere."""
-    source = settings.parcels.ice_concentration
-    if not source:
-        return settings
-    parcels = settings.parcels.model_copy(
-        update={"ice_concentration": str(Path(source).absolute())}
-    )
-    return settings.model_copy(update={"parcels": parcels})
+def with_whole_paths(settings: Settings) -> Settings:
+    """Name concentration and weights as from anywhere: a workspace is used from elsewhere.
+
+    Weights that have a name, and are not a file's, stay as they are.
+    """
+    parcels, features = settings.parcels, settings.features
+    if parcels.ice_concentration:
+        whole = str(Path(parcels.ice_concentration).absolute())
+        parcels = parcels.model_copy(update={"ice_concentration": whole})
+    file = Path(features.weights)
+    if file.is_file() and find_weights(features.weights) == file:
+        features = features.model_copy(update={"weights": str(file.absolute())})
+    return settings.model_copy(update={"parcels": parcels, "features": features})
 
 
 def _as_expected(pair: PairTask) -> Pair:

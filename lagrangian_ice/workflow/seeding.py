@@ -26,7 +26,7 @@ from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
 from lagrangian_ice.workflow.catalogue import scenes_under
-from lagrangian_ice.workflow.run import concentration_of, with_whole_path
+from lagrangian_ice.workflow.run import concentration_of, with_whole_paths
 
 
 def seed(
@@ -72,7 +72,7 @@ def seed(
     SettingsError
         If the concentration that the settings name cannot be read.
     """
-    settings = with_whole_path(settings or Settings())
+    settings = with_whole_paths(settings or Settings())
     found, unreadable = scenes_under(scenes, MetadataCache(workspace))
     exists = (workspace / DATABASE).exists()
     if not exists:

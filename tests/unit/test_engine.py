@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -228,6 +228,40 @@ def test_a_worker_of_a_cluster_that_dies_loses_nothing(cluster, tmp_path):
     with tasks(Workers(scheduler=cluster.scheduler_address)) as pool:
         results = list(in_order(pool, dies_once, [(tmp_path, i) for i in range(6)], 6))
     assert [number for number, _ in results] == list(range(6))
+
+
+def slow(number):
+    time.sleep(0.5)
+    return number
+
+
+def test_where_the_cluster_is_gone_the_work_is_done_here(monkeypatch, caplog):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("lagrangian_ice.engine._PATIENCE", 2)
+    with (
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+        ) as own,
+        tasks(Workers(scheduler=own.scheduler_address)) as pool,
+    ):
+        jobs = [pool.submit(slow, number) for number in range(4)]
+        own.close()
+        assert [job.result() for job in jobs] == [0, 1, 2, 3]
+        assert pool.submit(double, 4).result() == 8
+    assert "it is done here" in caplog.text
+
+
+def test_a_task_that_no_executor_takes_is_done_here():
+    class Closed(SerialExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            raise BrokenExecutor("closed")
+
+    pool = Tasks(Closed, 1)
+    assert [pool.submit(double, number).result() for number in (1, 2)] == [2, 4]
 
 
 def test_without_a_cluster_it_says_so(monkeypatch):

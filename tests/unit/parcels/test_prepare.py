@@ -1,5 +1,6 @@
 """Images that are kept come back bit for bit."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from lagrangian_ice.parcels.prepare import (
 )
 from lagrangian_ice.scenes.reader import open_scene
 from lagrangian_ice.settings import FeatureSettings, ImageSettings, Settings
+from lagrangian_ice.superlim.network import SuperLIM, Topology
+from lagrangian_ice.superlim.weights_store import save_network
 
 SETTINGS = Settings(images=ImageSettings(pixel=100.0))
 TAGS = {"time_coverage_start": "2021-01-01T03:00:00"}
@@ -111,3 +114,17 @@ def test_a_template_of_other_settings_is_not_used(task):
     changed = Settings(images=ImageSettings(pixel=200.0), features=FeatureSettings(tile=128))
     other = Task(task.scenes, changed, task.cache, task.templates, task.limit, key)
     assert load(other)[0].grid.pixel == 200.0
+    recent = Recent()
+    assert [recent.get(one)[0].grid.pixel for one in (known, other)] == [100.0, 200.0]
+
+
+def test_weights_that_were_replaced_under_their_name_are_seen(tmp_path):
+    path = tmp_path / "mine.pt"
+    shas = []
+    for width in (8, 16):
+        topology = Topology(channels=(4, 4, 8, 8), descriptor_width=width)
+        save_network(SuperLIM(topology), path)
+        os.utime(path, ns=(width, width))
+        shas.append(home._weights_sha256(str(path)))
+        assert home._network(str(path), shas[-1]).topology == topology
+    assert shas[0] != shas[1]
