@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lagrangian_ice.cli import cli, run
+from lagrangian_ice.cli import cli, products, run
 from lagrangian_ice.cli.common import Env, changed, configure_logging
 from lagrangian_ice.errors import SettingsError
 from lagrangian_ice.settings import Settings
@@ -65,6 +65,16 @@ def test_config_prints_the_defaults(capsys):
     text = capsys.readouterr().out
     assert Settings.model_validate(tomllib.loads(text)) == Settings()
     assert "# " in text
+
+
+def test_names_that_help_gives_are_those_that_are_known():
+    """They are written out in the command line, so that help need not load the rest."""
+    from lagrangian_ice.output.exports import FORMATS
+    from lagrangian_ice.plots.draw import FIGURES
+
+    what = next(param for param in products.plot.params if param.name == "what")
+    assert list(products.LAYOUTS) == list(FORMATS)
+    assert list(what.type.choices) == list(FIGURES)
 
 
 @pytest.mark.parametrize(
