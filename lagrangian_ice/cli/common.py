@@ -37,6 +37,10 @@ A_PATH = NamedPath(path_type=Path)
 WORKSPACE_VARIABLE = "LAGRANGIAN_ICE_WORKSPACE"
 
 
+LOGGER = "lagrangian_ice"
+"""Has a handler of its own; the root logger sees nothing of it."""
+
+
 EXIT_ERROR, EXIT_UNREADABLE, EXIT_INTERRUPTED = 1, 3, 130
 
 
@@ -72,7 +76,7 @@ class Env:
         from tqdm.contrib.logging import logging_redirect_tqdm
 
         def bar() -> Iterator[T]:
-            with logging_redirect_tqdm():
+            with logging_redirect_tqdm([logging.getLogger(LOGGER)]):
                 yield from tqdm(items, desc=what, unit="")
 
         return bar()
@@ -123,7 +127,7 @@ def configure_logging(verbosity: int) -> None:
     level = {-1: logging.ERROR, 0: normal, 1: logging.DEBUG}[verbosity]
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("lagrangian_ice")
+    logger = logging.getLogger(LOGGER)
     logger.handlers[:] = [handler]
     logger.propagate = False
     logger.setLevel(level)

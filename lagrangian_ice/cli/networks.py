@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lagrangian_ice.superlim.network import SuperLIM, Topology
     from lagrangian_ice.superlim.training.drift import DriftPair
     from lagrangian_ice.superlim.training.loop import Stage
+    from lagrangian_ice.superlim.training.textures import TextureSource
 
 
 @click.group()
@@ -95,6 +96,25 @@ class TrainOptions:
     channels: tuple[int, int, int, int] | None
     separable: bool
     rotation_input: bool
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the stages are given.
+
+    Attributes
+    ----------
+    textures : callable
+        Of scenes, or simulated.
+    pairs : list of DriftPair
+        Of ``--pair``.
+    told : str
+        Tells both from any other.
+    """
+
+    textures: TextureSource
+    pairs: list[DriftPair]
+    told: str
 
 
 @click.command()
@@ -224,10 +244,16 @@ def train(env: Env, directory: Path, **given: Any) -> None:
 
     start = None if options.start_weights is None else load_network(options.start_weights)
     topology = _topology(options, start)
+    data = _data(options, env)
     recipe = Recipe(
-        options.steps, options.batch, options.learning_rate, options.seed, options.device
+        options.steps,
+        options.batch,
+        options.learning_rate,
+        options.seed,
+        options.device,
+        data.told,
     )
-    chosen = _stage(options, env, directory, topology, start)
+    chosen = _stage(options, data, directory, topology, start)
 
     def progress(steps: Sequence[int]) -> Iterable[int]:
         return env.progress(steps, "train")
@@ -247,32 +273,47 @@ def _topology(options: TrainOptions, start: SuperLIM | None) -> Topology:
     return topology.model_copy(update=changes)
 
 
-def _stage(
-    options: TrainOptions,
-    env: Env,
-    directory: Path,
-    topology: Topology,
-    start: SuperLIM | None,
-) -> Stage:
-    from lagrangian_ice.superlim.training import stages, textures
-    from lagrangian_ice.superlim.training.adaptation import LabelRecipe, label_images
-    from lagrangian_ice.superlim.training.pairs import Unlikeness
+def _data(options: TrainOptions, env: Env) -> Data:
+    """Read the scenes and pairs; what is no scene is refused before all of it is read."""
+    from lagrangian_ice.superlim.training import textures
+    from lagrangian_ice.superlim.training.inputs import digest_of
 
-    if options.stage == "detector":
-        return stages.BaseDetector(options.size, topology.scaling)
-    unlike = Unlikeness(options.rotation, options.noise, options.change)
     side = 2 * options.size
     source = (
         textures.from_scenes(options.scenes, side, options.simulated)
         if options.scenes
         else textures.simulated(side)
     )
+    pairs = _drift_pairs(options, env)
+    told = f"simulated {options.simulated:g} looks {options.looks}"
+    if options.scenes:
+        told += f" scenes {digest_of(options.scenes)}"
+    if pairs:
+        files = [path for pair in options.pairs for path in pair]
+        told += f" pairs {digest_of(files)} {env.settings().images}"
+    return Data(source, pairs, told)
+
+
+def _stage(
+    options: TrainOptions,
+    data: Data,
+    directory: Path,
+    topology: Topology,
+    start: SuperLIM | None,
+) -> Stage:
+    from lagrangian_ice.superlim.training import stages
+    from lagrangian_ice.superlim.training.adaptation import LabelRecipe, label_images
+    from lagrangian_ice.superlim.training.pairs import Unlikeness
+
+    if options.stage == "detector":
+        return stages.BaseDetector(options.size, topology.scaling)
+    unlike = Unlikeness(options.rotation, options.noise, options.change)
     if options.stage == "adapt" and start is not None:
         directory.mkdir(parents=True, exist_ok=True)
         labels = label_images(
             start,
-            source,
-            LabelRecipe(options.size, options.labelled, options.looks, options.seed),
+            data.textures,
+            LabelRecipe(options.size, options.labelled, options.looks, options.seed, data.told),
             directory / "labels.npz",
         )
         return stages.AdaptedDetector(labels, topology.scaling, unlike)
@@ -282,14 +323,14 @@ def _stage(
     if options.stage == "descriptors" and start is not None:
         return stages.Descriptors(
             teacher=start,
-            textures=source,
+            textures=data.textures,
             size=options.size,
-            pairs=_drift_pairs(options, env),
+            pairs=data.pairs,
             real_share=options.real_share,
             loss=loss,
             unlike=unlike,
         )
-    return stages.Joint(source, options.size, topology.scaling, loss, unlike)
+    return stages.Joint(data.textures, options.size, topology.scaling, loss, unlike)
 
 
 def _drift_pairs(options: TrainOptions, env: Env) -> list[DriftPair]:

@@ -121,7 +121,6 @@ def geocode_pass(scenes: Sequence[Scene], pixel: float, settings: ImageSettings)
         data=data,
         land=land_mask(grid),
         node_time=nodes.time,
-        node_incidence=nodes.incidence,
     )
 
 
@@ -293,7 +292,6 @@ class _Nodes:
     """What is known at every 32nd pixel of the map (see ``GeoImage``)."""
 
     time: Float
-    incidence: Float | None
     across: Float
     span: Span
 
@@ -314,9 +312,8 @@ def _node_values(frames: Sequence[_Frame], grid: Grid) -> _Nodes:
         times[nearer] = _line_times(frame, rowcol[..., 0])[nearer]
         across[nearer] = np.nan_to_num(_across(frame, rowcol[nearer]))
         best[nearer] = outside[nearer]
-    told = all(isinstance(frame.georeference, SwathGeoreference) for frame in frames)
     span = _span(frames)
-    return _Nodes(times, across if told else None, _unit(across, span), span)
+    return _Nodes(times, _unit(across, span), span)
 
 
 def _span(frames: Sequence[_Frame]) -> Span:

@@ -40,8 +40,6 @@ class GeoImage:
     node_time : (h, w) float64
         Acquisition time at every ``TIME_STRIDE``-th row and column (from row 0, col 0, and
         reaching past the last row and column), seconds since 1970.
-    node_incidence : (h, w) float64 or None
-        Incidence angle at the same nodes, degrees; None where the scenes do not tell it.
     """
 
     pass_id: str
@@ -52,7 +50,6 @@ class GeoImage:
     data: NDArray[np.float32]
     land: NDArray[np.bool_]
     node_time: Float
-    node_incidence: Float | None = None
 
     def band(self, polarisation: str) -> NDArray[np.float32]:
         """Pixels (rows, cols) of one polarisation.
@@ -84,18 +81,9 @@ class GeoImage:
         """Acquisition time (N,) at map positions (N, 2), seconds since 1970."""
         # less the start, for microseconds since 1970 are at the end of a float64
         start = float(self.node_time.min())
-        return self._at(self.node_time - start, xy) + start
-
-    def incidence_at(self, xy: ArrayLike) -> Float:
-        """Incidence angle (N,) in degrees at map positions (N, 2); NaN where it is unknown."""
-        if self.node_incidence is None:
-            return np.full(len(np.asarray(xy)), np.nan)
-        return self._at(self.node_incidence, xy)
-
-    def _at(self, node_values: Float, xy: ArrayLike) -> Float:
         nodes = self.grid.rowcol(xy) / TIME_STRIDE
-        values = map_coordinates(node_values, nodes.T, order=1, mode="nearest")
-        return np.asarray(values, dtype=np.float64)
+        seconds = map_coordinates(self.node_time - start, nodes.T, order=1, mode="nearest")
+        return np.asarray(seconds, dtype=np.float64) + start
 
 
 def select_bands(image: GeoImage, polarisations: Sequence[str]) -> GeoImage:

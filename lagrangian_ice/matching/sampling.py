@@ -1,7 +1,7 @@
 """Patches of an image around points, read at exact fractional positions by cubic B-splines.
 
-All of it is a few products of matrices over a stack of patches: the same code serves threads
-and a GPU, and its cost goes with the number of points, not with the size of the image.
+All of it is a few products of matrices over a stack of patches: its cost goes with the number of
+points, not with the size of the image.
 """
 
 from __future__ import annotations

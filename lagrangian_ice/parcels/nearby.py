@@ -102,15 +102,12 @@ def cut(ready: Ready, box: Box) -> Ready:
     corner = image.grid.xy(first.astype(np.float64))
     shape = (int(last[0] - first[0]), int(last[1] - first[1]))
     grid = Grid(float(corner[0]), float(corner[1]), image.grid.pixel, shape)
-    nodes = _every(TIME_STRIDE, first, last, 1)
-    incidence = image.node_incidence
     part = replace(
         image,
         grid=grid,
         data=image.data[:, rows, cols],
         land=image.land[rows, cols],
-        node_time=image.node_time[nodes],
-        node_incidence=None if incidence is None else incidence[nodes],
+        node_time=image.node_time[_every(TIME_STRIDE, first, last, 1)],
     )
     cells = _every(STRIDE, first, last, 0)
     kept = (features.scores[cells], features.descriptors[cells], features.valid[cells])

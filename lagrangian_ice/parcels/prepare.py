@@ -307,8 +307,6 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
     }
     # A pass lies aslant in its grid: half of it or more is empty.
     shown = np.isfinite(image.data).any(axis=0)
-    # Where incidence angles are not told there is none to keep.
-    incidence = np.empty((0, 0)) if image.node_incidence is None else image.node_incidence
     try:
         path.parent.mkdir(exist_ok=True)
         with in_place(path) as beside, beside.open("wb") as file:
@@ -319,7 +317,6 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
                 data=image.data[:, shown],
                 land=np.packbits(image.land),
                 node_time=image.node_time,
-                node_incidence=incidence,
                 valid=features.valid,
                 scores=features.scores[features.valid],
                 descriptors=features.descriptors[features.valid],
@@ -332,6 +329,7 @@ def _loaded(path: Path) -> Ready | None:
     """Read what is in the cache; a damaged file counts as none."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            # earlier files hold incidence angles too, that nobody asks for
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays["about"]))
         os.utime(path)
@@ -351,7 +349,6 @@ def _loaded(path: Path) -> Ready | None:
         data=data,
         land=_unpacked(arrays["land"], grid.shape),
         node_time=arrays["node_time"],
-        node_incidence=arrays["node_incidence"] if arrays["node_incidence"].size else None,
     )
     sha = about["weights_sha256"]
     valid = arrays["valid"]

@@ -122,6 +122,12 @@ MIGRATIONS = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
 """What makes each older version the next one."""
 
 
+PRIMARY_CODE = 0xFF
+"""Of SQLite's extended error codes."""
+NOT_WRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+"""What reading fails with where the files of the write-ahead log cannot be made."""
+
+
 def connect(workspace: Path, *, writable: bool, create: bool = False) -> sqlite3.Connection:
     """Open the database of a workspace.
 
@@ -237,12 +243,25 @@ def _opened(path: Path, writable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
         # WAL wants to write beside the database even to read; not on a read-only disk.
-        address = f"{path.absolute().as_uri()}?immutable=1"
-        return sqlite3.connect(address, uri=True)
+        if error.sqlite_errorcode & PRIMARY_CODE not in NOT_WRITABLE:
+            raise
+        return _opened_alone(path)
     return connection
+
+
+def _opened_alone(path: Path) -> sqlite3.Connection:
+    """Open a database that nobody writes, without its log, which must hold nothing then."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise WorkspaceError(
+            f"{path}: its last passes are in {log.name}, which is read only where it can be "
+            "written; copy the workspace to where you may write, or wait until no other "
+            "lagrangian-ice writes here"
+        )
+    return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
 
 
 def _check_version(connection: sqlite3.Connection, path: Path, writable: bool) -> None:

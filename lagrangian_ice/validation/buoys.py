@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,20 @@ def compare_buoys(
     return _with_differences(found)
 
 
-def displacements(observations: pd.DataFrame, min_hours: float, max_hours: float) -> pd.DataFrame:
+def displacements(
+    observations: pd.DataFrame, min_hours: float, max_hours: float, most_steps: int | None = None
+) -> pd.DataFrame:
     """Every two observations of a parcel that are some hours apart.
+
+    Parameters
+    ----------
+    observations : DataFrame
+        As :func:`lagrangian_ice.output.reading.read_trajectories` gives them.
+    min_hours, max_hours : float
+        Between the two.
+    most_steps : int, optional
+        The later of the two is at most so many observations of the parcel on: 1 gives
+        consecutive ones alone. None: as many as the hours allow.
 
     Returns
     -------
@@ -110,8 +122,7 @@ def displacements(observations: pd.DataFrame, min_hours: float, max_hours: float
     table = observations.sort_values(["parcel_id", "time"], ignore_index=True)
     ids, time = table["parcel_id"].to_numpy(), table["time"].to_numpy(np.float64)
     firsts, lasts = [], []
-    step = 1
-    while True:
+    for step in count(1) if most_steps is None else range(1, most_steps + 1):
         first = np.arange(max(len(table) - step, 0))
         same = ids[first] == ids[first + step]
         hours = (time[first + step] - time[first]) / HOUR
@@ -121,7 +132,6 @@ def displacements(observations: pd.DataFrame, min_hours: float, max_hours: float
         kept = first[same & (hours >= min_hours)]
         firsts.append(kept)
         lasts.append(kept + step)
-        step += 1
     empty = np.zeros(0, np.int64)
     first, last = np.concatenate([empty, *firsts]), np.concatenate([empty, *lasts])
     xy = table[["x", "y"]].to_numpy(np.float64)

@@ -55,9 +55,7 @@ def compare_drift(observations: pd.DataFrame, model: ModelTracks) -> pd.DataFram
         As :func:`lagrangian_ice.validation.buoys.displacements`, of consecutive observations
         that the model covers, with ``model_dx, model_dy``.
     """
-    pairs = displacements(observations, 0.0, np.inf)
-    pairs = pairs.sort_values(["parcel_id", "time0", "time1"], ignore_index=True)
-    pairs = pairs.drop_duplicates(["parcel_id", "time0"], ignore_index=True)
+    pairs = displacements(observations, 0.0, np.inf, most_steps=1)
     ids = pairs["parcel_id"].to_numpy(np.int64)
     ends = [model.at(ids, pairs[name].to_numpy(np.float64)) for name in ("time0", "time1")]
     moved = ends[1] - ends[0]

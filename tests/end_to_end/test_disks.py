@@ -1,12 +1,15 @@
 """A disk that fills up or cannot be written: one line, nothing lost, and it goes on later."""
 
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 import small_archive as small
 
 import lagrangian_ice as li
+from lagrangian_ice.parcels.schema import DATABASE
 
 DAYS = 2
 
@@ -109,6 +112,25 @@ def test_a_disk_that_cannot_be_written_is_read_and_told(straight, archive, disk,
     assert mount("-o", "remount,rw", disk)
     assert small.command(workspace, "advance", "--days", 1) == 0
     small.assert_same_products(straight, workspace)
+
+
+def test_passes_that_are_still_in_the_log_are_not_left_out(archive, disk, tmp_path, capsys):
+    """A disk that became read-only under a writer that was killed."""
+    workspace = small.seeded(disk / "ws", archive)
+    log = workspace / f"{DATABASE}-wal"
+    with closing(sqlite3.connect(workspace / DATABASE, isolation_level=None)) as writer:
+        writer.execute("CREATE TABLE more (value)")
+        shutil.copy(log, tmp_path / "log")
+    shutil.copy(tmp_path / "log", log)
+    capsys.readouterr()
+    assert mount("-o", "remount,ro", disk)
+    assert small.command(workspace, "status") == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1, told
+    assert str(log.name) in told
+    assert "copy the workspace" in told
+    shutil.copytree(workspace, tmp_path / "ws")
+    assert small.command(tmp_path / "ws", "status") == 0
 
 
 def test_a_new_workspace_where_nothing_can_be_written(archive, disk, capsys):

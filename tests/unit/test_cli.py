@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lagrangian_ice.cli import cli, run
-from lagrangian_ice.cli.common import changed
+from lagrangian_ice.cli import cli, products, run
+from lagrangian_ice.cli.common import Env, changed, configure_logging
 from lagrangian_ice.errors import SettingsError
 from lagrangian_ice.settings import Settings
 
@@ -64,6 +65,16 @@ def test_config_prints_the_defaults(capsys):
     text = capsys.readouterr().out
     assert Settings.model_validate(tomllib.loads(text)) == Settings()
     assert "# " in text
+
+
+def test_names_that_help_gives_are_those_that_are_known():
+    """They are written out in the command line, so that help need not load the rest."""
+    from lagrangian_ice.output.exports import FORMATS
+    from lagrangian_ice.plots.draw import FIGURES
+
+    what = next(param for param in products.plot.params if param.name == "what")
+    assert list(products.LAYOUTS) == list(FORMATS)
+    assert list(what.type.choices) == list(FIGURES)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +164,22 @@ def test_verbosity_may_stand_before_the_command(words, level, tmp_path):
     place = ["--workspace", str(tmp_path)]
     assert run([*words, *place, "status"]) == run([*place, "status", *words])
     assert logging.getLogger("lagrangian_ice").level == logging.getLevelName(level)
+
+
+def test_log_lines_do_not_tear_the_progress_bar(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    configure_logging(1)
+    logger = logging.getLogger("lagrangian_ice")
+    own = logger.handlers
+    for number in Env(Path(), None, 1).progress([1, 2], "work"):
+        logging.getLogger("lagrangian_ice.engine").debug("step %d", number)
+    text = capsys.readouterr().err
+    assert "work" in text
+    lines = re.findall(r"(.)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} DEBUG step \d\n", text, re.DOTALL)
+    # each where the bar has been wiped away
+    assert set(lines) <= {"\r", "\n"}
+    assert len(lines) == 2
+    assert logger.handlers is own
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

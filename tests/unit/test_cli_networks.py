@@ -1,6 +1,7 @@
 """Commands of the network."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -79,6 +80,40 @@ def test_stages_follow_each_other(run, tmp_path):
     for stage in "abc":
         with (tmp_path / stage / "curve.csv").open() as file:
             assert len(list(csv.DictReader(file))) == 2
+
+
+def test_a_training_goes_on_with_the_same_data_only(run, tmp_path):
+    """Scenes are known by their contents: one of the same name and size is another."""
+    rng = np.random.default_rng(0)
+    scenes = [tmp_path / folder / "HH.tif" for folder in ("one", "two", "moved")]
+    for scene in scenes:
+        scene.parent.mkdir()
+    for scene in scenes[:2]:
+        write_scene(scene, ice_texture((200, 200), rng), 4)
+    shutil.copy(scenes[0], scenes[2])
+    assert scenes[0].stat().st_size == scenes[1].stat().st_size
+    words = ["train", tmp_path / "t", *SMALL, "--scenes"]
+    run(*words, scenes[0])
+    run(*words, scenes[2])
+    for other in (
+        [scenes[1]],
+        [scenes[0], "--scenes", scenes[1]],
+        [scenes[0], "--simulated", "0.5"],
+        [scenes[0], "--start", "default"],
+    ):
+        told = run(*words, *other, code=1)
+        assert len(told.splitlines()) == 1
+        assert "give another directory" in told
+
+
+def test_labels_of_other_scenes_are_refused(run, tmp_path):
+    scene = write_scene(tmp_path / "HH.tif", ice_texture((200, 200), np.random.default_rng(0)), 4)
+    words = ["train", tmp_path / "t", "--stage", "adapt", "--start", "default"]
+    words += ["--labelled", "2", "--looks", "2", *SMALL]
+    run(*words)
+    told = run(*words, "--scenes", scene, code=1)
+    assert len(told.splitlines()) == 1
+    assert "labels.npz" in told
 
 
 def test_joint_training_with_the_published_loss(run, tmp_path):

@@ -184,12 +184,15 @@ class LabelRecipe:
         Pixels per side, images, looks at each.
     seed : int
         Of the images and the looks.
+    inputs : str
+        Tells the textures from any other.
     """
 
     size: int
     count: int
     looks: int
     seed: int
+    inputs: str = "none"
 
 
 def label_images(

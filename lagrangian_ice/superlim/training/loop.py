@@ -47,6 +47,8 @@ class Recipe:
         Of the tensors and the batches.
     device : {"cpu", "cuda"}
         Where the network is trained, in bfloat16 where the device has it.
+    inputs : str
+        Tells the data that the stage is given from any other.
     """
 
     steps: int = 2000
@@ -54,6 +56,7 @@ class Recipe:
     learning_rate: float = 3e-3
     seed: int = 0
     device: str = "cpu"
+    inputs: str = "none"
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,8 @@ def train(
     Raises
     ------
     WeightsError
-        If the directory holds a training with another stage, recipe or network, or cannot be
-        written.
+        If the directory holds a training with another stage, recipe, network or start, or
+        cannot be written.
     SettingsError
         If the device is not there.
     """
@@ -139,7 +142,8 @@ def train(
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WeightsError(f"{directory}: cannot be written ({error.strerror})") from None
-    run = _begin(topology, stage, recipe, directory, start)
+    settings = _settings(topology, stage, recipe, start)
+    run = _begin(topology, recipe, directory, start, settings)
 
     def batch(step: int) -> Batch:
         """Tensors of one step: the same for the same seed and step, whatever came before."""
@@ -152,7 +156,7 @@ def train(
             run.step += 1
             _log(directory / "curve.csv", run.step, parts)
             if run.step % CHECKPOINT_STEPS == 0 or run.step == recipe.steps:
-                _save(run, directory, _settings(topology, stage, recipe))
+                _save(run, directory, settings)
     run.network.to("cpu")
     save_network(run.network, directory / "weights.pt")
     return run.network.eval().requires_grad_(False)
@@ -180,14 +184,15 @@ def seen(
     return logits.float(), descriptors.float()
 
 
-def _settings(topology: Topology, stage: Stage, recipe: Recipe) -> str:
+def _settings(topology: Topology, stage: Stage, recipe: Recipe, start: SuperLIM | None) -> str:
     """Everything that a training must go on with."""
     told = ", ".join(f"{name} {value}" for name, value in asdict(recipe).items())
-    return f"stage {stage.name}, {told}, network {topology.model_dump_json()}"
+    begun = "none" if start is None else f"sha256 {start.sha256}"
+    return f"stage {stage.name}, {told}, start {begun}, network {topology.model_dump_json()}"
 
 
 def _begin(
-    topology: Topology, stage: Stage, recipe: Recipe, directory: Path, start: SuperLIM | None
+    topology: Topology, recipe: Recipe, directory: Path, start: SuperLIM | None, settings: str
 ) -> _Run:
     torch.manual_seed(recipe.seed)
     network = SuperLIM(topology)
@@ -203,7 +208,7 @@ def _begin(
     run = _Run(network, optimiser, schedule, 0)
     checkpoint = directory / "checkpoint.pt"
     if checkpoint.is_file():
-        content = _read_checkpoint(checkpoint, _settings(topology, stage, recipe))
+        content = _read_checkpoint(checkpoint, settings)
         network.load_state_dict(content["network"])
         optimiser.load_state_dict(content["optimiser"])
         schedule.load_state_dict(content["schedule"])
@@ -222,7 +227,8 @@ def _read_checkpoint(checkpoint: Path, settings: str) -> dict:  # type: ignore[t
     if content.get("settings") != settings:
         raise WeightsError(
             f"{checkpoint}: holds a training with {content.get('settings', 'other settings')}; "
-            f"go on with these, or give another directory for {settings}"
+            f"go on with these, or give another directory for {settings} (what an earlier version "
+            "began without telling inputs and start cannot be gone on with)"
         )
     return dict(content)
 

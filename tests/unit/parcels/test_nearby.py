@@ -1,7 +1,5 @@
 """The part of two passes that a few parcels have to do with."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -42,7 +40,7 @@ def ready(shift=(0, 0), day=0.0, seed=4):
     grid = Grid(-700_000.0, 200_000.0, PIXEL, SHAPE)
     data = pixels[None, 8 * i : 8 * i + rows, 8 * j : 8 * j + cols]
     land = np.zeros(SHAPE, dtype=np.bool_)
-    image = GeoImage(f"day{day}", (), grid, ("HH",), "db", data, land, times, 30 + 0.1 * times)
+    image = GeoImage(f"day{day}", (), grid, ("HH",), "db", data, land, times)
     valid = np.ones(cells, dtype=np.bool_)
     return image, Features(grid, scores[there], described[there].astype(np.float16), valid, "")
 
@@ -90,17 +88,9 @@ def test_what_is_cut_out_lies_where_it_lay(box):
     np.testing.assert_array_equal(some.descriptors, expected)
     corners = part.grid.xy(np.array([[0, 0], [rows - 1, cols - 1], [3.3, cols / 2]]))
     np.testing.assert_allclose(part.time_at(corners), image.time_at(corners), atol=1e-6)
-    np.testing.assert_allclose(part.incidence_at(corners), image.incidence_at(corners), atol=1e-6)
     inside = image.grid.contains([box[:2], box[2:]])
     if inside.all():
         assert part.grid.contains([box[:2], box[2:]]).all()
-
-
-def test_an_image_without_incidence_angles_is_cut_too():
-    image, features = ready()
-    image = replace(image, node_incidence=None)
-    part, _ = cut((image, features), (-690_000.0, 150_000.0, -660_000.0, 190_000.0))
-    assert part.node_incidence is None
 
 
 def test_few_parcels_are_found_as_in_the_whole_passes():

@@ -97,6 +97,22 @@ def test_small_passes_stay_in_memory_large_ones_by_number(monkeypatch, least, li
     assert "".join(loaded) == loads
 
 
+def test_a_template_that_keeps_more_than_is_asked_for_now_is_read(task):
+    """Incidence angles were kept too; the scenes of such templates may be gone."""
+    key = prepare(task).key
+    known = Task(task.scenes, SETTINGS, task.cache, task.templates, task.limit, key)
+    made = load(known)
+    (path,) = task.cache.glob("*.npz")
+    with np.load(path) as archive:
+        kept = dict(archive)
+    assert "node_incidence" not in kept
+    for gone in (path, task.scenes[0].path):
+        gone.unlink()
+    task.templates.mkdir()
+    np.savez(task.templates / path.name, **kept, node_incidence=np.empty((0, 0)))
+    assert_same(made, load(known))
+
+
 def test_a_template_is_kept_where_the_cache_has_lost_it(task):
     key = prepare(task).key
     known = Task(task.scenes, SETTINGS, task.cache, task.templates, task.limit, key)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,18 @@ def test_a_full_disk_ends_cleanly_and_loses_nothing(tmp_path):
         assert len(store.passes()) == 0
         Ice().process(store, See(0.1, WHOLE), SETTINGS)
         assert len(store.passes()) == 1
+
+
+def test_a_state_that_another_program_holds_is_not_read_past_its_log(tmp_path, monkeypatch):
+    """What is read without the log lacks the last passes."""
+    folder = seeded(tmp_path / "held")
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: real(*args, **kw | {"timeout": 0}))
+    with closing(real(folder / DATABASE, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("UPDATE meta SET value = value")
+        with pytest.raises(WorkspaceError, match=f"{DATABASE}: database is locked"):
+            Store(folder)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -159,8 +159,6 @@ def test_geocoded_pass(tmp_path):
     xy = georeference.xy([[20.0, 150.0], [120.0, 150.0], [220.0, 150.0]])
     lines = scene.start.timestamp() + np.array([20.0, 120.0, 220.0]) * LINE_INTERVAL
     np.testing.assert_allclose(image.time_at(xy), lines, atol=1e-3)
-    angles = georeference.incidence_angle(georeference.rowcol(xy))
-    np.testing.assert_allclose(image.incidence_at(xy), angles, atol=1e-3)
     sigma0 = 10 * np.log10(expected_sigma0(tiny, "HH"))
     row, col = (int(v) for v in np.rint(image.grid.rowcol(xy[1])))
     centre = georeference.rowcol(image.grid.xy([float(row), float(col)]))

@@ -147,6 +147,7 @@ def test_every_two_observations_of_a_parcel_within_the_hours():
     # own errors are differences of variances; both images' geolocation is added
     np.testing.assert_allclose(found["var_x"], [209, 225, 216])
     assert displacements(table.iloc[:0], 6, 96).empty
+    assert displacements(table, 6, 96, most_steps=1)["hours"].tolist() == [24, 48]
 
 
 def test_scores_are_json_and_name_their_groups():

@@ -17,7 +17,7 @@ from lagrangian_ice.grid import xy_to_lonlat
 from lagrangian_ice.output.exports import export_trajectories
 from lagrangian_ice.output.reading import read_trajectories
 from lagrangian_ice.output.trajectories import write_trajectories
-from lagrangian_ice.validation import nextsim
+from lagrangian_ice.validation import buoys, nextsim
 from lagrangian_ice.validation import triangles as triangles_module
 from lagrangian_ice.validation.drifters import ModelTracks, read_drifters
 from lagrangian_ice.validation.nextsim import (
@@ -268,6 +268,38 @@ def test_known_bias_and_noise_lie_within_their_intervals_whatever_the_seed(model
         found = drift_scores(compare_drift(observations, tracks))["intervals"]
         inside.append([found[name][0] <= value <= found[name][1] for name, value in truth.items()])
     assert np.mean(inside, axis=0).min() >= 15 / 16
+
+
+def test_a_longer_season_makes_as_many_more_displacements(monkeypatch):
+    """80,000 parcels seen 100 times would be 400 million of them if all pairs were made."""
+    made = []
+
+    def displacements(*args, **limits):
+        made.append(buoys.displacements(*args, **limits))
+        return made[-1]
+
+    monkeypatch.setattr(nextsim, "displacements", displacements)
+    seen = 200
+    time = START + np.arange(seen) * DAY
+    observations = pd.DataFrame(
+        {
+            "parcel_id": np.repeat([4, 9], seen),
+            "time": np.tile(time, 2),
+            "x": np.tile(1000.0 * np.arange(seen), 2),
+            "y": -900e3,
+            "image_index": np.tile(np.arange(seen), 2),
+            "correlation": 0.7,
+            "x_standard_error": 20.0,
+            "y_standard_error": 20.0,
+            "xy_error_covariance": 0.0,
+            "geolocation_standard_error": 10.0,
+        }
+    )
+    model = ModelTracks(observations[["parcel_id", "time", "x", "y"]])
+    compared = compare_drift(observations.sample(frac=1, random_state=1), model)
+    assert len(made[0]) == len(compared) == 2 * (seen - 1)
+    assert (compared["hours"] == 24).all()
+    np.testing.assert_allclose(compared[["model_dx", "dx"]], 1000.0)
 
 
 def test_known_extra_divergence_is_diagnosed_on_the_same_triangles(model, product):

@@ -145,6 +145,23 @@ def test_directory_of_another_training_is_refused(tmp_path):
             train(TINY, stage, recipe, tmp_path)
 
 
+def test_training_with_other_inputs_or_another_start_is_refused(tmp_path):
+    """Else it would go on with them, or from where the first start led, and say nothing."""
+    stage = stages.BaseDetector(SIZE, Scaling())
+    short = Recipe(steps=1, batch=1, inputs="scenes 1")
+    first, other = SuperLIM(TINY, "aa").eval(), SuperLIM(TINY, "bb").eval()
+    train(TINY, stage, short, tmp_path, first)
+    train(TINY, stage, short, tmp_path, first)
+    for recipe, start in (
+        (Recipe(steps=1, batch=1, inputs="scenes 2"), first),
+        (short, other),
+        (short, None),
+    ):
+        with pytest.raises(WeightsError, match="another directory") as raised:
+            train(TINY, stage, recipe, tmp_path, start)
+        assert "\n" not in str(raised.value)
+
+
 def test_damaged_checkpoint_is_one_clear_line(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="not a checkpoint"):
