@@ -409,7 +409,10 @@ class Store:
             fields[name][reference] = fields[at_last][reference]
 
     def passes(self) -> pd.DataFrame:
-        """All processed passes, in order; ``reason`` says why one failed."""
+        """All processed passes, in order; ``reason`` says why one failed.
+
+        ``scene_ids`` are tuples: an id may hold a comma.
+        """
         frame = self._frame(
             "SELECT pass_index, pass_id, time, start, stop, platform, orbit, polarisations, "
             "reason, image_key, ice_time FROM passes ORDER BY pass_index"
@@ -419,7 +422,7 @@ class Store:
         for index, scene_id, reason in rows:
             if not reason:
                 names.setdefault(index, []).append(scene_id)
-        frame["scene_ids"] = [",".join(names.get(i, [])) for i in frame["pass_index"]]
+        frame["scene_ids"] = [tuple(names.get(i, [])) for i in frame["pass_index"]]
         return frame.astype({"time": np.float64, "ice_time": np.float64})
 
     def parcels(self) -> pd.DataFrame:

@@ -170,7 +170,7 @@ def plan_pairs(
         waiting = [one for one in found.waiting if to_seconds(one.start) < goal]
         done: dict[int, Outline] = {}
         for row in store.passes().to_dict("records"):
-            frames = [scenes[name] for name in row["scene_ids"].split(",") if name]
+            frames = [scenes[name] for name in row["scene_ids"]]
             area = shapely.union_all([scene.footprint for scene in frames])
             done[row["pass_index"]] = Outline(row["pass_id"], row["start"], row["time"], area)
         parcels = store.living(horizon(settings))

@@ -168,8 +168,7 @@ class Run:
         self.scenes = {scene.id: scene for scene in self.store.scenes()}
         found = queue_of(self.store, list(self.scenes.values()))
         for row in self.store.passes().to_dict("records"):
-            names = row["scene_ids"].split(",")
-            frames = tuple(self.scenes[name] for name in names if name)
+            frames = tuple(self.scenes[name] for name in row["scene_ids"])
             self._remember(row["pass_index"], row["pass_id"], frames, row["image_key"])
         return (
             found.waiting,

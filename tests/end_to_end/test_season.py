@@ -330,6 +330,24 @@ def test_a_dask_cluster_gives_the_same(straight, archive, tmp_path):
     small.assert_same_products(straight, workspace)
 
 
+def test_the_name_of_a_scene_may_hold_a_comma(archive, tmp_path):
+    """Ids were joined with commas and split again: the second advance was a KeyError."""
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    odd = min(scenes.iterdir())
+    odd = odd.rename(odd.with_stem(f"{odd.stem} (1, 2)"))
+    workspace = small.seeded(tmp_path / "ws", scenes)
+    for _ in range(2):
+        assert small.command(workspace, "advance", "--days", 1) == 0
+    assert small.command(workspace, "advance", "--plan") == 0
+    first = li.open_workspace(workspace).status()["passes"][0]
+    assert first["scenes"] == [odd.stem]
+    (path,) = (workspace / "products").glob("*_LP.nc")
+    with li.open_trajectories(path) as dataset:
+        assert odd.stem in dataset.attrs["input_scenes"]
+        assert dataset.attrs["number_of_input_scenes"] == 5
+
+
 def test_scenes_of_processed_passes_may_be_deleted(straight, archive, tmp_path):
     scenes = tmp_path / "scenes"
     shutil.copytree(archive, scenes)
