@@ -73,7 +73,8 @@ def seed(
         If the concentration that the settings name cannot be read.
     """
     settings = with_whole_path(settings or Settings())
-    found, unreadable = scenes_under(scenes, MetadataCache(workspace))
+    cache = MetadataCache(workspace)
+    found, unreadable = scenes_under(scenes, cache)
     exists = (workspace / DATABASE).exists()
     if not exists:
         # Looked at before anything is made on disk.
@@ -90,6 +91,8 @@ def seed(
         window = settings.parcels.window_days * SECONDS_PER_DAY
         stream = Stream(number, start, start + window, settings.parcels.spacing)
         store.seed(stream, plan.row, plan.col, plan.settings.as_json(), found, unreadable)
+    # a new workspace is there only now
+    cache.save()
     return len(plan.row), unreadable
 
 

@@ -277,6 +277,13 @@ def test_a_seed_at_the_end_of_the_calendar_is_one_line(archive, tmp_path, capsys
     assert not (tmp_path / "ws").exists()
 
 
+def test_a_seed_remembers_what_it_read_of_scenes(fresh, archive, monkeypatch, capsys):
+    """A new workspace had no folder yet when the cache was saved."""
+    monkeypatch.delattr("lagrangian_ice.scenes.reader.open_geotiff")
+    assert small.command(fresh, "scenes", "add", archive) == 0
+    assert "0 scenes added, 8 known before" in capsys.readouterr().out
+
+
 def test_a_second_seed_needs_a_new_stream(fresh, archive, capsys):
     assert small.command(fresh, "seed", "--date", "2021-01-02") == 1
     assert "--stream" in capsys.readouterr().err
