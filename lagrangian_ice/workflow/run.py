@@ -407,6 +407,17 @@ def concentration_of(settings: Settings) -> Concentration | None:
     return Concentration(rules.ice_concentration, rules.concentration_days)
 
 
+def chosen_settings(store: Store, given: Settings | None) -> Settings:
+    """Those given, else those kept, else the defaults; the pixel stays as it was first seeded."""
+    kept = store.recalled_settings()
+    if given is None:
+        return kept
+    if store.streams():
+        images = given.images.model_copy(update={"pixel": kept.images.pixel})
+        given = given.model_copy(update={"images": images})
+    return with_whole_path(given)
+
+
 def with_whole_path(settings: Settings) -> Settings:
     """Name the concentration as from anywhere: a workspace is used from elsewhere."""
     source = settings.parcels.ice_concentration

@@ -13,8 +13,10 @@ import xarray as xr
 
 import lagrangian_ice as li
 from lagrangian_ice.cli import run
+from lagrangian_ice.cli.common import changed
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import store
+from lagrangian_ice.settings import Settings
 
 DAYS = 4
 
@@ -294,6 +296,28 @@ def test_a_second_seed_needs_a_new_stream(fresh, archive, capsys):
     names = sorted(path.name for path in (fresh / "products").iterdir())
     assert [name.split("_")[2] for name in names] == ["a"] * 3 + ["b"] * 3
     assert len(li.open_workspace(fresh).observations(1)) > 50
+
+
+def test_a_second_seed_changes_no_settings_but_those_given(archive, tmp_path):
+    """It took the defaults, and with them a pixel for which no template was made."""
+    workspace, config = tmp_path / "ws", tmp_path / "c.toml"
+    config.write_text("[images]\npixel = 300\n[mcc]\nhalf_width = 20\n")
+    first = ("seed", "--date", "2021-01-01", "--scenes", archive, "--spacing", 8000)
+    assert small.command(workspace, *first, "--config", config) == 0
+    with store.Store(workspace) as state:
+        kept = state.recalled_settings()
+    assert (kept.images.pixel, kept.mcc.half_width, kept.parcels.spacing) == (300, 20, 8000)
+    again = ("seed", "--date", "2021-01-02", "--stream")
+    assert small.command(workspace, *again, "--window-days", 1) == 0
+    with store.Store(workspace) as state:
+        assert state.recalled_settings() == changed(kept, {"parcels.window_days": 1.0})
+        assert [one.spacing for one in state.streams()] == [8000, 8000]
+    config.write_text("[mcc]\nhalf_width = 18\n")
+    assert small.command(workspace, *again, "--config", config, "--spacing", 9000) == 0
+    with store.Store(workspace) as state:
+        found = state.recalled_settings()
+    given = {"images.pixel": 300.0, "mcc.half_width": 18, "parcels.spacing": 9000.0}
+    assert found == changed(Settings(), given)
 
 
 @pytest.mark.parametrize("date", ["2021-03-01", "2020-12-01"])
