@@ -60,7 +60,7 @@ def seed(
     from lagrangian_ice import workflow
     from lagrangian_ice.times import parse_utc
 
-    given = {
+    given: dict[str, object] = {
         "parcels.spacing": spacing,
         "parcels.window_days": window_days,
         "parcels.ice_concentration": ice_concentration,
