@@ -70,8 +70,10 @@ def scenes_add(env: Env, paths: tuple[Path, ...]) -> int:
     """Catalogue the scenes under PATHS in the workspace."""
     from lagrangian_ice.workflow import add_scenes
 
-    new, known, unreadable = add_scenes(env.workspace, paths)
+    new, known, moved, unreadable = add_scenes(env.workspace, paths)
     click.echo(f"{new} scenes added, {known} known before, {len(unreadable)} unreadable")
+    if moved:
+        click.echo(f"{moved} of the known ones have moved and are read from their new place")
     return tell_unreadable({str(path): reason for path, reason in unreadable.items()})
 
 

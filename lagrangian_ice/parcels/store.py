@@ -188,6 +188,12 @@ class Store:
             rows = [(new, old) for old, new in successors.items()]
             self._db.executemany("UPDATE scenes SET replaced_by = ? WHERE id = ?", rows)
 
+    def move_scenes(self, paths: dict[str, Path]) -> None:
+        """Let scenes (keys: their ids) be read from other places from now on."""
+        with self._transaction():
+            rows = [(str(path), name) for name, path in paths.items()]
+            self._db.executemany("UPDATE scenes SET path = ? WHERE id = ?", rows)
+
     def unreadable(self) -> dict[Path, str]:
         """Paths that could not be opened, and why."""
         rows = self._rows("SELECT path, reason FROM unreadable ORDER BY path")

@@ -18,6 +18,9 @@ from lagrangian_ice.scenes.scene import Scene
 _UNFORESEEN = (ValueError, ArithmeticError, RuntimeError, OSError)
 """What damage that no reader foresaw, and a closed folder, become."""
 
+SAME_SECONDS = 1.0
+"""Scenes of one id that begin so closely are one: tags may be rounded."""
+
 log = logging.getLogger(__name__)
 
 
@@ -59,7 +62,7 @@ def find_scenes(
         In order of start time, then id; each id once (of several files with one id the first
         by path).
     unreadable : list of Unreadable
-        In order of path.
+        In order of path; also files that have an earlier one's id, but another time.
     """
     times = times or {}
     scenes: dict[str, Scene] = {}
@@ -74,11 +77,23 @@ def find_scenes(
         if isinstance(found, str):
             unreadable.append(Unreadable(printable(path), found))
         else:
-            scenes.setdefault(found.id, found)
+            reason = clash(found, scenes.setdefault(found.id, found))
+            if reason:
+                unreadable.append(Unreadable(path, reason))
     if cache is not None:
         cache.save()
     in_time = sorted(scenes.values(), key=lambda scene: (scene.start, scene.id))
     return in_time, sorted(unreadable, key=lambda one: one.path)
+
+
+def clash(scene: Scene, other: Scene) -> str:
+    """Why a scene cannot stand beside another of its id; empty where both are the same scene."""
+    if abs((scene.start - other.start).total_seconds()) < SAME_SECONDS:
+        return ""
+    return (
+        f"{scene.path}: has the name of {other.path}, but another time ({_iso(scene.start)}, "
+        f"not {_iso(other.start)}); rename it"
+    )
 
 
 def _looked_up(path: Path, cache: MetadataCache) -> Scene | str:

@@ -25,7 +25,7 @@ from lagrangian_ice.scenes.passes import Pass, group_passes
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
-from lagrangian_ice.workflow.catalogue import scenes_under
+from lagrangian_ice.workflow.catalogue import compared, scenes_under
 from lagrangian_ice.workflow.run import chosen_settings, concentration_of, with_whole_path
 
 
@@ -88,6 +88,7 @@ def seed(
         Store(workspace, writable=True, create=bool(found)) as store,
     ):
         _check_new_stream(store, workspace, date, new_stream)
+        found, moved = compared(found, store.scenes(), unreadable)
         known = {scene.id: scene for scene in [*found, *store.scenes()]}
         chosen = with_whole_path(change(chosen_settings(store, settings)))
         plan = _planned_seed(list(known.values()), date, chosen, workspace, unreadable)
@@ -98,6 +99,7 @@ def seed(
         start = to_seconds(date)
         window = chosen.parcels.window_days * SECONDS_PER_DAY
         stream = Stream(number, start, start + window, chosen.parcels.spacing)
+        store.move_scenes(moved)
         store.seed(stream, plan.row, plan.col, chosen.as_json(), found, unreadable)
     # a new workspace is there only now
     cache.save()

@@ -44,6 +44,17 @@ def test_of_one_id_the_first_path_is_taken_whatever_the_order(archive):
         assert scenes[-1].path.parent.name == "a"
 
 
+def test_the_same_name_at_another_time_is_told(write_scene, tmp_path):
+    """It vanished without a word."""
+    for name, day in (("a/scene_HH.tif", 1), ("b/scene_HH.tif", 2)):
+        write_scene(name, PIXELS, tags={"time_coverage_start": f"2021-01-0{day}T12:00:00"})
+    scenes, (told,) = find_scenes([tmp_path])
+    assert [scene.path.parent.name for scene in scenes] == ["a"]
+    assert told.path == tmp_path / "b" / "scene_HH.tif"
+    assert str(scenes[0].path) in told.reason
+    assert "2021-01-02T12:00:00Z, not 2021-01-01T12:00:00Z); rename it" in told.reason
+
+
 def test_same_path_twice_is_one(archive):
     path = archive / "a" / "late_20210102T120000_HH.tif"
     scenes, unreadable = find_scenes([path, path, archive / "b" / ".." / "a"])
