@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lagrangian_ice.cli.common import EXIT_ERROR, Env, changed, common, moment, tell_unreadable
+from lagrangian_ice.cli.common import (
+    A_PATH,
+    EXIT_ERROR,
+    Env,
+    changed,
+    common,
+    moment,
+    tell_unreadable,
+)
 
 if TYPE_CHECKING:
     from lagrangian_ice.parcels.plan import PlannedPass
@@ -23,10 +31,10 @@ if TYPE_CHECKING:
     "--scenes",
     "paths",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=A_PATH,
     help="Catalogue the scenes under this path first; may be repeated.",
 )
-@click.argument("more", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.argument("more", nargs=-1, type=A_PATH, metavar="[PATH]...")
 @click.option("--spacing", type=float, help="Of the grid, metres [default: 10000, or as before].")
 @click.option(
     "--window-days",
