@@ -92,7 +92,9 @@ def test_config_prints_the_defaults(capsys):
         [*TRACK, "--times", "2021-01-01,2021-01-01"],
     ],
 )
-def test_wrong_usage_is_exit_2(words, capsys):
+def test_wrong_usage_is_exit_2(words, tmp_path, monkeypatch, capsys):
+    # What is not refused would be done here.
+    monkeypatch.chdir(tmp_path)
     assert run(words) == 2
     assert "Traceback" not in capsys.readouterr().err
 
