@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+
+import numpy as np
 
 from lagrangian_ice import workflow
 from lagrangian_ice.engine import Workers
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.parcels.schema import DATABASE
+from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.plots.figures import (
     plot_coverage,
     plot_deformation,
@@ -20,9 +23,9 @@ from lagrangian_ice.plots.figures import (
 )
 from lagrangian_ice.scenes.passes import Pass
 from lagrangian_ice.settings import Settings
-from lagrangian_ice.simulate.archive import ArchiveSettings, write_archive
+from lagrangian_ice.simulate.archive import ArchiveSettings, plan_archive, write_archive
 from lagrangian_ice.simulate.truth import TRUTH_NAME, load_truth
-from lagrangian_ice.times import SECONDS_PER_DAY
+from lagrangian_ice.times import SECONDS_PER_DAY, from_seconds, to_seconds
 from lagrangian_ice.validation.truth import TruthScore, score_trajectories
 
 log = logging.getLogger(__name__)
@@ -81,17 +84,21 @@ def run_demo(
     Raises
     ------
     WorkspaceError
-        If the directory cannot be written or holds something else.
+        If the directory cannot be written or holds something else: a workspace of other scenes,
+        or a demo of another seed or area, or of fewer days.
     """
     archive = directory / SCENES
+    clock = _clock(directory)
     _make_archive(archive, days, seed, area_km, told)
-    if not (directory / DATABASE).exists():
+    if clock is None:
         count, _ = workflow.seed(directory, BEGIN, scenes=[archive], settings=settings)
         told(f"seeded {count} parcels, {settings.parcels.spacing:g} m apart")
     told("following them from pass to pass")
-    end = BEGIN + timedelta(seconds=days * SECONDS_PER_DAY)
+    end = to_seconds(BEGIN) + days * SECONDS_PER_DAY
+    # A demo of more days has come further already.
+    until = from_seconds(end if clock is None else max(end, clock))
     options = workflow.Options(Workers(workers), progress)
-    outcome = workflow.advance(directory, until=end, options=options)
+    outcome = workflow.advance(directory, until=until, options=options)
     trajectories, deformation, drift = outcome.products[:3]
     told("drawing")
     folder = directory / PLOTS
@@ -107,10 +114,24 @@ def run_demo(
     return Demo(outcome.products, plots, score_trajectories(trajectories, truth, deformation))
 
 
+def _clock(directory: Path) -> float | None:
+    """Until when an earlier demo has come, seconds since 1970; None where it has no parcels."""
+    if not (directory / DATABASE).exists():
+        return None
+    if not (directory / SCENES / TRUTH_NAME).exists():
+        raise WorkspaceError(
+            f"{directory}: is a workspace of other scenes; choose another folder for the demo"
+        )
+    with Store(directory) as store:
+        return store.clock
+
+
 def _make_archive(
     archive: Path, days: float, seed: int, area_km: float, told: Callable[[str], None]
 ) -> None:
+    settings = ArchiveSettings(area_km=area_km, pixel=PIXEL, format="safe")
     if (archive / TRUTH_NAME).exists():
+        _check_archive(archive, days, seed, settings)
         told(f"using the archive in {archive}")
         return
     if archive.exists() and any(archive.iterdir()):
@@ -119,10 +140,20 @@ def _make_archive(
             "another folder for the demo"
         )
     told(f"simulating {days:g} days of passes over {area_km:g} km of drifting ice")
-    for path, done, total in write_archive(
-        archive, days, seed, BEGIN, ArchiveSettings(area_km=area_km, pixel=PIXEL, format="safe")
-    ):
+    for path, done, total in write_archive(archive, days, seed, BEGIN, settings):
         log.info("scene %d of %d: %s", done, total, path.name)
+
+
+def _check_archive(archive: Path, days: float, seed: int, settings: ArchiveSettings) -> None:
+    truth = load_truth(archive / TRUTH_NAME)
+    wanted, _ = plan_archive(days, seed, BEGIN, settings)
+    # Where the plates are depends on seed and area alone.
+    same_ice = np.array_equal(truth.motion.centres, wanted.motion.centres)
+    if not same_ice or len(truth.swaths) < len(wanted.swaths):
+        raise WorkspaceError(
+            f"{archive}: was simulated with another --seed or --area, or for fewer --days; "
+            "choose another folder for this demo"
+        )
 
 
 def score_lines(score: TruthScore) -> list[str]:

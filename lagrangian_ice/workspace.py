@@ -164,7 +164,7 @@ def _pass_entry(row: dict[Hashable, Any]) -> dict[str, object]:
         "pass": row["pass_id"],
         "start": iso(row["start"]),
         "stop": iso(row["stop"]),
-        "scenes": [name for name in row["scene_ids"].split(",") if name],
+        "scenes": list(row["scene_ids"]),
         "status": "failed" if row["reason"] else "done",
         "reason": row["reason"],
     }

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lagrangian_ice.cli.common import Env, changed, common
+from lagrangian_ice.cli.common import A_PATH, Env, changed, common
 
 if TYPE_CHECKING:
     from lagrangian_ice.simulate.archive import Format
 
 
 @click.command()
-@click.argument("directory", default="demo", type=click.Path(path_type=Path))
+@click.argument("directory", default="demo", type=A_PATH)
 @click.option("--days", type=float, default=3.0, show_default=True, help="Length of the record.")
 @click.option("--area", type=float, default=120.0, show_default=True, help="Its side, km.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated ice.")
@@ -51,7 +51,7 @@ def demo(
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=A_PATH)
 @click.option("--days", type=float, required=True, help="Length of the record.")
 @click.option("--seed", type=int, required=True, help="The same seed gives the same pixels.")
 @click.option("--start", default="2021-01-01", show_default=True, help="First day (UTC).")
@@ -61,7 +61,7 @@ def demo(
 @click.option("--geotiff", "form", flag_value="geotiff", help="GeoTIFFs with GCPs instead.")
 @click.option(
     "--texture",
-    type=click.Path(path_type=Path),
+    type=A_PATH,
     help="Picture whose grey levels are the ice's texture.",
 )
 @common

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lagrangian_ice.cli.common import EXIT_ERROR, Env, changed, common, moment, tell_unreadable
+from lagrangian_ice.cli.common import (
+    A_PATH,
+    EXIT_ERROR,
+    Env,
+    changed,
+    common,
+    moment,
+    tell_unreadable,
+)
 
 if TYPE_CHECKING:
     from lagrangian_ice.parcels.plan import PlannedPass
@@ -23,12 +31,16 @@ if TYPE_CHECKING:
     "--scenes",
     "paths",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=A_PATH,
     help="Catalogue the scenes under this path first; may be repeated.",
 )
-@click.argument("more", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
-@click.option("--spacing", type=float, help="Of the grid, metres [default: 10000].")
-@click.option("--window-days", type=float, help="Passes of these days are seeded [default: 3].")
+@click.argument("more", nargs=-1, type=A_PATH, metavar="[PATH]...")
+@click.option("--spacing", type=float, help="Of the grid, metres [default: 10000, or as before].")
+@click.option(
+    "--window-days",
+    type=float,
+    help="Passes of these days are seeded [default: 3, or as before].",
+)
 @click.option("--stream", is_flag=True, help="Begin another stream beside those there are.")
 @click.option(
     "--ice-concentration",
@@ -48,26 +60,25 @@ def seed(
 ) -> int:
     """Put parcels on the grid where the passes of a date's window see the sea.
 
-    PATHs after --scenes are catalogued first too.
+    PATHs after --scenes are catalogued first too. Beside streams that are there, settings are
+    those of the last call where neither --config nor an option gives them.
     """
     if more and not paths:
         raise click.UsageError(f"{more[0]}: scenes are given with --scenes")
     from lagrangian_ice import workflow
     from lagrangian_ice.times import parse_utc
 
-    settings = changed(
-        env.settings(),
-        {
-            "parcels.spacing": spacing,
-            "parcels.window_days": window_days,
-            "parcels.ice_concentration": ice_concentration,
-        },
-    )
+    given: dict[str, object] = {
+        "parcels.spacing": spacing,
+        "parcels.window_days": window_days,
+        "parcels.ice_concentration": ice_concentration,
+    }
     count, unreadable = workflow.seed(
         env.workspace,
         parse_utc(date),
         scenes=[*paths, *more],
-        settings=settings,
+        settings=None if env.config is None else env.settings(),
+        change=lambda settings: changed(settings, given),
         new_stream=stream,
     )
     click.echo(f"{count} parcels seeded in {env.workspace}; go on with `lagrangian-ice advance`")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lagrangian_ice.cli.common import EXIT_UNREADABLE, Env, common, moment, tell_unreadable
+from lagrangian_ice.cli.common import A_PATH, EXIT_UNREADABLE, Env, common, moment, tell_unreadable
 
 
 @click.group()
@@ -16,7 +16,7 @@ def scenes() -> None:
 
 
 @scenes.command("list")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=A_PATH)
 @click.option("--area", help="Only scenes that touch this WKT of longitudes and latitudes.")
 @click.option("--start", help="Only scenes that end at this time (UTC) or later.")
 @click.option("--end", help="Only scenes that begin before this time (UTC).")
@@ -64,14 +64,16 @@ def scene_line(row: dict[str, object]) -> str:
 
 
 @scenes.command("add")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=A_PATH)
 @common
 def scenes_add(env: Env, paths: tuple[Path, ...]) -> int:
     """Catalogue the scenes under PATHS in the workspace."""
     from lagrangian_ice.workflow import add_scenes
 
-    new, known, unreadable = add_scenes(env.workspace, paths)
+    new, known, moved, unreadable = add_scenes(env.workspace, paths)
     click.echo(f"{new} scenes added, {known} known before, {len(unreadable)} unreadable")
+    if moved:
+        click.echo(f"{moved} of the known ones have moved and are read from their new place")
     return tell_unreadable({str(path): reason for path, reason in unreadable.items()})
 
 
@@ -81,7 +83,7 @@ def scenes_add(env: Env, paths: tuple[Path, ...]) -> int:
 @click.option("--end", required=True, help="Last time (UTC).")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=A_PATH,
     help="Folder of the zips [default: scenes in the workspace].",
 )
 @click.option(

@@ -20,7 +20,7 @@ Columns of the frames (times are float64 seconds since 1970, positions EPSG:3413
 
 ``passes``
     pass_index, pass_id, time, start, stop, platform, orbit (-1 unknown), polarisations
-    (text, "HH,HV"), scene_ids (text, separated by commas).
+    (text, "HH,HV"), scene_ids (tuples of text).
 ``parcels``
     parcel_id, stream, seed_row, seed_col, birth_time, death_time (NaN: not ended),
     end_reason, n_obs. Parcels that have no observation yet are left out of the product.

@@ -115,21 +115,26 @@ def image_sizes(passes: pd.DataFrame) -> dict[str, int | None]:
     """Dimensions that the image variables need."""
     sizes: dict[str, int | None] = {"image": len(passes) or None}
     for name, column in IMAGE_TEXTS.items():
-        sizes[f"{name}_length"] = _characters(passes[column]).shape[1]
+        sizes[f"{name}_length"] = _characters(_texts(passes[column])).shape[1]
     return sizes
 
 
 def write_images(dataset: netCDF4.Dataset, passes: pd.DataFrame) -> None:
     """Fill the image variables from the frame of passes."""
     for name, column in IMAGE_TEXTS.items():
-        dataset[name][:] = _characters(passes[column])
+        dataset[name][:] = _characters(_texts(passes[column]))
     dataset["image_time"][:] = passes["time"].to_numpy(np.float64)
     dataset["image_orbit"][:] = passes["orbit"].to_numpy(np.int32)
 
 
-def _characters(texts: Sequence[str] | pd.Series) -> NDArray[np.bytes_]:
+def _texts(column: pd.Series) -> list[str]:
+    """Texts of a column; what holds several is separated by commas."""
+    return [",".join(value) if isinstance(value, tuple) else str(value) for value in column]
+
+
+def _characters(texts: Sequence[str]) -> NDArray[np.bytes_]:
     """Characters (N, L) of texts, L at least 1."""
-    encoded = [str(text).encode("utf-8") for text in texts]
+    encoded = [text.encode("utf-8") for text in texts]
     length = max([1, *(len(text) for text in encoded)])
     padded = b"".join(text.ljust(length, b"\0") for text in encoded)
     return np.frombuffer(padded, dtype="S1").reshape(-1, length)
@@ -167,4 +172,4 @@ def in_order(passes: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
 
 def scene_ids(passes: pd.DataFrame) -> list[str]:
     """Names of all scenes of the passes."""
-    return [name for text in passes["scene_ids"] for name in str(text).split(",") if name]
+    return [name for names in passes["scene_ids"] for name in names]

@@ -188,6 +188,12 @@ class Store:
             rows = [(new, old) for old, new in successors.items()]
             self._db.executemany("UPDATE scenes SET replaced_by = ? WHERE id = ?", rows)
 
+    def move_scenes(self, paths: dict[str, Path]) -> None:
+        """Let scenes (keys: their ids) be read from other places from now on."""
+        with self._transaction():
+            rows = [(str(path), name) for name, path in paths.items()]
+            self._db.executemany("UPDATE scenes SET path = ? WHERE id = ?", rows)
+
     def unreadable(self) -> dict[Path, str]:
         """Paths that could not be opened, and why."""
         rows = self._rows("SELECT path, reason FROM unreadable ORDER BY path")
@@ -409,7 +415,10 @@ class Store:
             fields[name][reference] = fields[at_last][reference]
 
     def passes(self) -> pd.DataFrame:
-        """All processed passes, in order; ``reason`` says why one failed."""
+        """All processed passes, in order; ``reason`` says why one failed.
+
+        ``scene_ids`` are tuples: an id may hold a comma.
+        """
         frame = self._frame(
             "SELECT pass_index, pass_id, time, start, stop, platform, orbit, polarisations, "
             "reason, image_key, ice_time FROM passes ORDER BY pass_index"
@@ -419,7 +428,7 @@ class Store:
         for index, scene_id, reason in rows:
             if not reason:
                 names.setdefault(index, []).append(scene_id)
-        frame["scene_ids"] = [",".join(names.get(i, [])) for i in frame["pass_index"]]
+        frame["scene_ids"] = [tuple(names.get(i, [])) for i in frame["pass_index"]]
         return frame.astype({"time": np.float64, "ice_time": np.float64})
 
     def parcels(self) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,9 @@ from lagrangian_ice.scenes.scene import Scene
 
 _UNFORESEEN = (ValueError, ArithmeticError, RuntimeError, OSError)
 """What damage that no reader foresaw, and a closed folder, become."""
+
+SAME_SECONDS = 1.0
+"""Scenes of one id that begin so closely are one: tags may be rounded."""
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +41,7 @@ class Unreadable:
 
 
 def find_scenes(
-    paths: Sequence[Path],
-    times: Mapping[str, datetime] | None = None,
-    cache: MetadataCache | None = None,
+    paths: Sequence[Path], cache: MetadataCache | None = None
 ) -> tuple[list[Scene], list[Unreadable]]:
     """Open all scenes among files and, recursively, in folders.
 
@@ -48,8 +49,6 @@ def find_scenes(
     ----------
     paths : sequence of Path
         Files, SAFE folders, and folders to search; a folder's other files are passed over.
-    times : mapping of str to datetime, optional
-        Acquisition times by file name or scene id, for scenes that do not tell their own.
     cache : MetadataCache, optional
         What was read before; gets what is read now, and is saved.
 
@@ -59,26 +58,36 @@ def find_scenes(
         In order of start time, then id; each id once (of several files with one id the first
         by path).
     unreadable : list of Unreadable
-        In order of path.
+        In order of path; also files that have an earlier one's id, but another time.
     """
-    times = times or {}
     scenes: dict[str, Scene] = {}
     candidates, unreadable = _candidates(paths)
     for path in candidates:
-        time = times.get(path.name, times.get(path.stem))
         # a name that cannot be stored is not remembered
-        if cache is None or time or printable(path) != path:
-            found = _opened(path, time)
+        if cache is None or printable(path) != path:
+            found = _opened(path)
         else:
             found = _looked_up(path, cache)
         if isinstance(found, str):
             unreadable.append(Unreadable(printable(path), found))
         else:
-            scenes.setdefault(found.id, found)
+            reason = clash(found, scenes.setdefault(found.id, found))
+            if reason:
+                unreadable.append(Unreadable(path, reason))
     if cache is not None:
         cache.save()
     in_time = sorted(scenes.values(), key=lambda scene: (scene.start, scene.id))
     return in_time, sorted(unreadable, key=lambda one: one.path)
+
+
+def clash(scene: Scene, other: Scene) -> str:
+    """Why a scene cannot stand beside another of its id; empty where both are the same scene."""
+    if abs((scene.start - other.start).total_seconds()) < SAME_SECONDS:
+        return ""
+    return (
+        f"{scene.path}: has the name of {other.path}, but another time ({_iso(scene.start)}, "
+        f"not {_iso(other.start)}); rename it"
+    )
 
 
 def _looked_up(path: Path, cache: MetadataCache) -> Scene | str:
@@ -87,15 +96,15 @@ def _looked_up(path: Path, cache: MetadataCache) -> Scene | str:
     if known is not None:
         return known
     before = signature(path)
-    found = _opened(path, None)
+    found = _opened(path)
     cache.put(path, found, before)
     return found
 
 
-def _opened(path: Path, time: datetime | None) -> Scene | str:
+def _opened(path: Path) -> Scene | str:
     """Scene at a path, or the reason why there is none: one bad file does not stop the others."""
     try:
-        return open_scene(path, time)
+        return open_scene(path)
     except SceneError as error:
         return str(error)
     except _UNFORESEEN as error:

@@ -333,7 +333,7 @@ def _times(
         return moment, moment
     raise SceneError(
         f"{path}: no acquisition time in its tags (time_coverage_start, TIFFTAG_DATETIME) or name; "
-        "give it with --times"
+        "set TIFFTAG_DATETIME, for example with `rio edit-info --tag`, or give `track` --times"
     )
 
 

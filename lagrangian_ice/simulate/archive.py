@@ -194,10 +194,7 @@ def write_archive(
     done, total : int
         Scenes written, scenes in all.
     """
-    if not 0 < days <= 400:
-        raise ValueError(f"days {days} is not more than 0 and at most 400")
-    if seed < 0:
-        raise ValueError(f"seed {seed} is negative")
+    _check_record(days, seed)
     if settings.texture is not None:
         picture_textures(settings.texture, (1, 1))
     _prepare(directory)
@@ -220,6 +217,7 @@ def plan_archive(
     days: float, seed: int, start: datetime, settings: ArchiveSettings
 ) -> tuple[Truth, list[PassPlan]]:
     """Decide on the motion and the passes without making any image."""
+    _check_record(days, seed)
     begin = to_seconds(start)
     x, y = lonlat_to_xy(CENTRE)
     half = 0.5e3 * settings.area_km
@@ -230,6 +228,13 @@ def plan_archive(
     motion = random_motion(bounds, begin, days, rng, settings.motion)
     plans = _plan_passes(motion, begin, days, np.random.default_rng([seed, 3]), settings)
     return Truth(motion, tuple(plan.swath for plan in plans)), plans
+
+
+def _check_record(days: float, seed: int) -> None:
+    if not 0 < days <= 400:
+        raise ValueError(f"days {days} is not more than 0 and at most 400")
+    if seed < 0:
+        raise ValueError(f"seed {seed} is negative")
 
 
 def _plan_passes(

@@ -142,7 +142,7 @@ def _passes(table: pd.DataFrame) -> pd.DataFrame:
             "platform": "",
             "orbit": -1,
             "polarisations": "",
-            "scene_ids": "",
+            "scene_ids": [()] * len(times),
         }
     )
 

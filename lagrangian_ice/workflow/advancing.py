@@ -20,9 +20,9 @@ from lagrangian_ice.workflow.run import (
     Options,
     Outcome,
     Run,
+    chosen_settings,
     concentration_of,
     horizon,
-    with_whole_paths,
 )
 from lagrangian_ice.workspace import queue_of
 
@@ -71,7 +71,7 @@ def advance(
                 f"until {_said(goal)} is before the clock, {iso(clock)}; "
                 "`rebuild --from DATE --until DATE` takes it back"
             )
-        chosen = _advance_settings(store, settings)
+        chosen = chosen_settings(store, settings)
         _check_goal(store, goal, chosen)
         run = Run(workspace, store, chosen, options or Options())
         return run.advance(goal)
@@ -117,7 +117,7 @@ def rebuild(
             raise ValueError(f"rebuild from {_said(moment)} is after the clock, {iso(clock)}")
         if goal < moment:
             raise ValueError(f"rebuild until {_said(goal)} is before its start, {iso(moment)}")
-        chosen = _advance_settings(store, settings)
+        chosen = chosen_settings(store, settings)
         _check_goal(store, goal, chosen)
         run = Run(workspace, store, chosen, options or Options())
         store.take_back(moment, goal)
@@ -170,7 +170,7 @@ def plan_pairs(
         waiting = [one for one in found.waiting if to_seconds(one.start) < goal]
         done: dict[int, Outline] = {}
         for row in store.passes().to_dict("records"):
-            frames = [scenes[name] for name in row["scene_ids"].split(",") if name]
+            frames = [scenes[name] for name in row["scene_ids"]]
             area = shapely.union_all([scene.footprint for scene in frames])
             done[row["pass_index"]] = Outline(row["pass_id"], row["start"], row["time"], area)
         parcels = store.living(horizon(settings))
@@ -213,11 +213,3 @@ def _said(seconds: float) -> str:
         return iso(seconds)
     except (ValueError, OverflowError):
         return f"{seconds:.6g} s after 1970"
-
-
-def _advance_settings(store: Store, given: Settings | None) -> Settings:
-    kept = store.recalled_settings()
-    if given is None:
-        return kept
-    images = given.images.model_copy(update={"pixel": kept.images.pixel})
-    return with_whole_paths(given.model_copy(update={"images": images}))

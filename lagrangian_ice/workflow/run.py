@@ -170,8 +170,7 @@ class Run:
         self.scenes = {scene.id: scene for scene in self.store.scenes()}
         found = queue_of(self.store, list(self.scenes.values()))
         for row in self.store.passes().to_dict("records"):
-            names = row["scene_ids"].split(",")
-            frames = tuple(self.scenes[name] for name in names if name)
+            frames = tuple(self.scenes[name] for name in row["scene_ids"])
             self._remember(row["pass_index"], row["pass_id"], frames, row["image_key"])
         return (
             found.waiting,
@@ -408,6 +407,17 @@ def concentration_of(settings: Settings) -> Concentration | None:
     if not rules.ice_concentration:
         return None
     return Concentration(rules.ice_concentration, rules.concentration_days)
+
+
+def chosen_settings(store: Store, given: Settings | None) -> Settings:
+    """Those given, else those kept, else the defaults; the pixel stays as it was first seeded."""
+    kept = store.recalled_settings()
+    if given is None:
+        return kept
+    if store.streams():
+        images = given.images.model_copy(update={"pixel": kept.images.pixel})
+        given = given.model_copy(update={"images": images})
+    return with_whole_paths(given)
 
 
 def with_whole_paths(settings: Settings) -> Settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +25,8 @@ from lagrangian_ice.scenes.passes import Pass, group_passes
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
-from lagrangian_ice.workflow.catalogue import scenes_under
-from lagrangian_ice.workflow.run import concentration_of, with_whole_paths
+from lagrangian_ice.workflow.catalogue import compared, scenes_under
+from lagrangian_ice.workflow.run import chosen_settings, concentration_of, with_whole_paths
 
 
 def seed(
@@ -35,6 +35,7 @@ def seed(
     *,
     scenes: Sequence[Path] = (),
     settings: Settings | None = None,
+    change: Callable[[Settings], Settings] = lambda settings: settings,
     new_stream: bool = False,
 ) -> tuple[int, dict[Path, str]]:
     """Put parcels on the grid nodes that the passes of a date's window see on sea.
@@ -51,8 +52,11 @@ def seed(
     scenes : sequence of Path
         Catalogued first.
     settings : Settings, optional
-        Kept for ``advance``. The working pixel is fixed here: ``images.pixel``, or the
-        scenes' own where that is coarser.
+        Kept for ``advance``; where left out, those that are kept already, else the defaults.
+        The first seed fixes the working pixel: ``images.pixel``, or the scenes' own where that
+        is coarser.
+    change : callable
+        Makes of these settings those that are used and kept.
     new_stream : bool
         Begin another stream beside those that are there.
 
@@ -72,24 +76,33 @@ def seed(
     SettingsError
         If the concentration that the settings name cannot be read.
     """
-    settings = with_whole_paths(settings or Settings())
-    found, unreadable = scenes_under(scenes, MetadataCache(workspace))
+    cache = MetadataCache(workspace)
+    found, unreadable = scenes_under(scenes, cache)
     exists = (workspace / DATABASE).exists()
     if not exists:
         # Looked at before anything is made on disk.
-        _planned_seed(found, date, settings, workspace, unreadable)
+        first = with_whole_paths(change(settings or Settings()))
+        _planned_seed(found, date, first, workspace, unreadable)
     with (
         locked(workspace, create=bool(found)),
         Store(workspace, writable=True, create=bool(found)) as store,
     ):
         _check_new_stream(store, workspace, date, new_stream)
+        found, moved = compared(found, store.scenes(), unreadable)
         known = {scene.id: scene for scene in [*found, *store.scenes()]}
-        plan = _planned_seed(list(known.values()), date, settings, workspace, unreadable)
+        chosen = with_whole_paths(change(chosen_settings(store, settings)))
+        plan = _planned_seed(list(known.values()), date, chosen, workspace, unreadable)
         number = len(store.streams())
+        if number == 0:
+            images = chosen.images.model_copy(update={"pixel": plan.pixel})
+            chosen = chosen.model_copy(update={"images": images})
         start = to_seconds(date)
-        window = settings.parcels.window_days * SECONDS_PER_DAY
-        stream = Stream(number, start, start + window, settings.parcels.spacing)
-        store.seed(stream, plan.row, plan.col, plan.settings.as_json(), found, unreadable)
+        window = chosen.parcels.window_days * SECONDS_PER_DAY
+        stream = Stream(number, start, start + window, chosen.parcels.spacing)
+        store.move_scenes(moved)
+        store.seed(stream, plan.row, plan.col, chosen.as_json(), found, unreadable)
+    # a new workspace is there only now
+    cache.save()
     return len(plan.row), unreadable
 
 
@@ -97,7 +110,7 @@ def seed(
 class _SeedPlan:
     row: NDArray[np.int32]
     col: NDArray[np.int32]
-    settings: Settings
+    pixel: float
 
 
 def _planned_seed(
@@ -127,9 +140,7 @@ def _planned_seed(
             f"node of the {spacing:g} m grid"
         )
     frames = [scene for one in passes for scene in one.scenes]
-    pixel = working_pixel(frames, settings.images.pixel)
-    images = settings.images.model_copy(update={"pixel": pixel})
-    return _SeedPlan(row[chosen], col[chosen], settings.model_copy(update={"images": images}))
+    return _SeedPlan(row[chosen], col[chosen], working_pixel(frames, settings.images.pixel))
 
 
 def _on_ice(xy: Float, passes: Sequence[Pass], settings: Settings) -> NDArray[np.bool_]:

@@ -40,7 +40,7 @@ def passes(days: int) -> pd.DataFrame:
             "platform": "S1A",
             "orbit": np.arange(count),
             "polarisations": "HH,HV",
-            "scene_ids": [f"S1A_EW_GRDM_1SDH_{number:06d}" for number in range(count)],
+            "scene_ids": [(f"S1A_EW_GRDM_1SDH_{number:06d}",) for number in range(count)],
         }
     )
 

@@ -6,6 +6,8 @@ import pytest
 import lagrangian_ice as li
 from lagrangian_ice.cli import run
 from lagrangian_ice.demo import run_demo
+from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import ParcelSettings, Settings
 
 
@@ -41,6 +43,26 @@ def test_its_files_are_there_and_it_can_be_repeated(demo, folder, capsys):
         assert dataset.sizes["trajectory"] == demo.score.parcels
     again = run_demo(folder, Settings(), days=2.5, seed=3, area_km=40.0)
     assert again.score == demo.score
+    # It asked for a time before the clock.
+    assert run_demo(folder, Settings(), days=2, seed=3, area_km=40.0).score == demo.score
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", [{"seed": 4}, {"area_km": 41.0}, {"days": 4.0}])
+def test_another_demo_needs_another_folder(demo, folder, other):
+    """The archive that was there was taken for the one that was asked for."""
+    asked = {"days": 2.5, "seed": 3, "area_km": 40.0} | other
+    with pytest.raises(WorkspaceError, match="choose another folder"):
+        run_demo(folder, Settings(), **asked)
+
+
+def test_a_workspace_of_other_scenes_is_left_alone(tmp_path):
+    """The demo advanced it."""
+    Store(tmp_path, writable=True, create=True).close()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(WorkspaceError, match="a workspace of other scenes; choose another folder"):
+        run_demo(tmp_path, Settings(), days=2.5)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.slow

@@ -13,8 +13,10 @@ import xarray as xr
 
 import lagrangian_ice as li
 from lagrangian_ice.cli import run
+from lagrangian_ice.cli.common import changed
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import store
+from lagrangian_ice.settings import Settings
 
 DAYS = 4
 
@@ -277,6 +279,13 @@ def test_a_seed_at_the_end_of_the_calendar_is_one_line(archive, tmp_path, capsys
     assert not (tmp_path / "ws").exists()
 
 
+def test_a_seed_remembers_what_it_read_of_scenes(fresh, archive, monkeypatch, capsys):
+    """A new workspace had no folder yet when the cache was saved."""
+    monkeypatch.delattr("lagrangian_ice.scenes.reader.open_geotiff")
+    assert small.command(fresh, "scenes", "add", archive) == 0
+    assert "0 scenes added, 8 known before" in capsys.readouterr().out
+
+
 def test_a_second_seed_needs_a_new_stream(fresh, archive, capsys):
     assert small.command(fresh, "seed", "--date", "2021-01-02") == 1
     assert "--stream" in capsys.readouterr().err
@@ -287,6 +296,28 @@ def test_a_second_seed_needs_a_new_stream(fresh, archive, capsys):
     names = sorted(path.name for path in (fresh / "products").iterdir())
     assert [name.split("_")[2] for name in names] == ["a"] * 3 + ["b"] * 3
     assert len(li.open_workspace(fresh).observations(1)) > 50
+
+
+def test_a_second_seed_changes_no_settings_but_those_given(archive, tmp_path):
+    """It took the defaults, and with them a pixel for which no template was made."""
+    workspace, config = tmp_path / "ws", tmp_path / "c.toml"
+    config.write_text("[images]\npixel = 300\n[mcc]\nhalf_width = 20\n")
+    first = ("seed", "--date", "2021-01-01", "--scenes", archive, "--spacing", 8000)
+    assert small.command(workspace, *first, "--config", config) == 0
+    with store.Store(workspace) as state:
+        kept = state.recalled_settings()
+    assert (kept.images.pixel, kept.mcc.half_width, kept.parcels.spacing) == (300, 20, 8000)
+    again = ("seed", "--date", "2021-01-02", "--stream")
+    assert small.command(workspace, *again, "--window-days", 1) == 0
+    with store.Store(workspace) as state:
+        assert state.recalled_settings() == changed(kept, {"parcels.window_days": 1.0})
+        assert [one.spacing for one in state.streams()] == [8000, 8000]
+    config.write_text("[mcc]\nhalf_width = 18\n")
+    assert small.command(workspace, *again, "--config", config, "--spacing", 9000) == 0
+    with store.Store(workspace) as state:
+        found = state.recalled_settings()
+    given = {"images.pixel": 300.0, "mcc.half_width": 18, "parcels.spacing": 9000.0}
+    assert found == changed(Settings(), given)
 
 
 @pytest.mark.parametrize("date", ["2021-03-01", "2020-12-01"])
@@ -328,6 +359,24 @@ def test_a_dask_cluster_gives_the_same(straight, archive, tmp_path):
         assert small.command(workspace, "advance", "--days", 2, *words) == 0
         assert small.command(workspace, "advance", "--days", DAYS - 2, *words) == 0
     small.assert_same_products(straight, workspace)
+
+
+def test_the_name_of_a_scene_may_hold_a_comma(archive, tmp_path):
+    """Ids were joined with commas and split again: the second advance was a KeyError."""
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    odd = min(scenes.iterdir())
+    odd = odd.rename(odd.with_stem(f"{odd.stem} (1, 2)"))
+    workspace = small.seeded(tmp_path / "ws", scenes)
+    for _ in range(2):
+        assert small.command(workspace, "advance", "--days", 1) == 0
+    assert small.command(workspace, "advance", "--plan") == 0
+    first = li.open_workspace(workspace).status()["passes"][0]
+    assert first["scenes"] == [odd.stem]
+    (path,) = (workspace / "products").glob("*_LP.nc")
+    with li.open_trajectories(path) as dataset:
+        assert odd.stem in dataset.attrs["input_scenes"]
+        assert dataset.attrs["number_of_input_scenes"] == 5
 
 
 def test_scenes_of_processed_passes_may_be_deleted(straight, archive, tmp_path):

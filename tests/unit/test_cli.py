@@ -90,12 +90,22 @@ def test_names_that_help_gives_are_those_that_are_known():
         ["export", "--format", "nonsense", "--out", "x"],
         ["export", "--format", "mojito", "--out", ""],
         ["view", "--out", ""],
+        ["demo", ""],
+        ["simulate", "", "--days", "1", "--seed", "1"],
+        ["simulate", "x", "--days", "1", "--seed", "1", "--texture", ""],
+        ["scenes", "add", ""],
+        ["scenes", "list", ""],
+        ["scenes", "fetch", "--area", "x", "--start", "x", "--end", "x", "--out", ""],
+        ["seed", "--date", "2021-01-01", "--scenes", ""],
+        ["seed", "--date", "2021-01-01", "--scenes", "x", ""],
         ["status", "--config", ""],
         ["status", "--workspace", ""],
         [*TRACK, "--times", "2021-01-01,2021-01-01"],
     ],
 )
-def test_wrong_usage_is_exit_2(words, capsys):
+def test_wrong_usage_is_exit_2(words, tmp_path, monkeypatch, capsys):
+    # What is not refused would be done here.
+    monkeypatch.chdir(tmp_path)
     assert run(words) == 2
     assert "Traceback" not in capsys.readouterr().err
 

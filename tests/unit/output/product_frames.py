@@ -45,7 +45,7 @@ def make_passes(count=5):
             "platform": "S1A",
             "orbit": np.where(np.arange(count) == 1, -1, 36000 + np.arange(count)),
             "polarisations": "HH,HV",
-            "scene_ids": [f"SCENE_{index}_A,SCENE_{index}_B" for index in range(count)],
+            "scene_ids": [(f"SCENE_{index}_A", f"SCENE_{index}_B") for index in range(count)],
         }
     )
 

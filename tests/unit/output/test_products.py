@@ -218,7 +218,7 @@ def test_years_of_the_data_come_into_the_acknowledgement(days, told):
 def test_thousands_of_scenes_do_not_break_the_attributes(frames, tmp_path):
     passes = make_passes(5)
     passes["scene_ids"] = [
-        ",".join(f"SCENE_{index}_{k:060d}" for k in range(300)) for index in range(5)
+        tuple(f"SCENE_{index}_{k:060d}" for k in range(300)) for index in range(5)
     ]
     path = tmp_path / "many.nc"
     write_trajectories(path, HEADER, passes, frames.parcels, frames.chunks())

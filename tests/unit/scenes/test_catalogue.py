@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
 
 from lagrangian_ice.scenes import catalogue
@@ -42,6 +43,17 @@ def test_of_one_id_the_first_path_is_taken_whatever_the_order(archive):
     for paths in ([archive / "a", archive / "b"], [archive / "b", archive / "a"]):
         scenes, _ = find_scenes(paths)
         assert scenes[-1].path.parent.name == "a"
+
+
+def test_the_same_name_at_another_time_is_told(write_scene, tmp_path):
+    """It vanished without a word."""
+    for name, day in (("a/scene_HH.tif", 1), ("b/scene_HH.tif", 2)):
+        write_scene(name, PIXELS, tags={"time_coverage_start": f"2021-01-0{day}T12:00:00"})
+    scenes, (told,) = find_scenes([tmp_path])
+    assert [scene.path.parent.name for scene in scenes] == ["a"]
+    assert told.path == tmp_path / "b" / "scene_HH.tif"
+    assert str(scenes[0].path) in told.reason
+    assert "2021-01-02T12:00:00Z, not 2021-01-01T12:00:00Z); rename it" in told.reason
 
 
 def test_same_path_twice_is_one(archive):
@@ -101,10 +113,10 @@ def test_odd_entries_do_not_stop_the_others(write_scene, tmp_path, cached):
     ],
 )
 def test_damage_that_no_reader_foresaw_is_that_of_one_file(archive, monkeypatch, error):
-    def read(path, time=None):
+    def read(path):
         if path.name.startswith("early"):
             raise error
-        return open_scene(path, time)
+        return open_scene(path)
 
     monkeypatch.setattr(catalogue, "open_scene", read)
     scenes, unreadable = find_scenes([archive])
@@ -134,13 +146,15 @@ def test_folder_that_cannot_be_searched_is_reported(archive, monkeypatch):
     assert any("Permission denied" in one.reason for one in unreadable)
 
 
-def test_times_by_name(write_scene, tmp_path):
-    write_scene("first_HH.tif", PIXELS)
-    write_scene("second_HH.tif", PIXELS)
-    moment = datetime(2021, 5, 1, tzinfo=UTC)
-    scenes, unreadable = find_scenes([tmp_path], {"first_HH": moment})
-    assert [scene.start for scene in scenes] == [moment]
-    assert "--times" in unreadable[0].reason
+def test_a_time_that_is_missing_can_be_set(write_scene, tmp_path):
+    """The reason named --times, which `scenes add` and `seed` do not have."""
+    path = write_scene("first_HH.tif", PIXELS)
+    _, (told,) = find_scenes([tmp_path])
+    assert "TIFFTAG_DATETIME, for example with `rio edit-info --tag`" in told.reason
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(TIFFTAG_DATETIME="2021:05:01 00:00:00")
+    (scene,), _ = find_scenes([tmp_path])
+    assert scene.start == datetime(2021, 5, 1, tzinfo=UTC)
 
 
 def test_dictionaries_for_json(archive):

@@ -66,7 +66,7 @@ def test_argument_without_zone_is_utc(write_scene):
 
 
 def test_no_time_names_the_remedy(write_scene):
-    refused(write_scene("ice_HH.tif", linear()), "time", "--times")
+    refused(write_scene("ice_HH.tif", linear()), "rio edit-info --tag", "`track` --times")
 
 
 def test_stop_before_start_is_not_believed(write_scene):

@@ -31,9 +31,9 @@ def opened(monkeypatch):
     """Paths that were read and not taken from the cache."""
     paths = []
 
-    def counted(path, given=None):
+    def counted(path):
         paths.append(path)
-        return open_scene(path, given)
+        return open_scene(path)
 
     monkeypatch.setattr(catalogue, "open_scene", counted)
     return paths
@@ -122,10 +122,3 @@ def test_entries_of_another_version_are_not_used(archive, tmp_path, opened, monk
     monkeypatch.setattr(metadata_cache, "FORMAT", "another")
     find_scenes([archive], cache=MetadataCache(tmp_path))
     assert len(opened) == 3
-
-
-def test_a_given_time_is_not_remembered(archive, tmp_path, opened):
-    times = {f"{TINY.name}.SAFE": TINY.start}
-    for _ in range(2):
-        find_scenes([archive], times, MetadataCache(tmp_path))
-    assert [path.name for path in opened].count(f"{TINY.name}.SAFE") == 2

@@ -1,6 +1,7 @@
 import json
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from tiny_safe import Tiny, write_folder
 
@@ -69,3 +70,32 @@ def test_adding_leaves_a_cache_that_listing_uses(archive, workspace, capsys, mon
     assert run(["scenes", "add", str(archive), "--workspace", str(workspace)]) == 0
     assert "0 scenes added, 2 known before" in capsys.readouterr().out
     assert run(["scenes", "list", str(archive), "--workspace", str(workspace)]) == 0
+
+
+def test_an_archive_that_has_moved_is_read_from_its_new_place(archive, workspace, tmp_path, capsys):
+    """The paths that were gone stayed in the catalogue."""
+    home = archive.rename(tmp_path / "moved")
+    for told in (["2 of the known ones have moved and are read from their new place"], []):
+        assert run(["scenes", "add", str(home), "--workspace", str(workspace)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines == ["0 scenes added, 2 known before, 0 unreadable", *told]
+    assert run(["scenes", "list", "--json", "--workspace", str(workspace)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["path"] for row in rows] == [
+        str(home / f"{one.name}.SAFE") for one in (EARLY, LATE)
+    ]
+
+
+def test_the_name_of_a_known_scene_at_another_time_is_told(write_scene, tmp_path, capsys):
+    for number, day in enumerate(("2021-01-01", "2021-01-02")):
+        tags = {"time_coverage_start": f"{day}T12:00:00"}
+        path = write_scene(f"{number}/scene_HH.tif", np.full((40, 50), 0.05, np.float32), tags=tags)
+        words = ["scenes", "add", str(path), "--workspace", str(tmp_path / "ws")]
+        assert run(words) == 3 * number
+        captured = capsys.readouterr()
+        assert f"{1 - number} scenes added, 0 known before, {number} unreadable" in captured.out
+    assert captured.err.count("\n") == 1
+    assert "rename it" in captured.err
+    words = ["seed", "--date", "2021-01-01", "--spacing", "1000", "--scenes", str(path)]
+    assert run([*words, "--workspace", str(tmp_path / "ws")]) == 3
+    assert "rename it" in capsys.readouterr().err
