@@ -136,6 +136,21 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(
     assert [path for path in workspace.rglob("*") if path.name.endswith(".part")] == []
 
 
+@pytest.mark.parametrize("place", [".", "products"])
+def test_a_killed_export_into_the_workspace_stops_no_advance(straight, tmp_path, place):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    out = workspace / place
+    export = ("export", "--format", "pairs", "--out", out)
+    small.killed("lagrangian_ice.output.products.write_pairs", 1, False, workspace, *export)
+    (left,) = out.glob(".export-*.part")
+    fetched = workspace / ".S1A_scene.zip.part"
+    fetched.write_text("half of a download")
+    assert small.command(workspace, "advance", "--days", 1) == 0
+    assert left.is_dir()
+    assert fetched.exists()
+
+
 def test_interrupted_by_the_keyboard_it_goes_on(straight, fresh, monkeypatch, capsys):
     add = store.Store.add_fold
 

@@ -9,6 +9,7 @@ from lagrangian_ice.parcels import prepare as home
 from lagrangian_ice.parcels.prepare import (
     Recent,
     Task,
+    clean,
     drop_templates,
     keep_template,
     load,
@@ -111,3 +112,14 @@ def test_a_template_of_other_settings_is_not_used(task):
     changed = Settings(images=ImageSettings(pixel=200.0), features=FeatureSettings(tile=128))
     other = Task(task.scenes, changed, task.cache, task.templates, task.limit, key)
     assert load(other)[0].grid.pixel == 200.0
+
+
+def test_what_a_killed_run_left_goes_what_others_write_stays(tmp_path):
+    left = tmp_path / ".a.npz.part"
+    others = [tmp_path / name for name in (".page.html.part", "a.npz", "b.part")]
+    for path in (left, *others):
+        path.write_text("x")
+    export = tmp_path / ".export-1.npz.part"
+    export.mkdir()
+    clean(tmp_path, "*.npz")
+    assert sorted(tmp_path.iterdir()) == sorted([export, *others])
