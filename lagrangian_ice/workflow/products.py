@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lagrangian_ice.errors import ProductError, WorkspaceError
+from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.output.attributes import Header
 from lagrangian_ice.output.products import Chunks, lead_of, write_products
 from lagrangian_ice.output.reading import Window
+from lagrangian_ice.output.whole import whole_folder
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import to_seconds
@@ -82,19 +82,13 @@ def export(
         chosen = [(_excerpt(store, wide, stream), some) for wide, some in parts if some]
         if chosen[0][0].parcels.empty:
             raise WorkspaceError(f"{workspace}: holds no observation to export")
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=".export-", suffix=".part", dir=out) as folder:
-                written = [
-                    path
-                    for part, some in chosen
-                    for path in write_products(
-                        Path(folder), header, *part, kinds=some, window=window
-                    )
-                ]
-                return [path.replace(out / path.name) for path in written]
-        except OSError as error:
-            raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
+        with whole_folder(out) as folder:
+            written = [
+                path
+                for part, some in chosen
+                for path in write_products(folder, header, *part, kinds=some, window=window)
+            ]
+    return [out / path.name for path in written]
 
 
 class _Excerpt(NamedTuple):

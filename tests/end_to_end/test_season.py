@@ -13,6 +13,7 @@ import xarray as xr
 
 import lagrangian_ice as li
 from lagrangian_ice.cli import run
+from lagrangian_ice.errors import ProductError
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import store
 
@@ -102,6 +103,32 @@ def test_an_excerpt_has_all_that_ends_in_it_and_its_own_name(straight, tmp_path)
         ends = dataset["image_time"].values[dataset["pair_target_image"].values]
         assert (ends >= begin).all()
         assert set(dataset["pair_index"].values) == set(range(dataset.sizes["pair"]))
+
+
+@pytest.mark.parametrize(
+    ("formats", "start", "fault"),
+    [("mojito,pairs", "2021-01-03", "no room"), ("nextsim-rgps,pairs", "2021-01-03T00:30", "hour")],
+)
+def test_an_export_of_both_kinds_that_fails_leaves_nothing(
+    straight, tmp_path, monkeypatch, capsys, formats, start, fault
+):
+    def full(*_):
+        raise ProductError("no room")
+
+    if fault == "no room":
+        monkeypatch.setattr("lagrangian_ice.output.products.write_pairs", full)
+    out = tmp_path / "out"
+    assert small.command(straight, "export", "--format", formats, "--start", start, "--out", out)
+    assert fault in capsys.readouterr().err
+    assert list(out.iterdir()) == []
+
+
+def test_an_export_of_both_kinds(straight, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert small.command(straight, "export", "--format", "mojito,pairs", "--out", out) == 0
+    told = [line.removeprefix("wrote ") for line in capsys.readouterr().out.splitlines()]
+    assert sorted(told) == sorted(str(path) for path in out.iterdir())
+    assert len(told) == 2
 
 
 STORE = "lagrangian_ice.parcels.store.Store"
