@@ -33,6 +33,8 @@ from lagrangian_ice.times import SECONDS_PER_DAY
 
 SPAN_DAYS = 10.0
 """Days of patches made from observations that are in memory at once."""
+MOMENT = 0.001
+"""Seconds."""
 KINDS = ("LP", "DP", "PD")
 
 Chunks = Callable[[int], Iterable[pd.DataFrame]]
@@ -72,7 +74,8 @@ def write_products(
     -------
     list of Path
         Those of each stream (of stream a where there is no parcel), named by the stream's first
-        birth, or the window's start where that is later, and the last pass.
+        birth, or the window's start where that is later, and the last pass, or the window's
+        end where that is earlier.
 
     Raises
     ------
@@ -85,8 +88,9 @@ def write_products(
     streams = sorted({int(stream) for stream in parcels["stream"]}) or [0]
     for stream in streams:
         own = parcels[parcels["stream"] == stream]
-        first, last = own["birth_time"].clip(lower=window.start).min(), passes["time"].max()
-        days = (float(first), float(last))
+        first = float(own["birth_time"].clip(lower=window.start).min())
+        # A pass may go on after the window, and what is written of it not.
+        days = (first, min(float(passes["time"].max()), window.end - MOMENT))
         names = {kind: product_name(stream, *days, header.version, kind) for kind in KINDS}
         if {"LP", "DP"} & set(kinds):
             hidden = "" if "LP" in kinds else f".{names['LP']}.part"

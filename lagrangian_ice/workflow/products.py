@@ -76,10 +76,11 @@ def export(
         header = Header(settings, store.weights_sha256, "lagrangian-ice export")
         # Patches that end in the window may have begun before it.
         before = Window(window.start - lead_of(settings.deformation), window.end)
-        parts = [(window, list(kinds))]
+        parts = [(window, list(kinds), False)]
         if "DP" in kinds and before != window:
-            parts = [(window, [kind for kind in kinds if kind != "DP"]), (before, ["DP"])]
-        chosen = [(_excerpt(store, wide, stream), some) for wide, some in parts if some]
+            others = [kind for kind in kinds if kind != "DP"]
+            parts = [(window, others, False), (before, ["DP"], True)]
+        chosen = [(_excerpt(store, wide, stream, full), some) for wide, some, full in parts if some]
         if chosen[0][0].parcels.empty:
             raise WorkspaceError(f"{workspace}: holds no observation to export")
         with whole_folder(out) as folder:
@@ -101,20 +102,25 @@ class _Excerpt(NamedTuple):
     vectors: Chunks
 
 
-def _excerpt(store: Store, window: Window, stream: int | None) -> _Excerpt:
-    """Take the passes of a window, the pairs that end in it and the passes they began in."""
+def _excerpt(store: Store, window: Window, stream: int | None, full: bool) -> _Excerpt:
+    """Take what is seen in a window, the pairs that end in it and the passes they began in.
+
+    Observations are chosen by their own time, or all of a pass by its mean time (``full``), as
+    patches and pairs are.
+    """
     passes, pairs = _done(store), store.pairs()
-    own = (passes["stop"] >= window.start) & (passes["time"] < window.end)
+    ends = pd.Series(window.holds(passes["time"].to_numpy()), passes.index)
+    own = ends if full else (passes["stop"] >= window.start) & (passes["start"] < window.end)
     inside = passes.loc[own, "pass_index"]
-    pairs = pairs[pairs["target_pass_index"].isin(inside)]
+    pairs = pairs[pairs["target_pass_index"].isin(passes.loc[ends, "pass_index"])]
     sources = passes["pass_index"].isin(pairs["source_pass_index"])
     times = passes.set_index("pass_index")["time"]
     target_time = pairs.set_index("pair_index")["target_pass_index"].map(times)
 
     def observations(number: int) -> Iterator[pd.DataFrame]:
         for frame in store.observation_chunks(number):
-            chosen = window.holds(frame["time"].to_numpy())
-            yield frame[chosen & frame["pass_index"].isin(inside)]
+            chosen = frame["pass_index"].isin(inside).to_numpy()
+            yield frame[chosen if full else chosen & window.holds(frame["time"].to_numpy())]
 
     def vectors(number: int) -> Iterator[pd.DataFrame]:
         for frame in store.vector_chunks(number):

@@ -105,6 +105,39 @@ def test_an_excerpt_has_all_that_ends_in_it_and_its_own_name(straight, tmp_path)
         assert set(dataset["pair_index"].values) == set(range(dataset.sizes["pair"]))
 
 
+@pytest.mark.parametrize("later", [-1.0, 1.0])
+def test_two_excerpts_hold_what_is_seen_in_a_pass_once(straight, tmp_path, later):
+    """They are cut between its two frames, before or after its mean time."""
+    (season,) = (straight / "products").glob("*_LP.nc")
+    with xr.open_dataset(season) as dataset:
+        means = dataset["image_time"].values
+        seen = dataset["time"].values[dataset["image_index"].values == 2]
+    cut = means[2] + np.timedelta64(int(later * 1e9), "ns")
+    assert (seen < cut).any()
+    assert (seen >= cut).any()
+    found = {name: [] for name in ("LP", "DP", "PD")}
+    kinds = "trajectories,deformation,pairs"
+    for side in ("--end", "--start"):
+        out = tmp_path / side
+        words = ("--format", kinds, side, str(cut), "--out", out)
+        assert small.command(straight, "export", *words) == 0
+        for path in out.iterdir():
+            found[path.name[-5:-3]].append(path)
+    for kind, key in (("LP", "time"), ("DP", "divergence"), ("PD", "mcc")):
+        whole = _sorted(key, *(straight / "products").glob(f"*_{kind}.nc"))
+        np.testing.assert_array_equal(_sorted(key, *found[kind]), whole, err_msg=kind)
+
+
+def _sorted(key, *paths):
+    """All values of a variable of some products."""
+    parts = []
+    for path in paths:
+        with xr.open_dataset(path) as dataset:
+            parts.append(dataset[key].values.ravel())
+    values = np.concatenate(parts)
+    return np.sort(values[~np.isnan(values)])
+
+
 @pytest.mark.parametrize(
     ("formats", "start", "fault"),
     [("mojito,pairs", "2021-01-03", "no room"), ("nextsim-rgps,pairs", "2021-01-03T00:30", "hour")],

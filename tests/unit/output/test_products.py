@@ -423,6 +423,22 @@ def test_only_what_is_asked_for_is_made(kinds, frames, paths, tmp_path, monkeypa
         assert kept.read_text() == "of another run"
 
 
+def test_an_excerpt_is_named_by_no_day_after_it(frames, tmp_path):
+    """The last pass that it begins may go on after its end."""
+    (path,) = write_products(
+        tmp_path,
+        HEADER,
+        frames.passes,
+        frames.parcels,
+        lambda stream: frames.chunks(),
+        frames.pairs,
+        lambda stream: [frames.vectors],
+        kinds=["LP"],
+        window=Window(end=START + 2 * DAY),
+    )
+    assert path.name == "lagrangian_ice_a_20210101_20210102_v0.1.0_LP.nc"
+
+
 def test_two_dates_of_a_season(frames, paths, monkeypatch):
     monkeypatch.setattr(reading, "BLOCK", 10)
     first, second = "2021-01-02T02:00", "2021-01-04T02:00"
