@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,14 +40,33 @@ KINDS = ("LP", "DP", "PD")
 Chunks = Callable[[int], Iterable[pd.DataFrame]]
 
 
+@dataclass(frozen=True)
+class Records:
+    """What of the state is written; columns as in :mod:`lagrangian_ice.output`.
+
+    Attributes
+    ----------
+    passes, parcels : DataFrame
+        One row each.
+    observations : callable
+        Given a stream, the frames of its observations: whole trajectories.
+    pairs : DataFrame
+        One row each.
+    vectors : callable
+        Given a stream, the frames of its vectors.
+    """
+
+    passes: pd.DataFrame
+    parcels: pd.DataFrame
+    observations: Chunks
+    pairs: pd.DataFrame
+    vectors: Chunks
+
+
 def write_products(
     directory: Path,
     header: Header,
-    passes: pd.DataFrame,
-    parcels: pd.DataFrame,
-    observations: Chunks,
-    pairs: pd.DataFrame,
-    vectors: Chunks,
+    records: Records,
     kinds: Sequence[str] = KINDS,
     window: Window = ALWAYS,
 ) -> list[Path]:
@@ -59,16 +78,14 @@ def write_products(
         Made if it is missing.
     header : Header
         How the products were made.
-    passes, parcels, pairs : DataFrame
-        Columns as in :mod:`lagrangian_ice.output`.
-    observations, vectors : callable
-        Given a stream, the frames of its observations and vectors.
+    records : Records
+        What is written.
     kinds : sequence of str
         Of ``LP``, ``DP``, ``PD``; what is not asked for is not made. The deformation needs the
         trajectories: if they are not asked for, they lie beside it while it is made.
     window : Window
-        What is written: patches of the deformation are those that end in it. Who hands in an
-        excerpt of observations and vectors has chosen these.
+        Patches of the deformation are those that end in it. Who hands in an excerpt of
+        observations and vectors has chosen these.
 
     Returns
     -------
@@ -85,6 +102,7 @@ def write_products(
         If the frames do not agree with one another.
     """
     written: list[Path] = []
+    passes, parcels = records.passes, records.parcels
     streams = sorted({int(stream) for stream in parcels["stream"]}) or [0]
     for stream in streams:
         own = parcels[parcels["stream"] == stream]
@@ -95,14 +113,15 @@ def write_products(
         if {"LP", "DP"} & set(kinds):
             hidden = "" if "LP" in kinds else f".{names['LP']}.part"
             trajectories = directory / (hidden or names["LP"])
-            write_trajectories(trajectories, header, passes, own, observations(stream))
+            write_trajectories(trajectories, header, passes, own, records.observations(stream))
             if "DP" in kinds:
                 deformation = directory / names["DP"]
                 deform_file(trajectories, deformation, header.settings.deformation, header, window)
             if hidden:
                 trajectories.unlink()
         if "PD" in kinds:
-            write_pairs(directory / names["PD"], header, passes, pairs, vectors(stream))
+            path = directory / names["PD"]
+            write_pairs(path, header, passes, records.pairs, records.vectors(stream))
         for kind in kinds:
             written.append(directory / names[kind])
             for old in products_of(directory, stream, kind):

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.output.attributes import Header
-from lagrangian_ice.output.products import Chunks, lead_of, write_products
+from lagrangian_ice.output.products import Records, lead_of, write_products
 from lagrangian_ice.output.reading import Window
 from lagrangian_ice.output.whole import whole_folder
 from lagrangian_ice.parcels.store import Store
@@ -27,15 +26,10 @@ def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
     if passes.empty:
         return []
     header = Header(settings, store.weights_sha256, "lagrangian-ice advance")
-    return write_products(
-        folder,
-        header,
-        passes,
-        store.parcels(),
-        store.observation_chunks,
-        store.pairs(),
-        store.vector_chunks,
+    records = Records(
+        passes, store.parcels(), store.observation_chunks, store.pairs(), store.vector_chunks
     )
+    return write_products(folder, header, records)
 
 
 def export(
@@ -86,23 +80,13 @@ def export(
         with whole_folder(out) as folder:
             written = [
                 path
-                for part, some in chosen
-                for path in write_products(folder, header, *part, kinds=some, window=window)
+                for records, some in chosen
+                for path in write_products(folder, header, records, some, window)
             ]
     return [out / path.name for path in written]
 
 
-class _Excerpt(NamedTuple):
-    """What of the state lies in a window of time, in the order in which it is written."""
-
-    passes: pd.DataFrame
-    parcels: pd.DataFrame
-    observations: Chunks
-    pairs: pd.DataFrame
-    vectors: Chunks
-
-
-def _excerpt(store: Store, window: Window, stream: int | None, full: bool) -> _Excerpt:
+def _excerpt(store: Store, window: Window, stream: int | None, full: bool) -> Records:
     """Take what is seen in a window, the pairs that end in it and the passes they began in.
 
     Observations are chosen by their own time, or all of a pass by its mean time (``full``), as
@@ -129,7 +113,7 @@ def _excerpt(store: Store, window: Window, stream: int | None, full: bool) -> _E
             yield frame[window.holds(ends)]
 
     parcels = _parcels_with(store.parcels(), stream, observations)
-    return _Excerpt(passes[own | sources], parcels, observations, pairs, vectors)
+    return Records(passes[own | sources], parcels, observations, pairs, vectors)
 
 
 def _done(store: Store) -> pd.DataFrame:

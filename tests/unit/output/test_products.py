@@ -10,14 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from product_frames import DAY, HEADER, SETTINGS, START, make_frames, make_passes, write_all
+from product_frames import (
+    DAY,
+    HEADER,
+    SETTINGS,
+    START,
+    make_frames,
+    make_passes,
+    records_of,
+    write_all,
+)
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output import products, reading
 from lagrangian_ice.output.attributes import Extent, Header, global_attributes
 from lagrangian_ice.output.netcdf import new_file
 from lagrangian_ice.output.pairs import write_pairs
-from lagrangian_ice.output.products import deform_file, write_products
+from lagrangian_ice.output.products import Records, deform_file, write_products
 from lagrangian_ice.output.reading import (
     Window,
     open_trajectories,
@@ -323,15 +332,10 @@ def test_each_stream_has_its_files(frames, tmp_path):
     def of(frame):
         return lambda stream: [frame[frame["parcel_id"].isin(own[stream])]]
 
-    written = write_products(
-        tmp_path,
-        HEADER,
-        frames.passes,
-        parcels,
-        of(frames.observations),
-        frames.pairs,
-        of(frames.vectors),
+    records = Records(
+        frames.passes, parcels, of(frames.observations), frames.pairs, of(frames.vectors)
     )
+    written = write_products(tmp_path, HEADER, records)
     assert [path.name.split("_")[2] for path in written] == ["a"] * 3 + ["b"] * 3
     with open_trajectories(written[3]) as dataset:
         assert set(dataset["trajectory"].to_numpy()) == own[1]
@@ -411,10 +415,7 @@ def test_only_what_is_asked_for_is_made(kinds, frames, paths, tmp_path, monkeypa
     kept.write_text("of another run")
     if "DP" not in kinds:
         monkeypatch.setattr(products, "deform_file", None)
-    given = (HEADER, frames.passes, frames.parcels, lambda stream: frames.chunks(), frames.pairs)
-    written = write_products(
-        tmp_path / "there", *given, lambda stream: [frames.vectors], kinds=kinds
-    )
+    written = write_products(tmp_path / "there", HEADER, records_of(frames), kinds)
     assert written == [tmp_path / "there" / paths[kind].name for kind in kinds]
     assert {path.name for path in (tmp_path / "there").iterdir()} == {
         kept.name, *(path.name for path in written)
@@ -425,17 +426,8 @@ def test_only_what_is_asked_for_is_made(kinds, frames, paths, tmp_path, monkeypa
 
 def test_an_excerpt_is_named_by_no_day_after_it(frames, tmp_path):
     """The last pass that it begins may go on after its end."""
-    (path,) = write_products(
-        tmp_path,
-        HEADER,
-        frames.passes,
-        frames.parcels,
-        lambda stream: frames.chunks(),
-        frames.pairs,
-        lambda stream: [frames.vectors],
-        kinds=["LP"],
-        window=Window(end=START + 2 * DAY),
-    )
+    window = Window(end=START + 2 * DAY)
+    (path,) = write_products(tmp_path, HEADER, records_of(frames), ["LP"], window)
     assert path.name == "lagrangian_ice_a_20210101_20210102_v0.1.0_LP.nc"
 
 
