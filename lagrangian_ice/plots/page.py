@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice import __version__
-from lagrangian_ice.deformation.triangles import QualityFlag
+from lagrangian_ice.deformation.triangles import UNFIT
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import Float
@@ -46,7 +46,6 @@ MOST_TRIANGLES = 80_000
 NEAR, WIDE = 900, 500
 """Pixels of the land masks: around the data, and of the whole Arctic behind it."""
 ARCTIC = (-3.6e6, -3.6e6, 3.6e6, 3.6e6)
-UNFIT = int(QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED)
 
 _SPEED = Variable("speed", "f4", (), "mean speed since the observation before", "cm s-1")
 _OF_PARCELS = ("stream", "n_obs", "death_reason")

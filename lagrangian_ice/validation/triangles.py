@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice.deformation.pairs import Patch, Sightings, deform
-from lagrangian_ice.deformation.triangles import QualityFlag
+from lagrangian_ice.deformation.triangles import UNFIT
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.coast import distance_to_coast
@@ -36,7 +36,6 @@ from lagrangian_ice.validation.confidence import group_sums
 MOST = 3_000_000
 """Triangles of a trajectory file that are made, about; 100 bytes each."""
 TRIANGLES_OF_OBSERVATION = 2
-UNFIT = QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ class Triangles:
         with_errors : bool
             False leaves the variance unknown, at a third of the time.
         """
-        fit = (patch.quality_flag & int(UNFIT)) == 0
+        fit = (patch.quality_flag & UNFIT) == 0
         found = patch.gradients if gradients is None else gradients
         fit &= np.isfinite(found).all(axis=(1, 2))
         variance = np.full((len(fit), 3), np.nan)
@@ -213,7 +212,7 @@ def read_deformation_triangles(path: Path) -> Triangles:
     spans = (nodes["time_end"] - nodes["time_start"]).to_numpy(np.float64)
     gradients = faces[["dudx", "dudy", "dvdx", "dvdy"]].to_numpy(np.float64).reshape(-1, 2, 2)
     names = [f"{key}_standard_error" for key in ("divergence", "shear", "total_deformation")]
-    fit = (faces["quality_flag"].to_numpy().astype(np.int64) & int(UNFIT)) == 0
+    fit = (faces["quality_flag"].to_numpy().astype(np.int64) & UNFIT) == 0
     found = Triangles(
         faces["pair_index"].to_numpy().astype(np.int64),
         nodes[["x", "y"]].to_numpy(np.float64)[corners].mean(axis=1),
