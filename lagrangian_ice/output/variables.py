@@ -35,6 +35,7 @@ _CONTENT_BY_ENDING = (
     ("auxiliaryInformation", ("image_platform", "image_orbit", "image_polarisation", "n_obs")),
     ("auxiliaryInformation", ("death_reason", "distance_to_coast", "area", "area_true")),
     ("qualityInformation", ("_standard_error", "_covariance", "correlation", "mcc", "_ratio")),
+    ("qualityInformation", ("sigma_x", "sigma_y", "cov_xy")),
     ("qualityInformation", ("_flag", "status", "_error", "signal_to_noise", "smallest_angle")),
     ("modelResult", ("first_guess_x", "first_guess_y")),
 )
