@@ -15,10 +15,10 @@ from types import MappingProxyType
 from lagrangian_ice.deformation.triangles import QualityFlag
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels.population import EndReason
+from lagrangian_ice.times import TIME_UNITS
 
 Value = str | int | float | list[int]
 
-TIME_UNITS = "seconds since 1970-01-01 00:00:00"
 NONE: Mapping[str, Value] = MappingProxyType({})
 
 _CONTENT_BY_ENDING = (

@@ -10,13 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice.deformation.pairs import Patch, Sightings, deform
 from lagrangian_ice.deformation.triangles import UNFIT
-from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.coast import distance_to_coast
 from lagrangian_ice.output.products import header_of
@@ -181,22 +179,6 @@ class Triangles:
             variance[fit],
             patch.time1[patch.vertices].mean(axis=1)[fit],
         )
-
-
-def is_deformation(path: Path) -> bool:
-    """Whether a NetCDF file holds triangles.
-
-    Raises
-    ------
-    ProductError
-        If it is not a readable NetCDF file.
-    """
-    try:
-        with netCDF4.Dataset(path) as dataset:
-            return "face_nodes" in dataset.variables
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ProductError(f"{path}: not a readable NetCDF file ({reason})") from None
 
 
 def read_deformation_triangles(path: Path) -> Triangles:

@@ -424,6 +424,19 @@ def test_only_what_is_asked_for_is_made(kinds, frames, paths, tmp_path, monkeypa
         assert kept.read_text() == "of another run"
 
 
+def test_which_files_hold_triangles(paths, tmp_path, monkeypatch):
+    assert [kind for kind, path in paths.items() if reading.is_deformation(path)] == ["DP"]
+    with pytest.raises(ProductError, match=r"none_DP\.nc: no such file"):
+        reading.is_deformation(tmp_path / "none_DP.nc")
+
+    def unreadable(*_):
+        raise OSError("as a library says")  # without a number
+
+    monkeypatch.setattr("lagrangian_ice.output.reading.netCDF4.Dataset", unreadable)
+    with pytest.raises(ProductError, match=r"NetCDF file \(as a library says\)"):
+        reading.is_deformation(paths["LP"])
+
+
 def test_an_excerpt_is_named_by_no_day_after_it(frames, tmp_path):
     """The last pass that it begins may go on after its end."""
     window = Window(end=START + 2 * DAY)
