@@ -1,4 +1,4 @@
-"""Points of one pair in, its vectors out: the tables that ``track`` reads and writes."""
+"""Points of one pair in, its vectors out: the CSV tables that ``track`` reads and writes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import csv
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from time import time
 from typing import TextIO
 
 import numpy as np
 
-from lagrangian_ice import __version__
 from lagrangian_ice.errors import ProductError, SceneError
 from lagrangian_ice.files import in_place
-from lagrangian_ice.grid import HEMISPHERE, Float, crs_attributes, lonlat_to_xy, xy_to_lonlat
+from lagrangian_ice.grid import HEMISPHERE, Float, lonlat_to_xy
 from lagrangian_ice.matching.vectors import Status, Vectors
-from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import iso
 
 COLUMNS = (
@@ -151,93 +148,6 @@ def write_vectors_csv(path: Path, vectors: Vectors) -> None:
             writer.writerows(_row(vectors, i) for i in range(len(vectors)))
     except OSError as error:
         raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def write_vectors_nc(
-    path: Path, vectors: Vectors, settings: Settings, made_of: Mapping[str, str]
-) -> None:
-    """Write the same columns as CF NetCDF, and where the starts are in longitude and latitude.
-
-    The settings are an attribute, as is what else the vectors are made of.
-
-    Raises
-    ------
-    ProductError
-        If the file cannot be written.
-    """
-    tracked = vectors.tracked
-    sigma = np.sqrt(np.diagonal(vectors.covariance, axis1=1, axis2=2))
-    lonlat = xy_to_lonlat(vectors.xy0)
-    columns = {
-        "x0": vectors.xy0[:, 0],
-        "y0": vectors.xy0[:, 1],
-        "x1": np.where(tracked, vectors.xy1[:, 0], np.nan),
-        "y1": np.where(tracked, vectors.xy1[:, 1], np.nan),
-        "sigma_x": np.where(tracked, sigma[:, 0], np.nan),
-        "sigma_y": np.where(tracked, sigma[:, 1], np.nan),
-        "cov_xy": np.where(tracked, vectors.covariance[:, 0, 1], np.nan),
-        "mcc": np.where(tracked, vectors.mcc, np.nan),
-        "peak_ratio": np.where(tracked, vectors.peak_ratio, np.nan),
-        "rotation": np.where(tracked, vectors.rotation, np.nan),
-        "status": vectors.status,
-        "time0": vectors.time0,
-        "time1": np.where(tracked, vectors.time1, np.nan),
-        "lon0": lonlat[:, 0],
-        "lat0": lonlat[:, 1],
-    }
-    import xarray as xr  # half a second, and only this needs it
-
-    dataset = xr.Dataset(
-        {name: ("point", values, _NC_ATTRIBUTES[name]) for name, values in columns.items()},
-        attrs={
-            "Conventions": "CF-1.11",
-            "title": "Sea-ice displacement between two scenes",
-            **made_of,
-            "settings": settings.as_json(),
-            "software_version": __version__,
-            "history": f"{iso(time())} lagrangian-ice track (lagrangian_ice {__version__})",
-        },
-    )
-    dataset["crs"] = ((), np.int32(0), {**crs_attributes(), "long_name": "map projection"})
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        dataset.to_netcdf(temporary, engine="netcdf4")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ProductError(f"{path}: cannot be written ({error})") from None
-
-
-def _attributes(long_name: str, units: str, **more: object) -> dict[str, object]:
-    return {"long_name": long_name, "units": units, **more}
-
-
-_MAPPED = {"grid_mapping": "crs", "coordinates": "time0 lat0 lon0"}
-_X, _Y = "projection_x_coordinate", "projection_y_coordinate"
-_TIME = {"calendar": "standard", "units_metadata": "leap_seconds: none", "standard_name": "time"}
-_EPOCH = "seconds since 1970-01-01 00:00:00"
-_NC_ATTRIBUTES: dict[str, dict[str, object]] = {
-    "x0": _attributes("x at the start", "m", standard_name=_X, **_MAPPED),
-    "y0": _attributes("y at the start", "m", standard_name=_Y, **_MAPPED),
-    "x1": _attributes("x at the end", "m", **_MAPPED),
-    "y1": _attributes("y at the end", "m", **_MAPPED),
-    "sigma_x": _attributes("standard error of the displacement along x", "m"),
-    "sigma_y": _attributes("standard error of the displacement along y", "m"),
-    "cov_xy": _attributes("covariance of the displacement's errors", "m2"),
-    "mcc": _attributes("maximum cross-correlation", "1"),
-    "peak_ratio": _attributes("second highest correlation peak over the highest", "1"),
-    "rotation": _attributes("counter-clockwise rotation of the ice", "degree"),
-    "status": {
-        "long_name": "why the vector is there or is not",
-        "standard_name": "status_flag",
-        "flag_values": np.array([int(status) for status in Status], dtype=np.int8),
-        "flag_meanings": " ".join(status.name.lower() for status in Status),
-    },
-    "time0": _attributes("time at the start", _EPOCH, **_TIME),
-    "time1": _attributes("time at the end", _EPOCH, **_TIME),
-    "lon0": _attributes("longitude at the start", "degrees_east", standard_name="longitude"),
-    "lat0": _attributes("latitude at the start", "degrees_north", standard_name="latitude"),
-}
 
 
 def _row(vectors: Vectors, i: int) -> list[str]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from lagrangian_ice.errors import shortened
 
 SECONDS_PER_DAY = 86400.0
+TIME_UNITS = "seconds since 1970-01-01 00:00:00"
+"""Of times in files, as CF says it."""
 
 
 def parse_utc(text: str) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -78,11 +79,15 @@ def export(
         from lagrangian_ice.output.exports import check_formats
 
         check_formats(layouts, crs)
-    paths = export_layouts(env.workspace, files, layouts, out, crs, chosen) if layouts else []
-    if kinds:
-        paths = export_kinds(env.workspace, kinds, out, chosen) + paths
+    from lagrangian_ice.output.whole import whole_folder
+
+    # All is made before anything appears; layouts that fail leave no products.
+    with whole_folder(out) if kinds and layouts else nullcontext(out) as folder:
+        paths = export_kinds(env.workspace, kinds, folder, chosen) if kinds else []
+        if layouts:
+            paths += export_layouts(env.workspace, files, layouts, out, crs, chosen)
     for path in paths:
-        click.echo(f"wrote {path}")
+        click.echo(f"wrote {out / path.name}")
 
 
 class Chosen(TypedDict):

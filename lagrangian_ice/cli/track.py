@@ -87,7 +87,7 @@ def track(
     check_writable(out, *inputs)
     if timings is not None:
         check_writable(timings, *inputs, out)
-    from lagrangian_ice.points import read_points, write_vectors_csv, write_vectors_nc
+    from lagrangian_ice.points import read_points, write_vectors_csv
 
     given = None if points is None else read_points(points)
     from lagrangian_ice import pair as pairs
@@ -114,6 +114,8 @@ def track(
         if out.suffix.lower() == ".csv":
             write_vectors_csv(out, vectors)
         else:
+            from lagrangian_ice.output.one_pair import write_vectors_nc
+
             write_vectors_nc(
                 out, vectors, settings, made_of(pair, network, polarisation, no_refine)
             )

@@ -33,8 +33,8 @@ from lagrangian_ice.deformation.strain import (
     strain_rates,
 )
 from lagrangian_ice.deformation.triangles import (
+    UNFIT,
     Index,
-    QualityFlag,
     quality_flags,
     smallest_angle,
     triangulate,
@@ -273,12 +273,11 @@ def make_patch(source: Sightings, target: Sightings, settings: DeformationSettin
         settings.max_side,
     )
     area = signed_area(corners)
-    unfit = QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED
     smoothed = smooth_gradients(
         gradients,
         area,
         vertices,
-        (flags & np.uint8(unfit)) == 0,
+        (flags & np.uint8(UNFIT)) == 0,
         settings.smoothing_steps,
         settings.smoothing_threshold / SECONDS_PER_DAY,
     )

@@ -120,42 +120,40 @@ def invariants(gradients: ArrayLike) -> Invariants:
     return Invariants(divergence, shear, dvdx - dudy, np.hypot(divergence, shear))
 
 
-def strain_rate_jacobian(xy0: ArrayLike, xy1: ArrayLike, dt: ArrayLike) -> Float:
-    """Differentiate the velocity gradients by the 12 coordinates of a triangle.
+def strain_rate_jacobian(xy0: ArrayLike, dt: ArrayLike) -> Float:
+    """Differentiate the velocity gradients by the displacements of a triangle's vertices.
 
     Parameters
     ----------
-    xy0, xy1, dt : array_like
-        As for :func:`strain_rates`.
+    xy0, dt : array_like
+        As for :func:`strain_rates`; the gradients are linear in the displacements.
 
     Returns
     -------
-    (M, 4, 12) float64
-        Rows: du/dx, du/dy, dv/dx, dv/dy. Columns: the start positions x, y of the three
-        vertices (with their displacements held, m-1 s-1), then the displacements x, y of the
-        three vertices (m-1 s-1).
+    (M, 4, 6) float64
+        Rows: du/dx, du/dy, dv/dx, dv/dy. Columns: the displacements x, y of the three vertices
+        (m-1 s-1).
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong or a dt is zero.
 
     Notes
     -----
-    With ``b_i`` the gradient of the basis function of vertex i, ``dG_ab / dd_ia = b_ib / dt_i``
-    and, as moving vertex k by e changes the map by ``e b_k``, ``dG_ab / dx_kc = -G_ac b_kb``.
+    With ``b_i`` the gradient of the basis function of vertex i, ``dG_ab / dd_ia = b_ib / dt_i``.
     """
-    start, end, interval = _checked(xy0, xy1, dt)
-    basis = _basis_gradients(start)
-    gradients = strain_rates(start, end, interval)
-    by_start = -np.einsum("mac,mkb->mabkc", gradients, basis)
-    by_displacement = np.einsum("mib,ac->mabic", basis / interval[..., None], np.eye(2))
-    return np.concatenate([by_start.reshape(-1, 4, 6), by_displacement.reshape(-1, 4, 6)], axis=2)
+    start, _, interval = _checked(xy0, xy0, dt)
+    slopes = _basis_gradients(start) / interval[..., None]
+    return np.asarray(np.einsum("mib,ac->mabic", slopes, np.eye(2)).reshape(-1, 4, 6))
 
 
 def strain_rate_errors(
-    xy0: ArrayLike,
-    xy1: ArrayLike,
-    dt: ArrayLike,
-    covariance: ArrayLike,
-    start_covariance: ArrayLike | None = None,
+    xy0: ArrayLike, xy1: ArrayLike, dt: ArrayLike, covariance: ArrayLike
 ) -> StrainErrors:
     """Errors of the velocity gradients by the full Jacobian, and of their invariants.
+
+    The displacements are those of the ice at ``xy0`` exactly, as in template matching.
 
     Parameters
     ----------
@@ -164,9 +162,6 @@ def strain_rate_errors(
     covariance : (M, 3, 2, 2) or (M, 6, 6) array_like
         Error covariance of each vertex's displacement, m2; the larger form (x, y of the first
         vertex, then the second, ...) also takes errors that vertices share.
-    start_covariance : same shapes, optional
-        Error of the start positions, independent of the displacements', m2. None: the
-        displacement is that of the ice at ``xy0`` exactly, as in template matching.
 
     Returns
     -------
@@ -178,14 +173,11 @@ def strain_rate_errors(
     ValueError
         If a shape is wrong or a dt is zero.
     """
-    jacobian = strain_rate_jacobian(xy0, xy1, dt)
-    inputs = np.zeros((len(jacobian), 12, 12))
-    inputs[:, 6:, 6:] = _six_by_six("covariance", covariance, len(jacobian))
-    if start_covariance is not None:
-        blocks = _six_by_six("start_covariance", start_covariance, len(jacobian))
-        inputs[:, :6, :6] = blocks
-    errors = jacobian @ inputs @ jacobian.transpose(0, 2, 1)
-    return _with_invariants(errors, strain_rates(xy0, xy1, dt))
+    gradients = strain_rates(xy0, xy1, dt)
+    jacobian = strain_rate_jacobian(xy0, dt)
+    errors = jacobian @ _six_by_six(covariance, len(jacobian)) @ jacobian.transpose(0, 2, 1)
+    errors[np.isnan(gradients).any(axis=(1, 2))] = np.nan
+    return _with_invariants(errors, gradients)
 
 
 _DIVERGENCE = np.array([1.0, 0.0, 0.0, 1.0])
@@ -292,13 +284,14 @@ def _shaped(name: str, values: ArrayLike, tail: tuple[int, ...]) -> Float:
     return array
 
 
-def _six_by_six(name: str, values: ArrayLike, count: int) -> Float:
+def _six_by_six(values: ArrayLike, count: int) -> Float:
     array = np.asarray(values, dtype=np.float64)
     if array.shape == (count, 6, 6):
         return array
     if array.shape != (count, 3, 2, 2):
         raise ValueError(
-            f"{name} has shape {array.shape}, it must have ({count}, 3, 2, 2) or ({count}, 6, 6)"
+            f"covariance has shape {array.shape}, it must have ({count}, 3, 2, 2) or "
+            f"({count}, 6, 6)"
         )
     full = np.zeros((count, 6, 6))
     for vertex in range(3):

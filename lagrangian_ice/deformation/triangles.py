@@ -32,6 +32,10 @@ class QualityFlag(IntFlag):
     FOLDED = 16
 
 
+UNFIT = int(QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED)
+"""Flags of triangles whose rates are not to be used: not drawn, smoothed or judged."""
+
+
 def triangulate(xy: ArrayLike, seed_rowcol: ArrayLike, max_side: float) -> Index:
     """Join neighbouring parcels to triangles that do not overlap.
 

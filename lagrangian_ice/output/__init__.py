@@ -2,18 +2,21 @@
 
 The workflow calls one function::
 
-    from lagrangian_ice.output.products import write_products
+    from lagrangian_ice.output.products import Records, write_products
     from lagrangian_ice.output.attributes import Header
 
-    paths = write_products(
-        directory,       # Path; made if it is missing
-        header,          # Header(settings=..., weights_sha256=..., history="command line")
+    records = Records(
         passes,          # frame, one row a pass
         parcels,         # frame, one row a parcel of all streams
         observations,    # callable: stream (int) -> iterable of frames of whole trajectories,
                          #   in ascending order of parcel_id (then time)
         pairs,           # frame, one row an image pair
         vectors,         # callable: stream (int) -> iterable of frames of vectors
+    )
+    paths = write_products(
+        directory,       # Path; made if it is missing
+        header,          # Header(settings=..., weights_sha256=..., history="command line")
+        records,
     )                    # -> list of the paths written: _LP.nc, _DP.nc, _PD.nc of every stream
 
 Columns of the frames (times are float64 seconds since 1970, positions EPSG:3413 metres):

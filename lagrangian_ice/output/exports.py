@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lagrangian_ice.errors import ProductError
 from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import MAP_CRS
 from lagrangian_ice.output.exports_models import write_mojito, write_pysida, write_sitrack
 from lagrangian_ice.output.exports_nextsim import write_nextsim_iabp, write_nextsim_rgps
 from lagrangian_ice.output.exports_rgps import write_rgps_csv, write_rgps_lp
 from lagrangian_ice.output.exports_table import NEXTSIM_CRS, RGPS_CRS, Chosen, choose
+from lagrangian_ice.output.whole import whole_folder
 from lagrangian_ice.times import from_seconds, to_seconds
 
 
@@ -103,22 +102,17 @@ def export_trajectories(
     check_formats(formats, crs)
     low = None if start is None else to_seconds(start)
     high = None if end is None else to_seconds(end)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".export-", suffix=".part", dir=out) as folder:
-            written: list[Path] = []
-            for name in formats:
-                # the initial positions of a model lie between observations
-                chosen = choose(paths, None if name == "nextsim-rgps" else low, high, stream)
-                layout = FORMATS[name]
-                written += layout.write(
-                    Request(chosen, Path(folder), _name(chosen), crs or layout.crs, low)
-                )
-            for path in written:
-                check_output(out / path.name, map(Path, paths))
-            return [path.replace(out / path.name) for path in written]
-    except OSError as error:
-        raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
+    with whole_folder(out) as folder:
+        made: list[Path] = []
+        for name in formats:
+            # the initial positions of a model lie between observations
+            chosen = choose(paths, None if name == "nextsim-rgps" else low, high, stream)
+            layout = FORMATS[name]
+            made += layout.write(Request(chosen, folder, _name(chosen), crs or layout.crs, low))
+        written = [out / path.name for path in made]
+        for path in written:
+            check_output(path, map(Path, paths))
+    return written
 
 
 def check_formats(formats: Sequence[str], crs: str | None = None) -> None:

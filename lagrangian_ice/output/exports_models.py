@@ -14,9 +14,8 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import MAP_CRS, Float
 from lagrangian_ice.output.exports_table import NEXTSIM_CRS, Chosen
 from lagrangian_ice.output.netcdf import new_file
-from lagrangian_ice.output.variables import TIME_UNITS
 from lagrangian_ice.output.whole import whole_file
-from lagrangian_ice.times import to_datetime64
+from lagrangian_ice.times import TIME_UNITS, to_datetime64
 
 FILL = -9999.0
 """What sitrack takes for missing."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -82,14 +81,6 @@ def year_and_day(seconds: ArrayLike) -> tuple[NDArray[np.int64], Float]:
         np.where(known, year.astype(np.int64) + 1970, -1),
         np.where(known, day, -1.0),
     )
-
-
-def seconds_of(year: ArrayLike, day: ArrayLike) -> Float:
-    """Seconds since 1970 of years and 1-based days; NaN where the year is negative."""
-    years = np.asarray(year, np.int64)
-    begin = (np.maximum(years, 1970) - 1970).astype("datetime64[Y]").astype("datetime64[s]")
-    found = begin.astype(np.int64) + (np.asarray(day, np.float64) - 1.0) * SECONDS_PER_DAY
-    return np.where(years < 0, np.nan, found)
 
 
 def write_rgps_csv(chosen: Chosen, out: Path, crs: str = RGPS_CRS) -> list[Path]:
@@ -297,104 +288,3 @@ def _lp_header(
 
 def _season(seconds: float) -> str:
     return "summer" if 5 <= from_seconds(seconds).month <= 9 else "winter"
-
-
-@dataclass(frozen=True)
-class RgpsMotion:
-    """What a binary ``.LP`` holds.
-
-    Attributes
-    ----------
-    product_id, description, product_type : str
-        Of the header.
-    images : DataFrame
-        ``image_id, time, x, y``.
-    parcels : DataFrame
-        ``birth_time, death_time, n_obs``, indexed by ``gpid``.
-    observations : DataFrame
-        ``gpid, time, x, y, q_flag``. Times in seconds since 1970, EPSG:3411 metres.
-    """
-
-    product_id: str
-    description: str
-    product_type: str
-    images: pd.DataFrame
-    parcels: pd.DataFrame
-    observations: pd.DataFrame
-
-
-def read_rgps_lp(path: Path) -> RgpsMotion:
-    """Read a binary Lagrangian motion product of RGPS, ours or an original.
-
-    Raises
-    ------
-    ProductError
-        If it cannot be read, is of another kind, or ends too early.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ProductError(f"{path}: cannot be read ({error.strerror})") from None
-    head = _records(path, data, 0, _HEADER, 1)[0]
-    description = head["description"].decode("ascii", "replace").strip("\0 ")
-    if not description.startswith(DESCRIPTION):
-        raise ProductError(f"{path}: not a Lagrangian motion product of RGPS ({description!r})")
-    images = _records(path, data, _HEADER.itemsize, _IMAGE, int(head["n_images"]))
-    at = _HEADER.itemsize + images.nbytes
-    heads, parts = [], []
-    for _ in range(int(head["n_trajectories"])):
-        trajectory = _records(path, data, at, _TRAJECTORY, 1)[0]
-        at += _TRAJECTORY.itemsize
-        part = _records(path, data, at, _OBSERVATION, int(trajectory["n_obs"]))
-        at += part.nbytes
-        heads.append(trajectory)
-        parts.append(part)
-    return RgpsMotion(
-        head["product_id"].decode("ascii", "replace").strip("\0 "),
-        description,
-        head["product_type"].decode("ascii", "replace").strip("\0 "),
-        _image_frame(images),
-        *_motion_frames(np.array(heads, _TRAJECTORY), parts),
-    )
-
-
-def _records(path: Path, data: bytes, at: int, kind: np.dtype, count: int) -> NDArray[np.void]:
-    if count < 0 or at + count * kind.itemsize > len(data):
-        raise ProductError(f"{path}: ends at byte {len(data)}, in the middle of its records")
-    return np.frombuffer(data, kind, count, at)
-
-
-def _image_frame(images: NDArray[np.void]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "image_id": [name.decode("ascii", "replace").strip("\0 ") for name in images["id"]],
-            "time": seconds_of(images["year"], images["time"]),
-            "x": images["map_x"].astype(np.float64) * 1e3,
-            "y": images["map_y"].astype(np.float64) * 1e3,
-        }
-    )
-
-
-def _motion_frames(
-    heads: NDArray[np.void], parts: list[NDArray[np.void]]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    rows = np.concatenate(parts) if parts else np.zeros(0, _OBSERVATION)
-    gpid = heads["gpid"].astype(np.int64)
-    parcels = pd.DataFrame(
-        {
-            "birth_time": seconds_of(heads["birth_year"], heads["birth_time"]),
-            "death_time": seconds_of(heads["death_year"], heads["death_time"]),
-            "n_obs": heads["n_obs"].astype(np.int64),
-        },
-        index=pd.Index(gpid, name="gpid"),
-    )
-    observations = pd.DataFrame(
-        {
-            "gpid": np.repeat(gpid, heads["n_obs"].astype(np.int64)),
-            "time": seconds_of(rows["year"], rows["time"]),
-            "x": rows["x"].astype(np.float64) * 1e3,
-            "y": rows["y"].astype(np.float64) * 1e3,
-            "q_flag": rows["q_flag"].astype(np.int64),
-        }
-    )
-    return parcels, observations

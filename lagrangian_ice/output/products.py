@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,19 +33,40 @@ from lagrangian_ice.times import SECONDS_PER_DAY
 
 SPAN_DAYS = 10.0
 """Days of patches made from observations that are in memory at once."""
+MOMENT = 0.001
+"""Seconds."""
 KINDS = ("LP", "DP", "PD")
 
 Chunks = Callable[[int], Iterable[pd.DataFrame]]
 
 
+@dataclass(frozen=True)
+class Records:
+    """What of the state is written; columns as in :mod:`lagrangian_ice.output`.
+
+    Attributes
+    ----------
+    passes, parcels : DataFrame
+        One row each.
+    observations : callable
+        Given a stream, the frames of its observations: whole trajectories.
+    pairs : DataFrame
+        One row each.
+    vectors : callable
+        Given a stream, the frames of its vectors.
+    """
+
+    passes: pd.DataFrame
+    parcels: pd.DataFrame
+    observations: Chunks
+    pairs: pd.DataFrame
+    vectors: Chunks
+
+
 def write_products(
     directory: Path,
     header: Header,
-    passes: pd.DataFrame,
-    parcels: pd.DataFrame,
-    observations: Chunks,
-    pairs: pd.DataFrame,
-    vectors: Chunks,
+    records: Records,
     kinds: Sequence[str] = KINDS,
     window: Window = ALWAYS,
 ) -> list[Path]:
@@ -57,22 +78,21 @@ def write_products(
         Made if it is missing.
     header : Header
         How the products were made.
-    passes, parcels, pairs : DataFrame
-        Columns as in :mod:`lagrangian_ice.output`.
-    observations, vectors : callable
-        Given a stream, the frames of its observations and vectors.
+    records : Records
+        What is written.
     kinds : sequence of str
         Of ``LP``, ``DP``, ``PD``; what is not asked for is not made. The deformation needs the
         trajectories: if they are not asked for, they lie beside it while it is made.
     window : Window
-        What is written: patches of the deformation are those that end in it. Who hands in an
-        excerpt of observations and vectors has chosen these.
+        Patches of the deformation are those that end in it. Who hands in an excerpt of
+        observations and vectors has chosen these.
 
     Returns
     -------
     list of Path
         Those of each stream (of stream a where there is no parcel), named by the stream's first
-        birth, or the window's start where that is later, and the last pass.
+        birth, or the window's start where that is later, and the last pass, or the window's
+        end where that is earlier.
 
     Raises
     ------
@@ -82,23 +102,26 @@ def write_products(
         If the frames do not agree with one another.
     """
     written: list[Path] = []
+    passes, parcels = records.passes, records.parcels
     streams = sorted({int(stream) for stream in parcels["stream"]}) or [0]
     for stream in streams:
         own = parcels[parcels["stream"] == stream]
-        first, last = own["birth_time"].clip(lower=window.start).min(), passes["time"].max()
-        days = (float(first), float(last))
+        first = float(own["birth_time"].clip(lower=window.start).min())
+        # A pass may go on after the window, and what is written of it not.
+        days = (first, min(float(passes["time"].max()), window.end - MOMENT))
         names = {kind: product_name(stream, *days, header.version, kind) for kind in KINDS}
         if {"LP", "DP"} & set(kinds):
             hidden = "" if "LP" in kinds else f".{names['LP']}.part"
             trajectories = directory / (hidden or names["LP"])
-            write_trajectories(trajectories, header, passes, own, observations(stream))
+            write_trajectories(trajectories, header, passes, own, records.observations(stream))
             if "DP" in kinds:
                 deformation = directory / names["DP"]
                 deform_file(trajectories, deformation, header.settings.deformation, header, window)
             if hidden:
                 trajectories.unlink()
         if "PD" in kinds:
-            write_pairs(directory / names["PD"], header, passes, pairs, vectors(stream))
+            path = directory / names["PD"]
+            write_pairs(path, header, passes, records.pairs, records.vectors(stream))
         for kind in kinds:
             written.append(directory / names[kind])
             for old in products_of(directory, stream, kind):

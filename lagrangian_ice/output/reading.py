@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
 from lagrangian_ice.deformation.pairs import Sightings
-from lagrangian_ice.errors import ProductError
+from lagrangian_ice.errors import ProductError, reason_of
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.netcdf import IMAGE_TEXTS
 from lagrangian_ice.output.variables import (
@@ -110,6 +111,25 @@ def open_product(
             f"(it lacks the variable {missing[0]})"
         )
     return dataset
+
+
+def is_deformation(path: str | Path) -> bool:
+    """Whether a NetCDF file holds triangles.
+
+    Raises
+    ------
+    ProductError
+        If the file is missing or not NetCDF.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ProductError(f"{path}: no such file; give a _LP.nc or a _DP.nc product")
+    try:
+        with netCDF4.Dataset(path) as dataset:
+            return "face_nodes" in dataset.variables
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or reason_of(error)
+        raise ProductError(f"{path}: not a readable NetCDF file ({reason})") from None
 
 
 def read_passes(dataset: xr.Dataset) -> pd.DataFrame:

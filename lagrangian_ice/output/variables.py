@@ -15,10 +15,10 @@ from types import MappingProxyType
 from lagrangian_ice.deformation.triangles import QualityFlag
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels.population import EndReason
+from lagrangian_ice.times import TIME_UNITS
 
 Value = str | int | float | list[int]
 
-TIME_UNITS = "seconds since 1970-01-01 00:00:00"
 NONE: Mapping[str, Value] = MappingProxyType({})
 
 _CONTENT_BY_ENDING = (
@@ -35,6 +35,7 @@ _CONTENT_BY_ENDING = (
     ("auxiliaryInformation", ("image_platform", "image_orbit", "image_polarisation", "n_obs")),
     ("auxiliaryInformation", ("death_reason", "distance_to_coast", "area", "area_true")),
     ("qualityInformation", ("_standard_error", "_covariance", "correlation", "mcc", "_ratio")),
+    ("qualityInformation", ("sigma_x", "sigma_y", "cov_xy")),
     ("qualityInformation", ("_flag", "status", "_error", "signal_to_noise", "smallest_angle")),
     ("modelResult", ("first_guess_x", "first_guess_y")),
 )

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.files import in_place
+from lagrangian_ice.times import SECONDS_PER_DAY
+
+HIDDEN = ".export-*.part"
+"""Names of the folders in which exports lie until all of them is there."""
 
 
 @contextmanager
@@ -39,9 +47,49 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise ProductError(f"{_asked_for(path)}: cannot be written ({_reason(error)})") from error
 
 
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a folder to write files to; they move to ``out`` when all went well.
+
+    Parameters
+    ----------
+    out : Path
+        Where they shall appear, made if it is missing; files of the same names are replaced.
+
+    Yields
+    ------
+    Path
+        Hidden folder in it. One that a killed process left goes a day later.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _remove_left(out)
+        before, after = HIDDEN.split("*")
+        with TemporaryDirectory(prefix=before, suffix=after, dir=out) as name:
+            yield Path(name)
+            for path in sorted(Path(name).iterdir()):
+                path.replace(out / path.name)
+    except OSError as error:
+        raise ProductError(f"{_asked_for(out)}: cannot be written ({_reason(error)})") from error
+
+
+def _remove_left(out: Path) -> None:
+    """Remove hidden folders of killed processes: what is younger than a day may be in use."""
+    for folder in out.glob(HIDDEN):
+        # another process may remove it too
+        with suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > SECONDS_PER_DAY:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _asked_for(path: Path) -> Path:
-    """Without the hidden folder in which an export lies until all of it is there."""
-    return path.parent.parent / path.name if path.parent.match(".export-*.part") else path
+    """Without the hidden folders in which exports lie until all of them is there."""
+    return Path(*(part for part in path.parts if not fnmatch(part, HIDDEN)))
 
 
 def _reason(error: Exception) -> str:

@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 
 from lagrangian_ice.errors import SettingsError
 from lagrangian_ice.grid import MAP_CRS, Float, lonlat_to_xy, transform
-from lagrangian_ice.times import SECONDS_PER_DAY
+from lagrangian_ice.times import SECONDS_PER_DAY, TIME_UNITS
 
 STANDARD_NAME = "sea_ice_area_fraction"
 SOUTHERNMOST = 30.0
@@ -31,7 +31,6 @@ SOUTHERNMOST = 30.0
 _UNITS = {"1": 1.0, "": 1.0, "%": 0.01, "percent": 0.01}
 _METRES = {"m": 1.0, "meter": 1.0, "metre": 1.0, "meters": 1.0, "metres": 1.0}
 _METRES |= {"km": 1e3, "kilometer": 1e3, "kilometre": 1e3, "kilometers": 1e3, "1000 meter": 1e3}
-_EPOCH = "seconds since 1970-01-01"
 
 log = logging.getLogger(__name__)
 
@@ -249,7 +248,7 @@ def _times(dataset: netCDF4.Dataset, variable: Variable) -> list[float]:
         if not np.isfinite(values).all():
             raise ValueError(f"{name} has missing values")
         dates = netCDF4.num2date(values, axis.units, getattr(axis, "calendar", "standard"))
-        seconds = netCDF4.date2num(dates, _EPOCH, calendar="standard")
+        seconds = netCDF4.date2num(dates, TIME_UNITS, calendar="standard")
         return [float(one) for one in np.atleast_1d(seconds)]
     raise ValueError(f"{variable.name} has no time")
 

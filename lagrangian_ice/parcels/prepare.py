@@ -210,10 +210,14 @@ def drop_templates(folder: Path, needed: Container[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def clean(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for path in folder.glob(f".*{_PART}"):
-        path.unlink(missing_ok=True)
+def clean(folder: Path, names: str) -> None:
+    """Remove what a killed run left half-written of files of these names.
+
+    What others write in the folder stays: files of other names, and the folders of exports.
+    """
+    for path in folder.glob(f".{names}{_PART}"):
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def _ensured(task: Task) -> tuple[Path, bool]:

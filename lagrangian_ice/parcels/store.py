@@ -312,7 +312,7 @@ class Store:
         with self._transaction():
             self._insert("INSERT INTO ends", _end_rows(ends, None))
 
-    def take_back(self, moment: float, goal: float | None = None) -> int:
+    def take_back(self, moment: float, goal: float) -> int:
         """Remove all passes that start at or after a moment, and what came of them.
 
         Parcels that were seeded from ``seed`` stay and wait again. The clock goes back too.
@@ -321,9 +321,8 @@ class Store:
         ----------
         moment : float
             Seconds since 1970.
-        goal : float, optional
-            To where the clock is meant to come again, seconds since 1970; by default as far
-            as it had.
+        goal : float
+            To where the clock is meant to come again, seconds since 1970.
 
         Returns
         -------
@@ -344,8 +343,6 @@ class Store:
                 fault = self._db.execute("PRAGMA foreign_key_check").fetchone()
                 if fault is not None:
                     raise WorkspaceError(f"{self.path}: damaged: {fault[0]} refers to {fault[2]}")
-                if goal is None:
-                    goal = max(self.goal or moment, self.clock or moment)
                 self._set_meta("goal", repr(goal))
                 self._set_meta("clock", repr(moment))
         finally:

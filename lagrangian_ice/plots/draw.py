@@ -17,7 +17,6 @@ FIGURES = {
     "deformation": plot_deformation,
     "coverage": plot_coverage,
 }
-PRODUCT_OF = {"trajectories": "LP", "drift": "PD", "deformation": "DP", "coverage": "LP"}
 
 
 def plot(what: str, file: str | Path, out: str | Path) -> Path:

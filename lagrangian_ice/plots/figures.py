@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from lagrangian_ice.deformation.triangles import QualityFlag
+from lagrangian_ice.deformation.triangles import UNFIT
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.reading import (
@@ -48,7 +48,6 @@ LEAST_SQUARE = 10e3
 ENDED = "#c8553d"
 _DARKENING = ListedColormap(colormaps["viridis_r"](np.linspace(0.1, 1.0, 256)))
 """Without the palest tenth, which is lost on water."""
-UNFIT = int(QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED)
 
 
 def plot_trajectories(path: str | Path, out: str | Path) -> Path:

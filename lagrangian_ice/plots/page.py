@@ -13,16 +13,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice import __version__
-from lagrangian_ice.deformation.triangles import QualityFlag
+from lagrangian_ice.deformation.triangles import UNFIT
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.reading import Window
+from lagrangian_ice.output.reading import Window, is_deformation
 from lagrangian_ice.output.variables import DEFORMATION, TRAJECTORIES, Variable
 from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.plots.coastline import Coastline, coastline
@@ -46,7 +45,6 @@ MOST_TRIANGLES = 80_000
 NEAR, WIDE = 900, 500
 """Pixels of the land masks: around the data, and of the whole Arctic behind it."""
 ARCTIC = (-3.6e6, -3.6e6, 3.6e6, 3.6e6)
-UNFIT = int(QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED)
 
 _SPEED = Variable("speed", "f4", (), "mean speed since the observation before", "cm s-1")
 _OF_PARCELS = ("stream", "n_obs", "death_reason")
@@ -121,21 +119,11 @@ def _read(products: Sequence[Path], window: Window) -> tuple[Lines | None, Mesh 
     """Sort the files by what they hold and read both kinds."""
     if not products:
         raise ProductError("no product is given; name a _LP.nc or a _DP.nc")
-    deformation = [path for path in products if _has_faces(path)]
+    deformation = [path for path in products if is_deformation(path)]
     trajectories = [path for path in products if path not in deformation]
     lines = read_lines(trajectories, window, MOST_OBSERVATIONS) if trajectories else None
     mesh = read_mesh(deformation, window, MOST_TRIANGLES) if deformation else None
     return lines, mesh
-
-
-def _has_faces(path: Path) -> bool:
-    if not path.is_file():
-        raise ProductError(f"{path}: no such file; give a _LP.nc or a _DP.nc product")
-    try:
-        with netCDF4.Dataset(path) as dataset:
-            return "face_nodes" in dataset.variables
-    except OSError as error:
-        raise ProductError(f"{path}: not a readable NetCDF file ({error.strerror})") from None
 
 
 def _page(block: Block, lines: Lines | None, mesh: Mesh | None) -> dict[str, Any]:

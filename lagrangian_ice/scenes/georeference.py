@@ -175,7 +175,7 @@ class GcpGeoreference:
 
     def _first_guess(self, xy: Float) -> Float:
         centre, spread, coefficients = self._rough_inverse
-        return np.asarray(_quadratic((xy - centre) / spread) @ coefficients)
+        return np.asarray(quadratic((xy - centre) / spread) @ coefficients)
 
     @cached_property
     def _rough_inverse(self) -> tuple[Float, Float, Float]:
@@ -184,7 +184,7 @@ class GcpGeoreference:
         rowcol = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)
         xy = self._forward(rowcol)[0]
         centre, spread = xy.mean(axis=0), np.abs(xy - xy.mean(axis=0)).max(axis=0)
-        design = _quadratic((xy - centre) / spread)
+        design = quadratic((xy - centre) / spread)
         return (
             centre,
             spread,
@@ -192,7 +192,7 @@ class GcpGeoreference:
         )
 
 
-def _quadratic(xy: Float) -> Float:
+def quadratic(xy: Float) -> Float:
     """Terms (..., 6) of a quadratic polynomial in x and y."""
     x, y = xy[..., 0], xy[..., 1]
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)

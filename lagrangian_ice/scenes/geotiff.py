@@ -31,6 +31,7 @@ from lagrangian_ice.scenes.georeference import (
     Georeference,
     footprint,
     mean_pixel,
+    quadratic,
     usable_control_points,
 )
 from lagrangian_ice.scenes.names import (
@@ -274,7 +275,7 @@ def _from_control_points(path: Path, dataset: DatasetReader) -> GcpGeoreference:
         raise SceneError(f"{path}: control points far outside of the image; get the file again")
     # a point given twice would leave the fit without a solution
     rowcol, first = np.unique(table[:, :2], axis=0, return_index=True)
-    if len(rowcol) < _MIN_CONTROL_POINTS or np.linalg.matrix_rank(_quadratic(rowcol)) < 6:
+    if len(rowcol) < _MIN_CONTROL_POINTS or np.linalg.matrix_rank(quadratic(_scaled(rowcol))) < 6:
         raise SceneError(
             f"{path}: {len(rowcol)} control points that do not span the image; "
             f"at least {_MIN_CONTROL_POINTS} over all of it are needed"
@@ -298,10 +299,10 @@ def _from_control_points(path: Path, dataset: DatasetReader) -> GcpGeoreference:
     return georeference
 
 
-def _quadratic(rowcol: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scaled(rowcol: NDArray[np.float64]) -> NDArray[np.float64]:
+    """To between 0 and 1, so that the rank of their terms can be told."""
     spread = np.ptp(rowcol, axis=0)
-    r, c = ((rowcol - rowcol.min(axis=0)) / np.where(spread > 0, spread, 1)).T
-    return np.column_stack([np.ones_like(r), r, c, r * r, r * c, c * c])
+    return np.asarray((rowcol - rowcol.min(axis=0)) / np.where(spread > 0, spread, 1))
 
 
 def _known_crs(path: Path, wkt: str) -> str:

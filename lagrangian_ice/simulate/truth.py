@@ -20,10 +20,10 @@ from lagrangian_ice.simulate.motion import IceMotion
 from lagrangian_ice.simulate.orbit import Orbit
 from lagrangian_ice.simulate.radar_swath import RadarSwath
 from lagrangian_ice.simulate.swath import Swath
+from lagrangian_ice.times import TIME_UNITS
 from lagrangian_ice.validation.truth import TrueSightings
 
 TRUTH_NAME = "truth.nc"
-TIME_UNITS = "seconds since 1970-01-01 00:00:00"
 MISSING = float("nan")
 
 AnySwath = Swath | RadarSwath

@@ -14,12 +14,12 @@ import numpy as np
 from lagrangian_ice.deformation.strain import invariants
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
+from lagrangian_ice.output.reading import is_deformation
 from lagrangian_ice.validation.scaling import spatial_scaling, temporal_scaling
 from lagrangian_ice.validation.triangles import (
     Record,
     StatisticsOptions,
     Triangles,
-    is_deformation,
     read_deformation_triangles,
 )
 

@@ -10,13 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice.deformation.pairs import Patch, Sightings, deform
-from lagrangian_ice.deformation.triangles import QualityFlag
-from lagrangian_ice.errors import ProductError
+from lagrangian_ice.deformation.triangles import UNFIT
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.coast import distance_to_coast
 from lagrangian_ice.output.products import header_of
@@ -36,7 +34,6 @@ from lagrangian_ice.validation.confidence import group_sums
 MOST = 3_000_000
 """Triangles of a trajectory file that are made, about; 100 bytes each."""
 TRIANGLES_OF_OBSERVATION = 2
-UNFIT = QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,7 @@ class Triangles:
         with_errors : bool
             False leaves the variance unknown, at a third of the time.
         """
-        fit = (patch.quality_flag & int(UNFIT)) == 0
+        fit = (patch.quality_flag & UNFIT) == 0
         found = patch.gradients if gradients is None else gradients
         fit &= np.isfinite(found).all(axis=(1, 2))
         variance = np.full((len(fit), 3), np.nan)
@@ -184,22 +181,6 @@ class Triangles:
         )
 
 
-def is_deformation(path: Path) -> bool:
-    """Whether a NetCDF file holds triangles.
-
-    Raises
-    ------
-    ProductError
-        If it is not a readable NetCDF file.
-    """
-    try:
-        with netCDF4.Dataset(path) as dataset:
-            return "face_nodes" in dataset.variables
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ProductError(f"{path}: not a readable NetCDF file ({reason})") from None
-
-
 def read_deformation_triangles(path: Path) -> Triangles:
     """Triangles of a deformation product.
 
@@ -213,7 +194,7 @@ def read_deformation_triangles(path: Path) -> Triangles:
     spans = (nodes["time_end"] - nodes["time_start"]).to_numpy(np.float64)
     gradients = faces[["dudx", "dudy", "dvdx", "dvdy"]].to_numpy(np.float64).reshape(-1, 2, 2)
     names = [f"{key}_standard_error" for key in ("divergence", "shear", "total_deformation")]
-    fit = (faces["quality_flag"].to_numpy().astype(np.int64) & int(UNFIT)) == 0
+    fit = (faces["quality_flag"].to_numpy().astype(np.int64) & UNFIT) == 0
     found = Triangles(
         faces["pair_index"].to_numpy().astype(np.int64),
         nodes[["x", "y"]].to_numpy(np.float64)[corners].mean(axis=1),

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lagrangian_ice.deformation.strain import invariants, strain_rates
-from lagrangian_ice.deformation.triangles import QualityFlag
+from lagrangian_ice.deformation.triangles import UNFIT
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.reading import open_product, read_deformation, read_trajectories
 from lagrangian_ice.output.variables import TRAJECTORIES
@@ -198,8 +198,7 @@ def compare_strain(nodes: pd.DataFrame, faces: pd.DataFrame, truth: Truth) -> St
     begin, end = nodes["time_start"].to_numpy(), nodes["time_end"].to_numpy()
     moved = truth.position(start, begin, end)
     corners = faces[["node_1", "node_2", "node_3"]].to_numpy()
-    unfit = QualityFlag.SMALL_ANGLE | QualityFlag.LONG_SIDE | QualityFlag.FOLDED
-    good = (faces["quality_flag"].to_numpy().astype(np.int64) & int(unfit)) == 0
+    good = (faces["quality_flag"].to_numpy().astype(np.int64) & UNFIT) == 0
     good &= np.isfinite(moved[corners]).all(axis=(1, 2))
     corners = corners[good]
     gradients = strain_rates(start[corners], moved[corners], (end - begin)[corners])

@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lagrangian_ice.errors import ProductError, WorkspaceError
+from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.output.attributes import Header
-from lagrangian_ice.output.products import Chunks, lead_of, write_products
+from lagrangian_ice.output.products import Records, lead_of, write_products
 from lagrangian_ice.output.reading import Window
+from lagrangian_ice.output.whole import whole_folder
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import to_seconds
@@ -27,15 +26,10 @@ def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
     if passes.empty:
         return []
     header = Header(settings, store.weights_sha256, "lagrangian-ice advance")
-    return write_products(
-        folder,
-        header,
-        passes,
-        store.parcels(),
-        store.observation_chunks,
-        store.pairs(),
-        store.vector_chunks,
+    records = Records(
+        passes, store.parcels(), store.observation_chunks, store.pairs(), store.vector_chunks
     )
+    return write_products(folder, header, records)
 
 
 def export(
@@ -76,51 +70,41 @@ def export(
         header = Header(settings, store.weights_sha256, "lagrangian-ice export")
         # Patches that end in the window may have begun before it.
         before = Window(window.start - lead_of(settings.deformation), window.end)
-        parts = [(window, list(kinds))]
+        parts = [(window, list(kinds), False)]
         if "DP" in kinds and before != window:
-            parts = [(window, [kind for kind in kinds if kind != "DP"]), (before, ["DP"])]
-        chosen = [(_excerpt(store, wide, stream), some) for wide, some in parts if some]
+            others = [kind for kind in kinds if kind != "DP"]
+            parts = [(window, others, False), (before, ["DP"], True)]
+        chosen = [(_excerpt(store, wide, stream, full), some) for wide, some, full in parts if some]
         if chosen[0][0].parcels.empty:
             raise WorkspaceError(f"{workspace}: holds no observation to export")
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=".export-", suffix=".part", dir=out) as folder:
-                written = [
-                    path
-                    for part, some in chosen
-                    for path in write_products(
-                        Path(folder), header, *part, kinds=some, window=window
-                    )
-                ]
-                return [path.replace(out / path.name) for path in written]
-        except OSError as error:
-            raise ProductError(f"{out}: cannot be written ({error.strerror})") from None
+        with whole_folder(out) as folder:
+            written = [
+                path
+                for records, some in chosen
+                for path in write_products(folder, header, records, some, window)
+            ]
+    return [out / path.name for path in written]
 
 
-class _Excerpt(NamedTuple):
-    """What of the state lies in a window of time, in the order in which it is written."""
+def _excerpt(store: Store, window: Window, stream: int | None, full: bool) -> Records:
+    """Take what is seen in a window, the pairs that end in it and the passes they began in.
 
-    passes: pd.DataFrame
-    parcels: pd.DataFrame
-    observations: Chunks
-    pairs: pd.DataFrame
-    vectors: Chunks
-
-
-def _excerpt(store: Store, window: Window, stream: int | None) -> _Excerpt:
-    """Take the passes of a window, the pairs that end in it and the passes they began in."""
+    Observations are chosen by their own time, or all of a pass by its mean time (``full``), as
+    patches and pairs are.
+    """
     passes, pairs = _done(store), store.pairs()
-    own = (passes["stop"] >= window.start) & (passes["time"] < window.end)
+    ends = pd.Series(window.holds(passes["time"].to_numpy()), passes.index)
+    own = ends if full else (passes["stop"] >= window.start) & (passes["start"] < window.end)
     inside = passes.loc[own, "pass_index"]
-    pairs = pairs[pairs["target_pass_index"].isin(inside)]
+    pairs = pairs[pairs["target_pass_index"].isin(passes.loc[ends, "pass_index"])]
     sources = passes["pass_index"].isin(pairs["source_pass_index"])
     times = passes.set_index("pass_index")["time"]
     target_time = pairs.set_index("pair_index")["target_pass_index"].map(times)
 
     def observations(number: int) -> Iterator[pd.DataFrame]:
         for frame in store.observation_chunks(number):
-            chosen = window.holds(frame["time"].to_numpy())
-            yield frame[chosen & frame["pass_index"].isin(inside)]
+            chosen = frame["pass_index"].isin(inside).to_numpy()
+            yield frame[chosen if full else chosen & window.holds(frame["time"].to_numpy())]
 
     def vectors(number: int) -> Iterator[pd.DataFrame]:
         for frame in store.vector_chunks(number):
@@ -129,7 +113,7 @@ def _excerpt(store: Store, window: Window, stream: int | None) -> _Excerpt:
             yield frame[window.holds(ends)]
 
     parcels = _parcels_with(store.parcels(), stream, observations)
-    return _Excerpt(passes[own | sources], parcels, observations, pairs, vectors)
+    return Records(passes[own | sources], parcels, observations, pairs, vectors)
 
 
 def _done(store: Store) -> pd.DataFrame:

@@ -49,6 +49,14 @@ log = logging.getLogger(__name__)
 Progress = Callable[[Sequence[Pass]], Iterable[Pass]]
 CACHE, TEMPLATES, PRODUCTS, REPORTS = "cache", "templates", "products", "reports"
 """Folders in a workspace."""
+WRITTEN = (
+    (CACHE, "*.npz"),
+    (TEMPLATES, "*.npz"),
+    (PRODUCTS, "lagrangian_ice_*.nc"),
+    (REPORTS, "*.json"),
+    (REPORTS, "*.txt"),
+)
+"""Names of the files that a run writes into them."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +137,8 @@ class Run:
 
         A call that is killed anywhere can so be repeated as it was.
         """
-        for folder in (self.workspace, self._cache, self._templates, *self._outputs):
-            clean(folder)
+        for folder, names in WRITTEN:
+            clean(self.workspace / folder, names)
         with self.watch.stage("load"):
             self.parcels = self.store.living(horizon(self.settings.parcels))
             waiting, late, repeated = self._look()
@@ -161,10 +169,6 @@ class Run:
     @property
     def _templates(self) -> Path:
         return (self.workspace / TEMPLATES).absolute()
-
-    @property
-    def _outputs(self) -> tuple[Path, Path]:
-        return self.workspace / PRODUCTS, self.workspace / REPORTS
 
     def _look(self) -> tuple[list[Pass], list[str], list[str]]:
         self.scenes = {scene.id: scene for scene in self.store.scenes()}

@@ -14,6 +14,7 @@ import xarray as xr
 import lagrangian_ice as li
 from lagrangian_ice.cli import run
 from lagrangian_ice.cli.common import changed
+from lagrangian_ice.errors import ProductError
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import store
 from lagrangian_ice.settings import Settings
@@ -106,6 +107,65 @@ def test_an_excerpt_has_all_that_ends_in_it_and_its_own_name(straight, tmp_path)
         assert set(dataset["pair_index"].values) == set(range(dataset.sizes["pair"]))
 
 
+@pytest.mark.parametrize("later", [-1.0, 1.0])
+def test_two_excerpts_hold_what_is_seen_in_a_pass_once(straight, tmp_path, later):
+    """They are cut between its two frames, before or after its mean time."""
+    (season,) = (straight / "products").glob("*_LP.nc")
+    with xr.open_dataset(season) as dataset:
+        means = dataset["image_time"].values
+        seen = dataset["time"].values[dataset["image_index"].values == 2]
+    cut = means[2] + np.timedelta64(int(later * 1e9), "ns")
+    assert (seen < cut).any()
+    assert (seen >= cut).any()
+    found = {name: [] for name in ("LP", "DP", "PD")}
+    kinds = "trajectories,deformation,pairs"
+    for side in ("--end", "--start"):
+        out = tmp_path / side
+        words = ("--format", kinds, side, str(cut), "--out", out)
+        assert small.command(straight, "export", *words) == 0
+        for path in out.iterdir():
+            found[path.name[-5:-3]].append(path)
+    for kind, key in (("LP", "time"), ("DP", "divergence"), ("PD", "mcc")):
+        whole = _sorted(key, *(straight / "products").glob(f"*_{kind}.nc"))
+        np.testing.assert_array_equal(_sorted(key, *found[kind]), whole, err_msg=kind)
+
+
+def _sorted(key, *paths):
+    """All values of a variable of some products."""
+    parts = []
+    for path in paths:
+        with xr.open_dataset(path) as dataset:
+            parts.append(dataset[key].values.ravel())
+    values = np.concatenate(parts)
+    return np.sort(values[~np.isnan(values)])
+
+
+@pytest.mark.parametrize(
+    ("formats", "start", "fault"),
+    [("mojito,pairs", "2021-01-03", "no room"), ("nextsim-rgps,pairs", "2021-01-03T00:30", "hour")],
+)
+def test_an_export_of_both_kinds_that_fails_leaves_nothing(
+    straight, tmp_path, monkeypatch, capsys, formats, start, fault
+):
+    def full(*_):
+        raise ProductError("no room")
+
+    if fault == "no room":
+        monkeypatch.setattr("lagrangian_ice.output.products.write_pairs", full)
+    out = tmp_path / "out"
+    assert small.command(straight, "export", "--format", formats, "--start", start, "--out", out)
+    assert fault in capsys.readouterr().err
+    assert list(out.iterdir()) == []
+
+
+def test_an_export_of_both_kinds(straight, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert small.command(straight, "export", "--format", "mojito,pairs", "--out", out) == 0
+    told = [line.removeprefix("wrote ") for line in capsys.readouterr().out.splitlines()]
+    assert sorted(told) == sorted(str(path) for path in out.iterdir())
+    assert len(told) == 2
+
+
 STORE = "lagrangian_ice.parcels.store.Store"
 PREPARE = "lagrangian_ice.parcels.prepare"
 FIELDS = "lagrangian_ice.parcels.fields"
@@ -136,6 +196,21 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(
     assert small.command(workspace, "advance", "--days", DAYS) == 0
     small.assert_same_products(straight, workspace)
     assert [path for path in workspace.rglob("*") if path.name.endswith(".part")] == []
+
+
+@pytest.mark.parametrize("place", [".", "products"])
+def test_a_killed_export_into_the_workspace_stops_no_advance(straight, tmp_path, place):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    out = workspace / place
+    export = ("export", "--format", "pairs", "--out", out)
+    small.killed("lagrangian_ice.output.products.write_pairs", 1, False, workspace, *export)
+    (left,) = out.glob(".export-*.part")
+    fetched = workspace / ".S1A_scene.zip.part"
+    fetched.write_text("half of a download")
+    assert small.command(workspace, "advance", "--days", 1) == 0
+    assert left.is_dir()
+    assert fetched.exists()
 
 
 def test_interrupted_by_the_keyboard_it_goes_on(straight, fresh, monkeypatch, capsys):

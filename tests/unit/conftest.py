@@ -1,4 +1,4 @@
-"""Fixtures of the unit tests: small scene files."""
+"""Fixtures of the unit tests: small scene files, a few vectors, the checker of CF."""
 
 import json
 import warnings
@@ -9,6 +9,8 @@ import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
+
+from lagrangian_ice.matching.vectors import Status, Vectors
 
 NORTH_UP = Affine(100.0, 0.0, -50_000.0, 0.0, -100.0, -600_000.0)
 
@@ -80,3 +82,24 @@ def cf_faults(tmp_path):
         }
 
     return faults
+
+
+@pytest.fixture
+def some_vectors():
+    """One that was tracked, one that was not."""
+    nan = np.nan
+    return Vectors(
+        xy0=np.array([[1.0, 2.0], [3.0, 4.0]]),
+        xy1=np.array([[11.25, 12.0], [nan, nan]]),
+        covariance=np.array([[[9.0, 1.0], [1.0, 4.0]], [[nan, nan], [nan, nan]]]),
+        first_guess=np.zeros((2, 2)),
+        first_guess_error=np.zeros(2),
+        first_guess_rotation=np.zeros(2),
+        mcc=np.array([0.75, 0.125]),
+        peak_ratio=np.array([0.5, nan]),
+        rotation=np.array([-1.5, nan]),
+        strain=np.zeros((2, 3)),
+        status=np.array([Status.TRACKED, Status.LOW_CORRELATION], np.int8),
+        time0=np.array([1_600_000_000.25, nan]),
+        time1=np.array([1_600_086_400.0, nan]),
+    )

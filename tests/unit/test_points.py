@@ -5,38 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from lagrangian_ice.errors import ProductError, SceneError
-from lagrangian_ice.grid import lonlat_to_xy, xy_to_lonlat
-from lagrangian_ice.matching.vectors import Status, Vectors
-from lagrangian_ice.points import (
-    COLUMNS,
-    grid_points,
-    read_points,
-    write_vectors_csv,
-    write_vectors_nc,
-)
-from lagrangian_ice.settings import Settings
-
-
-def some_vectors():
-    nan = np.nan
-    return Vectors(
-        xy0=np.array([[1.0, 2.0], [3.0, 4.0]]),
-        xy1=np.array([[11.25, 12.0], [nan, nan]]),
-        covariance=np.array([[[9.0, 1.0], [1.0, 4.0]], [[nan, nan], [nan, nan]]]),
-        first_guess=np.zeros((2, 2)),
-        first_guess_error=np.zeros(2),
-        first_guess_rotation=np.zeros(2),
-        mcc=np.array([0.75, 0.125]),
-        peak_ratio=np.array([0.5, nan]),
-        rotation=np.array([-1.5, nan]),
-        strain=np.zeros((2, 3)),
-        status=np.array([Status.TRACKED, Status.LOW_CORRELATION], np.int8),
-        time0=np.array([1_600_000_000.25, nan]),
-        time1=np.array([1_600_086_400.0, nan]),
-    )
+from lagrangian_ice.grid import xy_to_lonlat
+from lagrangian_ice.points import COLUMNS, grid_points, read_points, write_vectors_csv
 
 
 def written(tmp_path, text):
@@ -105,8 +77,8 @@ def test_a_grid_without_points_or_with_too_many_is_refused():
         grid_points((0.0, 0.0, 1e6, 1e6), 1.0)
 
 
-def test_csv_holds_a_row_a_point_and_blanks_for_the_unknown(tmp_path):
-    write_vectors_csv(tmp_path / "v.csv", some_vectors())
+def test_csv_holds_a_row_a_point_and_blanks_for_the_unknown(some_vectors, tmp_path):
+    write_vectors_csv(tmp_path / "v.csv", some_vectors)
     with (tmp_path / "v.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
     assert tuple(first) == COLUMNS
@@ -121,28 +93,9 @@ def test_csv_holds_a_row_a_point_and_blanks_for_the_unknown(tmp_path):
     assert {second[name] for name in empty} == {""}
 
 
-def test_netcdf_holds_the_same(tmp_path):
-    write_vectors_nc(tmp_path / "v.nc", some_vectors(), Settings(), {"scene_ids": "a,b"})
-    with xr.open_dataset(tmp_path / "v.nc") as dataset:
-        assert dataset["x1"].values[0] == 11.25
-        for name in ("x1", "mcc", "peak_ratio", "rotation"):
-            assert np.isnan(dataset[name].values[1])
-        assert dataset["status"].values.tolist() == [0, 6]
-        assert dataset["time1"].values[0] == np.datetime64("2020-09-14T12:26:40")
-        assert dataset.attrs["scene_ids"] == "a,b"
-        places = np.stack([dataset["lon0"], dataset["lat0"]], axis=1)
-        np.testing.assert_allclose(lonlat_to_xy(places), some_vectors().xy0, atol=1e-3)
-
-
-def test_the_netcdf_passes_the_checker(cf_faults, tmp_path):
-    write_vectors_nc(tmp_path / "v.nc", some_vectors(), Settings(), {"scene_ids": "a,b"})
-    found = cf_faults(tmp_path / "v.nc")
-    assert not found["high"] + found["medium"], found
-
-
-def test_a_folder_that_is_missing_is_told(tmp_path):
+def test_a_folder_that_is_missing_is_told(some_vectors, tmp_path):
     with pytest.raises(ProductError, match="cannot be written"):
-        write_vectors_csv(tmp_path / "none" / "v.csv", some_vectors())
+        write_vectors_csv(tmp_path / "none" / "v.csv", some_vectors)
 
 
 def test_more_rows_than_fit_are_refused(tmp_path, monkeypatch):

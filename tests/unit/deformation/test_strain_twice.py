@@ -90,19 +90,16 @@ def test_days_for_seconds_give_rates_per_day(triangles):
 
 
 def test_the_jacobian_is_that_of_the_fitted_plane(triangles):
-    """Central differences of the least-squares plane, every one of the 12 inputs."""
+    """Central differences of the least-squares plane, every displacement."""
     xy0, xy1, dt = (values[:25] for values in triangles)
-    jacobian = strain_rate_jacobian(xy0, xy1, dt)
+    jacobian = strain_rate_jacobian(xy0, dt)
     step = 0.5
     for column, (vertex, axis) in enumerate(itertools.product(range(3), range(2))):
         change = np.zeros((3, 2))
         change[vertex, axis] = step
-        by_start = plane_fit(xy0 + change, xy1 + change, dt)
-        by_start = by_start - plane_fit(xy0 - change, xy1 - change, dt)
-        by_end = plane_fit(xy0, xy1 + change, dt) - plane_fit(xy0, xy1 - change, dt)
-        for place, difference in ((column, by_start), (6 + column, by_end)):
-            slope = difference.reshape(-1, 4) / (2 * step)
-            np.testing.assert_allclose(jacobian[..., place], slope, rtol=1e-4, atol=1e-14)
+        difference = plane_fit(xy0, xy1 + change, dt) - plane_fit(xy0, xy1 - change, dt)
+        slope = difference.reshape(-1, 4) / (2 * step)
+        np.testing.assert_allclose(jacobian[..., column], slope, rtol=1e-4, atol=1e-14)
 
 
 def test_errors_are_the_spread_of_fitted_planes():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lagrangian_ice.output.attributes import Header
-from lagrangian_ice.output.products import write_products
+from lagrangian_ice.output.products import Records, write_products
 from lagrangian_ice.settings import ProductSettings, Settings
 
 DAY = 86400.0
@@ -147,9 +147,12 @@ def _vectors_of(source, target, index):
 
 def write_all(directory, frames, header=HEADER):
     """Paths of all three products of one stream."""
-    return write_products(
-        directory,
-        header,
+    return write_products(directory, header, records_of(frames))
+
+
+def records_of(frames):
+    """What the writers take, of one stream."""
+    return Records(
         frames.passes,
         frames.parcels,
         lambda stream: frames.chunks(),

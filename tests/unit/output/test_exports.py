@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from product_frames import DAY, HEADER, START, make_frames
 from pyproj import Transformer
+from rgps_reader import read_rgps_lp, seconds_of
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output.exports import FORMATS, export_trajectories
-from lagrangian_ice.output.exports_rgps import read_rgps_lp, seconds_of, year_and_day
+from lagrangian_ice.output.exports_rgps import year_and_day
 from lagrangian_ice.output.names import product_name
 from lagrangian_ice.output.reading import read_trajectories
 from lagrangian_ice.output.trajectories import write_trajectories
@@ -201,16 +202,6 @@ class TestRgpsLp:
         np.testing.assert_allclose(motion.observations["time"], own["time"], atol=1e-3)
         assert motion.observations["gpid"].tolist() == own["parcel_id"].tolist()
         assert motion.parcels["death_time"].isna().sum() == 57
-
-    @pytest.mark.parametrize("keep", [10, 200, 1000])
-    def test_a_short_or_foreign_file_is_refused_in_one_line(self, files, tmp_path, keep):
-        path = export(files, "rgps-lp", tmp_path)[0]
-        path.write_bytes(path.read_bytes()[:keep])
-        with pytest.raises(ProductError, match=f"ends at byte {keep}"):
-            read_rgps_lp(path)
-        path.write_bytes(b"x" * 500)
-        with pytest.raises(ProductError, match="not a Lagrangian motion product"):
-            read_rgps_lp(path)
 
 
 class TestPysida:

@@ -10,14 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from product_frames import DAY, HEADER, SETTINGS, START, make_frames, make_passes, write_all
+from product_frames import (
+    DAY,
+    HEADER,
+    SETTINGS,
+    START,
+    make_frames,
+    make_passes,
+    records_of,
+    write_all,
+)
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output import products, reading
 from lagrangian_ice.output.attributes import Extent, Header, global_attributes
 from lagrangian_ice.output.netcdf import new_file
 from lagrangian_ice.output.pairs import write_pairs
-from lagrangian_ice.output.products import deform_file, write_products
+from lagrangian_ice.output.products import Records, deform_file, write_products
 from lagrangian_ice.output.reading import (
     Window,
     open_trajectories,
@@ -323,15 +332,10 @@ def test_each_stream_has_its_files(frames, tmp_path):
     def of(frame):
         return lambda stream: [frame[frame["parcel_id"].isin(own[stream])]]
 
-    written = write_products(
-        tmp_path,
-        HEADER,
-        frames.passes,
-        parcels,
-        of(frames.observations),
-        frames.pairs,
-        of(frames.vectors),
+    records = Records(
+        frames.passes, parcels, of(frames.observations), frames.pairs, of(frames.vectors)
     )
+    written = write_products(tmp_path, HEADER, records)
     assert [path.name.split("_")[2] for path in written] == ["a"] * 3 + ["b"] * 3
     with open_trajectories(written[3]) as dataset:
         assert set(dataset["trajectory"].to_numpy()) == own[1]
@@ -411,16 +415,33 @@ def test_only_what_is_asked_for_is_made(kinds, frames, paths, tmp_path, monkeypa
     kept.write_text("of another run")
     if "DP" not in kinds:
         monkeypatch.setattr(products, "deform_file", None)
-    given = (HEADER, frames.passes, frames.parcels, lambda stream: frames.chunks(), frames.pairs)
-    written = write_products(
-        tmp_path / "there", *given, lambda stream: [frames.vectors], kinds=kinds
-    )
+    written = write_products(tmp_path / "there", HEADER, records_of(frames), kinds)
     assert written == [tmp_path / "there" / paths[kind].name for kind in kinds]
     assert {path.name for path in (tmp_path / "there").iterdir()} == {
         kept.name, *(path.name for path in written)
     }  # fmt: skip
     if "LP" not in kinds:
         assert kept.read_text() == "of another run"
+
+
+def test_which_files_hold_triangles(paths, tmp_path, monkeypatch):
+    assert [kind for kind, path in paths.items() if reading.is_deformation(path)] == ["DP"]
+    with pytest.raises(ProductError, match=r"none_DP\.nc: no such file"):
+        reading.is_deformation(tmp_path / "none_DP.nc")
+
+    def unreadable(*_):
+        raise OSError("as a library says")  # without a number
+
+    monkeypatch.setattr("lagrangian_ice.output.reading.netCDF4.Dataset", unreadable)
+    with pytest.raises(ProductError, match=r"NetCDF file \(as a library says\)"):
+        reading.is_deformation(paths["LP"])
+
+
+def test_an_excerpt_is_named_by_no_day_after_it(frames, tmp_path):
+    """The last pass that it begins may go on after its end."""
+    window = Window(end=START + 2 * DAY)
+    (path,) = write_products(tmp_path, HEADER, records_of(frames), ["LP"], window)
+    assert path.name == "lagrangian_ice_a_20210101_20210102_v0.1.0_LP.nc"
 
 
 def test_two_dates_of_a_season(frames, paths, monkeypatch):

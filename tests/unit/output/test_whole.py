@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from lagrangian_ice.errors import ProductError
-from lagrangian_ice.output.whole import whole_file
+from lagrangian_ice.output.whole import whole_file, whole_folder
 
 
 def test_the_folder_is_made_and_the_file_moved(tmp_path):
@@ -46,9 +48,43 @@ def test_other_errors_go_through(tmp_path):
 
 def test_the_hidden_folder_of_an_export_is_not_named(tmp_path):
     def write():
-        with whole_file(tmp_path / ".export-x1.part" / "a.nc"):
+        with (
+            whole_folder(tmp_path) as outer,
+            whole_folder(outer) as inner,
+            whole_file(inner / "a.nc"),
+        ):
             raise OSError(28, "no space")
 
     with pytest.raises(ProductError) as caught:
         write()
     assert str(caught.value).startswith(f"{tmp_path / 'a.nc'}: cannot be written (No space")
+
+
+def test_files_appear_together_or_none(tmp_path):
+    out = tmp_path / "out"
+    with whole_folder(out) as folder:
+        for name in ("a", "b"):
+            (folder / name).write_text("new")
+        assert [path.name for path in out.iterdir()] == [folder.name]
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
+
+    def write():
+        with whole_folder(out) as folder:
+            (folder / "a").write_text("newer")
+            # as of a library: without a number
+            raise OSError("no such place")
+
+    with pytest.raises(ProductError, match=r"out: cannot be written \(no such place\)"):
+        write()
+    assert {path.name: path.read_text() for path in out.iterdir()} == {"a": "new", "b": "new"}
+
+
+def test_what_a_killed_export_left_goes_a_day_later(tmp_path):
+    left, running = (tmp_path / f".export-{name}.part" for name in ("left", "running"))
+    for folder in (left, running):
+        folder.mkdir()
+        (folder / "a").write_text("half")
+    os.utime(left, (1.6e9, 1.6e9))
+    with whole_folder(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == [running]

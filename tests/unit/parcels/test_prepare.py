@@ -10,6 +10,7 @@ from lagrangian_ice.parcels import prepare as home
 from lagrangian_ice.parcels.prepare import (
     Recent,
     Task,
+    clean,
     drop_templates,
     keep_template,
     load,
@@ -144,3 +145,14 @@ def test_weights_that_were_replaced_under_their_name_are_seen(tmp_path):
         shas.append(home._weights_sha256(str(path)))
         assert home._network(str(path), shas[-1]).topology == topology
     assert shas[0] != shas[1]
+
+
+def test_what_a_killed_run_left_goes_what_others_write_stays(tmp_path):
+    left = tmp_path / ".a.npz.part"
+    others = [tmp_path / name for name in (".page.html.part", "a.npz", "b.part")]
+    for path in (left, *others):
+        path.write_text("x")
+    export = tmp_path / ".export-1.npz.part"
+    export.mkdir()
+    clean(tmp_path, "*.npz")
+    assert sorted(tmp_path.iterdir()) == sorted([export, *others])

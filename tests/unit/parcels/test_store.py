@@ -142,7 +142,7 @@ def test_taking_back_and_going_on_gives_the_same(tmp_path):
         run(straight, SEASON, T0 + 12 * DAY)
         run(back, SEASON, T0 + 12 * DAY)
         back.set_clock(T0 + 12 * DAY)
-        assert back.take_back(T0 + 2 * DAY) == 4
+        assert back.take_back(T0 + 2 * DAY, T0 + 12 * DAY) == 4
         assert back.clock == T0 + 2 * DAY
         assert back.goal == T0 + 12 * DAY
         run(back, SEASON[3:], T0 + 12 * DAY)
@@ -155,7 +155,7 @@ def test_taking_back_and_going_on_gives_the_same(tmp_path):
 def test_taking_back_to_the_seed_leaves_all_waiting(tmp_path):
     with seeded(tmp_path) as store:
         run(store, SEASON, T0 + 12 * DAY)
-        store.take_back(T0)
+        store.take_back(T0, T0 + 12 * DAY)
         living = store.living()
         assert (living.state == State.PENDING).all()
         assert len(living) == 24

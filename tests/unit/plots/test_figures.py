@@ -16,13 +16,16 @@ from pyproj import Geod
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.plots import figures, polar
-from lagrangian_ice.plots.draw import FIGURES, PRODUCT_OF, plot
+from lagrangian_ice.plots.draw import FIGURES, plot
 
 
 def half_land(grid):
     """Land in the eastern half of the map, in place of the real mask."""
     rows, cols = grid.shape
     return np.broadcast_to(np.arange(cols) > cols // 2, (rows, cols)).copy()
+
+
+PRODUCT_OF = {"trajectories": "LP", "drift": "PD", "deformation": "DP", "coverage": "LP"}
 
 
 @pytest.fixture(scope="module", autouse=True)
