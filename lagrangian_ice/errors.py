@@ -44,6 +44,7 @@ def shortened(text: str, most: int = 80) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what a library says is wrong, in one line that is not too long."""
-    words = " ".join(str(error).split()) or type(error).__name__
+    """Return what a library or the system says is wrong, in one line that is not too long."""
+    said = getattr(error, "strerror", None) or str(error)
+    words = " ".join(said.split()) or type(error).__name__
     return shortened(words, LONGEST_SAYING)

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import numpy as np
 
-from lagrangian_ice.errors import ProductError, SceneError
+from lagrangian_ice.errors import ProductError, SceneError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import HEMISPHERE, Float, lonlat_to_xy
 from lagrangian_ice.matching.vectors import Status, Vectors
@@ -54,7 +54,7 @@ def read_points(path: Path) -> Float:
             names = _position_columns(path, reader.fieldnames or ())
             rows = list(_positions(path, reader, names))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise ProductError(f"{path}: cannot be read as CSV ({reason})") from None
     if not rows:
         raise ProductError(f"{path}: holds no points, only the header")
@@ -147,7 +147,7 @@ def write_vectors_csv(path: Path, vectors: Vectors) -> None:
             writer.writerow(COLUMNS)
             writer.writerows(_row(vectors, i) for i in range(len(vectors)))
     except OSError as error:
-        raise ProductError(f"{path}: cannot be written ({error.strerror})") from None
+        raise ProductError(f"{path}: cannot be written ({reason_of(error)})") from None
 
 
 def _row(vectors: Vectors, i: int) -> list[str]:

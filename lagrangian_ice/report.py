@@ -13,7 +13,7 @@ import numpy as np
 
 from lagrangian_ice import __version__
 from lagrangian_ice.engine import Stopwatch, Workers, peak_memory_mib
-from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.errors import WorkspaceError, reason_of
 from lagrangian_ice.files import write_text
 from lagrangian_ice.parcels.fold import Fold
 from lagrangian_ice.parcels.population import EndReason, Parcels, State
@@ -224,7 +224,7 @@ def write_report(report: Report, folder: Path) -> Path:
         write_text(path, json.dumps(asdict(report), indent=1) + "\n")
         write_text(path.with_suffix(".txt"), report.page())
     except OSError as error:
-        raise WorkspaceError(f"{path}: cannot be written ({error.strerror})") from None
+        raise WorkspaceError(f"{path}: cannot be written ({reason_of(error)})") from None
     return path
 
 

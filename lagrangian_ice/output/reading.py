@@ -128,7 +128,7 @@ def is_deformation(path: str | Path) -> bool:
         with netCDF4.Dataset(path) as dataset:
             return "face_nodes" in dataset.variables
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or reason_of(error)
+        reason = reason_of(error)
         raise ProductError(f"{path}: not a readable NetCDF file ({reason})") from None
 
 

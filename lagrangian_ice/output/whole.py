@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lagrangian_ice.errors import ProductError
+from lagrangian_ice.errors import ProductError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.times import SECONDS_PER_DAY
 
@@ -44,7 +43,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             yield beside
     except (OSError, RuntimeError) as error:
         # netCDF4 reports a full disk as RuntimeError
-        raise ProductError(f"{_asked_for(path)}: cannot be written ({_reason(error)})") from error
+        raise ProductError(f"{_asked_for(path)}: cannot be written ({reason_of(error)})") from error
 
 
 @contextmanager
@@ -75,7 +74,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
             for path in sorted(Path(name).iterdir()):
                 path.replace(out / path.name)
     except OSError as error:
-        raise ProductError(f"{_asked_for(out)}: cannot be written ({_reason(error)})") from error
+        raise ProductError(f"{_asked_for(out)}: cannot be written ({reason_of(error)})") from error
 
 
 def _remove_left(out: Path) -> None:
@@ -90,8 +89,3 @@ def _remove_left(out: Path) -> None:
 def _asked_for(path: Path) -> Path:
     """Without the hidden folders in which exports lie until all of them is there."""
     return Path(*(part for part in path.parts if not fnmatch(part, HIDDEN)))
-
-
-def _reason(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if isinstance(number, int) and number > 0 else str(error)

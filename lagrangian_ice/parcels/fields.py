@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from lagrangian_ice import __version__
-from lagrangian_ice.errors import SceneError, WorkspaceError
+from lagrangian_ice.errors import SceneError, WorkspaceError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.matching.motion_field import MotionField
 from lagrangian_ice.parcels.prepare import Recent, Task, is_current
@@ -95,7 +95,7 @@ def _save(path: Path, field: MotionField) -> None:
         with in_place(path) as beside, beside.open("wb") as file:
             np.savez(file, **{one.name: getattr(field, one.name) for one in fields(field)})
     except OSError as error:
-        raise WorkspaceError(f"{path}: cannot be written ({error.strerror})") from None
+        raise WorkspaceError(f"{path}: cannot be written ({reason_of(error)})") from None
 
 
 def _loaded(path: Path) -> MotionField | None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from lagrangian_ice import __version__
 from lagrangian_ice.engine import one_thread
-from lagrangian_ice.errors import SceneError, WorkspaceError
+from lagrangian_ice.errors import SceneError, WorkspaceError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geocode import geocode_pass
@@ -296,7 +296,7 @@ def _stamps(path: Path) -> list[tuple[str, int, int]]:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         states = [(file, file.stat()) for file in files]
     except OSError as error:
-        raise SceneError(f"{path}: cannot be read ({error.strerror})") from None
+        raise SceneError(f"{path}: cannot be read ({reason_of(error)})") from None
     return [(file.name, state.st_size, state.st_mtime_ns) for file, state in states]
 
 
@@ -326,7 +326,7 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
                 descriptors=features.descriptors[features.valid],
             )
     except OSError as error:
-        raise WorkspaceError(f"{path}: cannot be written ({error.strerror})") from None
+        raise WorkspaceError(f"{path}: cannot be written ({reason_of(error)})") from None
 
 
 def _loaded(path: Path) -> Ready | None:

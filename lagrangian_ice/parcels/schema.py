@@ -207,7 +207,7 @@ def locked(workspace: Path, *, create: bool = False) -> Iterator[None]:
         workspace.mkdir(parents=True, exist_ok=True)
         handle = os.open(workspace / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise WorkspaceError(f"{workspace}: cannot be written ({error.strerror})") from None
+        raise WorkspaceError(f"{workspace}: cannot be written ({reason_of(error)})") from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

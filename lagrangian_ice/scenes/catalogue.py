@@ -109,7 +109,7 @@ def _opened(path: Path) -> Scene | str:
         return str(error)
     except _UNFORESEEN as error:
         log.debug("%s: cannot be read", printable(path), exc_info=True)
-        said = error.strerror if isinstance(error, OSError) and error.strerror else reason_of(error)
+        said = reason_of(error)
         return f"{printable(path)}: cannot be read ({said}); get it again, or check its permissions"
 
 
@@ -156,7 +156,7 @@ def _candidates(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
         for candidate in _scenes_below(path, closed) if searched else [path]:
             # unlike Path.resolve it takes links in a circle
             found.setdefault(os.path.realpath(candidate), candidate)
-    folders = {printable(Path(error.filename)): error.strerror for error in closed}
+    folders = {printable(Path(error.filename)): reason_of(error) for error in closed}
     return sorted(found.values()), [
         Unreadable(folder, f"{folder}: cannot be searched ({reason}); check its permissions")
         for folder, reason in sorted(folders.items())

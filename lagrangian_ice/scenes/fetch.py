@@ -221,7 +221,7 @@ def fetch(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FetchError(f"{folder}: cannot be made ({error.strerror})") from None
+        raise FetchError(f"{folder}: cannot be made ({reason_of(error)})") from None
     failed: dict[str, str] = {}
     for product in products:
         try:

@@ -85,7 +85,7 @@ class FolderFiles:
             files = [one for one in place.iterdir() if one.is_file()] if place.is_dir() else []
             return {str(PurePosixPath(folder, one.name)): one.stat().st_size for one in files}
         except OSError as error:
-            raise SceneError(f"{place}: cannot be read ({error.strerror})") from None
+            raise SceneError(f"{place}: cannot be read ({reason_of(error)})") from None
 
     def read(self, name: str) -> bytes:
         """Content of a small file."""
@@ -94,7 +94,7 @@ class FolderFiles:
             with place.open("rb") as file:
                 return file.read(MAX_XML_BYTES + 1)
         except OSError as error:
-            raise SceneError(f"{place}: cannot be read ({error.strerror})") from None
+            raise SceneError(f"{place}: cannot be read ({reason_of(error)})") from None
 
     def gdal_path(self, name: str) -> str:
         """Path that GDAL opens."""

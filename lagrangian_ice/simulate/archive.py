@@ -15,7 +15,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.errors import WorkspaceError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import Float, lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.simulate.instrument import NoiseSettings
@@ -438,6 +438,6 @@ def _prepare(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WorkspaceError(f"{directory}: cannot be made ({error.strerror})") from None
+        raise WorkspaceError(f"{directory}: cannot be made ({reason_of(error)})") from None
     if not os.access(directory, os.W_OK | os.X_OK):
         raise WorkspaceError(f"{directory}: cannot be written; give a folder of your own")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lagrangian_ice.errors import WeightsError
+from lagrangian_ice.errors import WeightsError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.superlim.features import DESCRIPTOR_SIZE, STRIDE
 from lagrangian_ice.superlim.network import HARMONICS, SuperLIM
@@ -67,7 +67,7 @@ def export_onnx(network: SuperLIM, path: Path) -> None:
         with in_place(path) as beside:
             beside.write_bytes(model.SerializeToString())
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be written ({error.strerror})") from None
+        raise WeightsError(f"{path}: cannot be written ({reason_of(error)})") from None
 
 
 @dataclass

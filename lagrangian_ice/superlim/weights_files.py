@@ -9,7 +9,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from lagrangian_ice.errors import WeightsError
+from lagrangian_ice.errors import WeightsError, reason_of
 
 PACKAGED = ("default", "light")
 """Names of what comes with the package; see ``docs/superlim.md``."""
@@ -56,4 +56,4 @@ def sha256_of(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from None
+        raise WeightsError(f"{path}: cannot be read ({reason_of(error)})") from None

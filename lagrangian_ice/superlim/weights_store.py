@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from lagrangian_ice.errors import WeightsError
+from lagrangian_ice.errors import WeightsError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.superlim.network import PUBLISHED, SuperLIM, Topology
 from lagrangian_ice.superlim.onnx_export import export_onnx
@@ -106,7 +106,7 @@ def import_weights(path: Path, name: str | None = None) -> WeightsEntry:
         else:
             save_network(_built(path, PUBLISHED, content), target)
     except OSError as error:
-        raise WeightsError(f"{target}: cannot be written ({error.strerror})") from None
+        raise WeightsError(f"{target}: cannot be written ({reason_of(error)})") from None
     return _entry(name, target)
 
 
@@ -132,7 +132,7 @@ def export_weights(weights: str, path: Path) -> None:
         try:
             _copy(find_weights(weights), path)
         except OSError as error:
-            raise WeightsError(f"{path}: cannot be written ({error.strerror})") from None
+            raise WeightsError(f"{path}: cannot be written ({reason_of(error)})") from None
     else:
         raise WeightsError(f"{path}: must end in .pt or .onnx")
 
@@ -172,7 +172,7 @@ def _read(path: Path) -> object:
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise WeightsError(f"{path}: cannot be read ({reason_of(error)})") from None
     except _DAMAGE:
         raise WeightsError(f"{path}: not a torch weights file") from None
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lagrangian_ice.errors import ProductError
+from lagrangian_ice.errors import ProductError, reason_of
 from lagrangian_ice.grid import Float, lonlat_to_xy
 from lagrangian_ice.times import SECONDS_PER_DAY
 
@@ -74,7 +74,7 @@ def _read_one(path: Path) -> pd.DataFrame:
                 else np.full_like(columns["index"], np.nan)
             )
     except OSError as error:
-        raise ProductError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise ProductError(f"{path}: cannot be read ({reason_of(error)})") from None
     lon, lat, index = (columns[name] for name in NEEDED[1:])
     good = np.isfinite(lon) & np.isfinite(lat) & np.isfinite(index)
     good &= (lat > 0) & (lat <= 90) & (np.abs(lon) <= 360)

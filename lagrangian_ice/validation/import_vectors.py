@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lagrangian_ice.errors import ProductError
+from lagrangian_ice.errors import ProductError, reason_of
 from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import Float, lonlat_to_xy
 from lagrangian_ice.output.attributes import Header, identifier_of
@@ -73,7 +73,7 @@ def _read(source: Path) -> pd.DataFrame:
     try:
         raw = pd.read_csv(source, skipinitialspace=True)
     except (OSError, ValueError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = reason_of(error)
         raise ProductError(f"{source}: cannot be read as CSV ({reason})") from None
     if "status" in raw:
         raw = raw[raw["status"] == "tracked"].reset_index(drop=True)

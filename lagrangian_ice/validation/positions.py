@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lagrangian_ice.errors import ProductError
+from lagrangian_ice.errors import ProductError, reason_of
 from lagrangian_ice.grid import Float, lonlat_to_xy
 from lagrangian_ice.times import SECONDS_PER_DAY
 
@@ -82,7 +82,7 @@ def _from_csv(path: Path) -> pd.DataFrame:
     try:
         raw = pd.read_csv(path, skipinitialspace=True)
     except (OSError, ValueError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = reason_of(error)
         raise ProductError(f"{path}: cannot be read as CSV ({reason})") from None
     columns = {str(name).strip().lower(): str(name) for name in raw.columns}
     found = {what: _first(names, columns) for what, names in _NAMES.items()}

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lagrangian_ice.errors import ProductError
+from lagrangian_ice.errors import ProductError, reason_of
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geocode import geocode_pass
 from lagrangian_ice.images.geoimage import GeoImage
@@ -117,7 +117,7 @@ def _read_vectors(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, skipinitialspace=True)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = reason_of(error)
         raise ProductError(f"{path}: cannot be read as CSV ({reason})") from None
     missing = [name for name in ("x0", "y0", "x1", "y1") if name not in table]
     if missing:

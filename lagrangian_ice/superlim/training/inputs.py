@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.errors import SceneError, reason_of
 
 
 def digest_of(paths: Sequence[Path]) -> str:
@@ -36,4 +36,4 @@ def _content(file: Path) -> bytes:
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").digest()
     except OSError as error:
-        raise SceneError(f"{file}: cannot be read ({error.strerror})") from None
+        raise SceneError(f"{file}: cannot be read ({reason_of(error)})") from None

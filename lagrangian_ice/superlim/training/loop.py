@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lagrangian_ice.engine import in_order
-from lagrangian_ice.errors import WeightsError
+from lagrangian_ice.errors import WeightsError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.superlim.device import computes_bfloat16, usable_device
 from lagrangian_ice.superlim.network import SuperLIM, Topology
@@ -141,7 +141,7 @@ def train(
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WeightsError(f"{directory}: cannot be written ({error.strerror})") from None
+        raise WeightsError(f"{directory}: cannot be written ({reason_of(error)})") from None
     settings = _settings(topology, stage, recipe, start)
     run = _begin(topology, recipe, directory, start, settings)
 

@@ -29,7 +29,7 @@ def test_a_fault_leaves_the_old_file_and_one_line(fault, tmp_path):
             beside.write_text("half")
             raise fault
 
-    with pytest.raises(ProductError, match=r"a\.txt: cannot be written \((No space|NetCDF)"):
+    with pytest.raises(ProductError, match=r"a\.txt: cannot be written \((no space|NetCDF)"):
         write()
     assert path.read_text() == "old"
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
@@ -57,7 +57,7 @@ def test_the_hidden_folder_of_an_export_is_not_named(tmp_path):
 
     with pytest.raises(ProductError) as caught:
         write()
-    assert str(caught.value).startswith(f"{tmp_path / 'a.nc'}: cannot be written (No space")
+    assert str(caught.value).startswith(f"{tmp_path / 'a.nc'}: cannot be written (no space")
 
 
 def test_files_appear_together_or_none(tmp_path):
