@@ -12,7 +12,7 @@ import numpy as np
 
 from lagrangian_ice import workflow
 from lagrangian_ice.engine import Workers
-from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.errors import ProductError, WorkspaceError
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.plots.figures import (
@@ -103,15 +103,21 @@ def run_demo(
     told("drawing")
     folder = directory / PLOTS
     folder.mkdir(exist_ok=True)
-    plots = (
+    plots = [
         plot_trajectories(trajectories, folder / "trajectories.png"),
         plot_drift(drift, folder / "drift.png"),
-        plot_deformation(deformation, folder / "deformation.png"),
         plot_coverage(trajectories, folder / "coverage.png"),
-    )
+    ]
+    try:
+        plots.append(plot_deformation(deformation, folder / "deformation.png"))
+    except ProductError as error:
+        # Few days of little ice have no triangle.
+        told(str(error))
     told("comparing with the truth")
     truth = load_truth(archive / TRUTH_NAME)
-    return Demo(outcome.products, plots, score_trajectories(trajectories, truth, deformation))
+    return Demo(
+        outcome.products, tuple(plots), score_trajectories(trajectories, truth, deformation)
+    )
 
 
 def _clock(directory: Path) -> float | None:

@@ -73,13 +73,13 @@ class Rank(IntEnum):
 
 
 class SerialExecutor(Executor):
-    """Runs every task at once, in the calling process."""
+    """Runs every task at once, in the calling process, with one thread as a worker does."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call ``fn`` now; its own error is kept for ``result()``."""
         future: Future[T] = Future()
         try:
-            future.set_result(fn(*args, **kwargs))
+            future.set_result(with_one_thread(fn, *args, **kwargs))
         except LagrangianIceError as error:
             future.set_exception(error)
         return future
@@ -107,7 +107,7 @@ class Job(Generic[A, T]):
             return self.future.result()
         except BrokenExecutor as error:
             log.warning("no worker did a task (%s); it is done here", reason_of(error))
-            return self.function(self.item)
+            return with_one_thread(self.function, self.item)
 
 
 class Tasks:
@@ -358,14 +358,15 @@ class _DaskExecutor(Executor):
             raise BrokenExecutor("the scheduler is gone")
         future: Future[T] = Future()
         try:
-            remote = self._client.submit(_on_cluster, fn, *args, **kwargs, pure=False)
+            remote = self._client.submit(with_one_thread, fn, *args, **kwargs, pure=False)
             remote.add_done_callback(partial(_hand_back, future))
         except Exception as error:  # noqa: BLE001  a client that is closed has many ways to say so
             raise BrokenExecutor(f"the cluster takes no task: {reason_of(error)}") from None
         return future
 
 
-def _on_cluster(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def with_one_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function with one thread of torch, wherever it runs: sums depend on their number."""
     load_torch()
     with one_thread():
         return function(*args, **kwargs)

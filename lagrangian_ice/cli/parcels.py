@@ -170,15 +170,17 @@ def advance(
         raise click.UsageError("--json belongs to --plan")
     from lagrangian_ice import workflow
 
+    settings = None if env.config is None else env.settings()
     if planned:
         return tell_plan(
-            workflow.plan_pairs(env.workspace, days=days, until=moment(until)), as_json
+            workflow.plan_pairs(env.workspace, days=days, until=moment(until), settings=settings),
+            as_json,
         )
     outcome = workflow.advance(
         env.workspace,
         days=days,
         until=moment(until),
-        settings=None if env.config is None else env.settings(),
+        settings=settings,
         options=options_of(env, how),
     )
     return tell_outcome(outcome)

@@ -83,7 +83,7 @@ def export(
 
     # All is made before anything appears; layouts that fail leave no products.
     with whole_folder(out) if kinds and layouts else nullcontext(out) as folder:
-        paths = export_kinds(env.workspace, kinds, folder, chosen) if kinds else []
+        paths = export_kinds(env, kinds, folder, chosen) if kinds else []
         if layouts:
             paths += export_layouts(env.workspace, files, layouts, out, crs, chosen)
     for path in paths:
@@ -98,11 +98,13 @@ class Chosen(TypedDict):
     stream: int | None
 
 
-def export_kinds(workspace: Path, kinds: Sequence[str], out: Path, chosen: Chosen) -> list[Path]:
+def export_kinds(env: Env, kinds: Sequence[str], out: Path, chosen: Chosen) -> list[Path]:
     """Export our own products."""
     from lagrangian_ice import workflow
 
-    return workflow.export(workspace, [KINDS[name] for name in kinds], out, **chosen)
+    settings = None if env.config is None else env.settings()
+    names = [KINDS[name] for name in kinds]
+    return workflow.export(env.workspace, names, out, settings=settings, **chosen)
 
 
 def export_layouts(

@@ -144,7 +144,9 @@ def read_passes(dataset: xr.Dataset) -> pd.DataFrame:
             "orbit": np.where(np.isfinite(orbit), orbit, -1).astype(np.int64),
         }
     )
-    return frame.assign(**columns)
+    # As one text in the file; no more of it is needed than whose scenes they are.
+    names = [tuple(text.split(",")) for text in columns.pop("scene_ids")]
+    return frame.assign(scene_ids=pd.Series(names, dtype=object), **columns)
 
 
 def read_trajectories(path: str | Path, wanted: Wanted | None = None) -> pd.DataFrame:

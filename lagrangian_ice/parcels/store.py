@@ -199,6 +199,12 @@ class Store:
         rows = self._rows("SELECT path, reason FROM unreadable ORDER BY path")
         return {Path(path): reason for path, reason in rows}
 
+    def forget_unreadable(self, paths: Sequence[Path]) -> None:
+        """Drop paths of which there is nothing any more to be read."""
+        with self._transaction():
+            rows = [(str(path),) for path in paths]
+            self._db.executemany("DELETE FROM unreadable WHERE path = ?", rows)
+
     def pass_scenes(self) -> dict[str, str]:
         """Scenes that are in processed passes, and why they failed (empty: they did not)."""
         return dict(self._rows("SELECT scene_id, reason FROM pass_scenes"))
@@ -244,10 +250,14 @@ class Store:
         with schema.decoded(self.path, key):
             return None if text is None else float(text)
 
-    def set_clock(self, seconds: float) -> None:
-        """Move the clock; a rebuild that it has caught up with is over."""
+    def set_clock(self, seconds: float, settings: str) -> None:
+        """Move the clock; a rebuild that it has caught up with is over.
+
+        The settings are kept too: there may have been no pass to keep them with.
+        """
         with self._transaction():
             self._set_meta("clock", repr(seconds))
+            self._set_meta("settings", settings)
             self._db.execute(
                 "DELETE FROM meta WHERE key = 'goal' AND CAST(value AS REAL) <= ?", (seconds,)
             )

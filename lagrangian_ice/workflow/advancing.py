@@ -108,6 +108,8 @@ def rebuild(
     ------
     ValueError
         If the date is after the clock, or after ``until``.
+    WorkspaceError
+        If a scene of a pass that is to be made again is no longer there. Nothing is changed then.
     """
     with locked(workspace), Store(workspace, writable=True) as store:
         clock = _clock(store, workspace)
@@ -120,10 +122,28 @@ def rebuild(
         chosen = chosen_settings(store, settings)
         _check_goal(store, goal, chosen)
         run = Run(workspace, store, chosen, options or Options())
+        _check_scenes(store, moment)
         store.take_back(moment, goal)
         if replace:
             store.replace_scenes(_successors(store))
         return run.advance(goal)
+
+
+def _check_scenes(store: Store, moment: float) -> None:
+    """Refuse to take back passes whose scenes are gone: they could not be made again."""
+    taken = store.pass_scenes()
+    gone = [
+        scene
+        for scene in store.scenes()
+        if to_seconds(scene.start) >= moment
+        and not taken.get(scene.id, "not taken")
+        and not scene.path.exists()
+    ]
+    if gone:
+        raise WorkspaceError(
+            f"{gone[0].path}: is gone, and so are {len(gone) - 1} more scenes of passes that would "
+            "be made again; bring them back, or `scenes add` the place where they are now"
+        )
 
 
 def _successors(store: Store) -> dict[str, str]:
@@ -140,7 +160,11 @@ def _successors(store: Store) -> dict[str, str]:
 
 
 def plan_pairs(
-    workspace: Path, *, days: float | None = None, until: datetime | None = None
+    workspace: Path,
+    *,
+    days: float | None = None,
+    until: datetime | None = None,
+    settings: Settings | None = None,
 ) -> list[PlannedPass]:
     """List the passes that wait and the pairs that ``advance`` would match, nothing done.
 
@@ -150,6 +174,8 @@ def plan_pairs(
         A seeded one.
     days, until : float, datetime, optional
         As for :func:`advance`; without both, all that wait.
+    settings : Settings, optional
+        As for :func:`advance`.
 
     Raises
     ------
@@ -163,8 +189,8 @@ def plan_pairs(
             goal = to_seconds(until)
         elif days is not None:
             goal = _days_on(store, clock, days)
-        whole = store.recalled_settings()
-        settings, margin = whole.parcels, whole.parcels.birth_margin * whole.images.pixel
+        whole = chosen_settings(store, settings)
+        rules, margin = whole.parcels, whole.parcels.birth_margin * whole.images.pixel
         scenes = {scene.id: scene for scene in store.scenes()}
         found = queue_of(store, list(scenes.values()))
         waiting = [one for one in found.waiting if to_seconds(one.start) < goal]
@@ -173,9 +199,9 @@ def plan_pairs(
             frames = [scenes[name] for name in row["scene_ids"]]
             area = shapely.union_all([scene.footprint for scene in frames])
             done[row["pass_index"]] = Outline(row["pass_id"], row["start"], row["time"], area)
-        parcels = store.living(horizon(settings))
+        parcels = store.living(horizon(rules))
         ice = concentration_of(whole)
-        return list(plan(parcels, waiting, done, store.streams(), settings, margin, ice))
+        return list(plan(parcels, waiting, done, store.streams(), rules, margin, ice))
 
 
 def _clock(store: Store, workspace: Path) -> float:

@@ -49,6 +49,7 @@ def add_scenes(workspace: Path, paths: Sequence[Path]) -> Added:
     with locked(workspace, create=True), Store(workspace, writable=True, create=True) as store:
         found, moved = compared(found, store.scenes(), unreadable)
         store.move_scenes(moved)
+        store.forget_unreadable([path for path in store.unreadable() if not path.exists()])
         new = store.add_scenes(found, unreadable)
     # a new workspace is there only now
     cache.save()
@@ -58,8 +59,12 @@ def add_scenes(workspace: Path, paths: Sequence[Path]) -> Added:
 def scenes_under(
     paths: Sequence[Path], cache: MetadataCache
 ) -> tuple[list[Scene], dict[Path, str]]:
-    """Scenes under paths, by absolute path: the workspace may be used from elsewhere."""
-    found, unreadable = find_scenes([path.absolute() for path in paths], cache=cache)
+    """Scenes under paths, by absolute path: the workspace may be used from elsewhere.
+
+    Without what leads back (``..``): the folder it leads back from may go.
+    """
+    whole = [path.resolve() if ".." in path.parts else path.absolute() for path in paths]
+    found, unreadable = find_scenes(whole, cache=cache)
     return found, {item.path: item.reason for item in unreadable}
 
 

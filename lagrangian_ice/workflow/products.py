@@ -12,7 +12,8 @@ import pandas as pd
 
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.output.attributes import Header
-from lagrangian_ice.output.products import Records, lead_of, write_products
+from lagrangian_ice.output.names import find_products
+from lagrangian_ice.output.products import KINDS, Records, lead_of, write_products
 from lagrangian_ice.output.reading import Window
 from lagrangian_ice.output.whole import whole_folder
 from lagrangian_ice.parcels.store import Store
@@ -24,6 +25,9 @@ def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
     """Write all products of the state; none while no pass is done."""
     passes = _done(store)
     if passes.empty:
+        # A rebuild may have gone back so far: what is there tells of what is no more.
+        for path in find_products(folder, KINDS):
+            path.unlink()
         return []
     header = Header(settings, store.weights_sha256, "lagrangian-ice advance")
     records = Records(
@@ -40,6 +44,7 @@ def export(
     start: datetime | None = None,
     end: datetime | None = None,
     stream: int | None = None,
+    settings: Settings | None = None,
 ) -> list[Path]:
     """Write products of a part of the state.
 
@@ -55,6 +60,8 @@ def export(
         Observations, and vectors and patches that end, from ``start`` on and before ``end``.
     stream : int, optional
         One alone; all otherwise.
+    settings : Settings, optional
+        Of the deformation and the attributes; as last used where left out.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def export(
     low = -np.inf if start is None else to_seconds(start)
     window = Window(low, np.inf if end is None else to_seconds(end))
     with Store(workspace) as store:
-        settings = store.recalled_settings()
+        settings = settings or store.recalled_settings()
         header = Header(settings, store.weights_sha256, "lagrangian-ice export")
         # Patches that end in the window may have begun before it.
         before = Window(window.start - lead_of(settings.deformation), window.end)

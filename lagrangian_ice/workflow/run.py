@@ -152,7 +152,7 @@ class Run:
         if self.options.products:
             with self.watch.stage("products"):
                 products = write_all(self.store, self.workspace / PRODUCTS, self.settings)
-        self.store.set_clock(goal)
+        self.store.set_clock(goal, self.settings.as_json())
         self._look_after_templates()
         log.info("processed until %s: %d passes", iso(goal), len(todo))
         path = self._report(goal, late, products)

@@ -605,3 +605,89 @@ def test_without_products_only_the_state_moves(fresh):
 )
 def test_wrong_words_are_refused(fresh, words):
     assert small.command(fresh, "advance", *words) == 2
+
+
+def test_every_product_tells_the_same_scenes(straight):
+    told = {}
+    for path in (straight / "products").glob("*.nc"):
+        with xr.open_dataset(path) as dataset:
+            told[path.name[-5:]] = dataset.attrs["input_scenes"].split(",")
+            assert dataset.attrs["number_of_input_scenes"] == 8
+    assert set(told) == {"LP.nc", "DP.nc", "PD.nc"}
+    names = {scene.stem for scene in (straight.parent.parent).glob("season*/scenes/*.tif")}
+    assert all(sorted(scenes) == sorted(names) for scenes in told.values())
+
+
+def test_passes_are_not_taken_back_without_their_scenes(straight, archive, tmp_path, capsys):
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    workspace = small.seeded(tmp_path / "ws", scenes, straight / "cache")
+    assert small.command(workspace, "advance", "--days", DAYS) == 0
+    shutil.move(scenes, tmp_path / "elsewhere")
+    before = li.open_workspace(workspace).status()
+    capsys.readouterr()
+    assert small.command(workspace, "rebuild", "--from", "2021-01-02") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is gone" in line
+    assert "scenes add" in line
+    assert li.open_workspace(workspace).status() == before
+    assert small.command(workspace, "scenes", "add", tmp_path / "elsewhere") == 0
+    assert small.command(workspace, "rebuild", "--from", "2021-01-02") == 0
+    small.assert_same_products(straight, workspace)
+
+
+def test_no_product_tells_of_what_is_taken_back(straight, tmp_path):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    other = workspace / "products" / "notes.txt"
+    other.write_text("mine")
+    back = ("rebuild", "--from", "2021-01-01", "--until", "2021-01-01")
+    assert small.command(workspace, *back) == 0
+    assert list((workspace / "products").iterdir()) == [other]
+
+
+def test_settings_of_a_call_without_passes_are_kept(straight, tmp_path):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    config = tmp_path / "c.toml"
+    config.write_text("[deformation]\nnominal_days = 1.0\n")
+    assert small.command(workspace, "advance", "--days", 0.5, "--config", config) == 0
+    assert small.command(workspace, "advance", "--days", 0.5) == 0
+    (path,) = (workspace / "products").glob("*_DP.nc")
+    with xr.open_dataset(path) as dataset:
+        assert '"nominal_days":1.0' in dataset.attrs["settings"]
+
+
+def test_an_export_takes_the_settings_that_it_is_given(straight, tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text('[product]\ncreator_name = "J. Doe"\n[deformation]\nnominal_days = 1.0\n')
+    words = ("export", "--format", "deformation", "--out", tmp_path, "--config", config)
+    assert small.command(straight, *words) == 0
+    (path,) = tmp_path.glob("*_DP.nc")
+    with xr.open_dataset(path) as dataset:
+        assert dataset.attrs["creator_name"] == "J. Doe"
+        assert '"nominal_days":1.0' in dataset.attrs["settings"]
+
+
+def test_what_is_no_more_is_not_told_as_unreadable(archive, tmp_path, capsys):
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    broken = scenes / "broken.tif"
+    broken.write_text("no picture")
+    workspace = tmp_path / "ws"
+    assert small.command(workspace, "scenes", "add", scenes) == 3
+    broken.unlink()
+    assert small.command(workspace, "scenes", "add", scenes) == 0
+    assert small.command(workspace, "scenes", "list") == 0
+
+
+def test_scenes_outlive_the_folder_that_they_were_named_from(archive, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    shutil.copytree(archive, tmp_path / "scenes")
+    monkeypatch.chdir(here)
+    assert small.command(tmp_path / "ws", "scenes", "add", "../scenes") == 0
+    monkeypatch.chdir(tmp_path)
+    here.rmdir()
+    with store.Store(tmp_path / "ws") as state:
+        assert all(scene.path.exists() for scene in state.scenes())

@@ -133,6 +133,25 @@ def test_a_worker_that_dies_loses_nothing(tmp_path):
         assert pool.submit(double, 4).result() == 8
 
 
+def threads_of(_number):
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_one_worker_computes_with_one_thread_as_others_do():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with tasks(Workers(1)) as pool:
+            assert pool.submit(threads_of, 0).result() == 1
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_task_that_kills_every_worker_is_done_here(monkeypatch):
     monkeypatch.setenv("LAGRANGIAN_ICE_TEST_PARENT", str(os.getpid()))
     with tasks(Workers(2)) as pool:

@@ -233,4 +233,4 @@ def test_a_state_that_cannot_be_written_is_told(tmp_path):
     folder = seeded(tmp_path / "closed")
     (folder / DATABASE).chmod(0o444)
     with pytest.raises(WorkspaceError, match="readonly"), Store(folder, writable=True) as store:
-        store.set_clock(1.0)
+        store.set_clock(1.0, "{}")

@@ -141,13 +141,13 @@ def test_taking_back_and_going_on_gives_the_same(tmp_path):
     with seeded(tmp_path / "a") as straight, seeded(tmp_path / "b") as back:
         run(straight, SEASON, T0 + 12 * DAY)
         run(back, SEASON, T0 + 12 * DAY)
-        back.set_clock(T0 + 12 * DAY)
+        back.set_clock(T0 + 12 * DAY, "{}")
         assert back.take_back(T0 + 2 * DAY, T0 + 12 * DAY) == 4
         assert back.clock == T0 + 2 * DAY
         assert back.goal == T0 + 12 * DAY
         run(back, SEASON[3:], T0 + 12 * DAY)
         assert_same(straight, back)
-        back.set_clock(T0 + 12 * DAY)
+        back.set_clock(T0 + 12 * DAY, "{}")
         assert back.goal is None
         assert back.damage() == []
 
@@ -282,8 +282,8 @@ def test_reading_needs_no_lock_and_writes_nothing(tmp_path):
     with seeded(tmp_path) as writer, Store(tmp_path) as reader:
         assert reader.clock == T0
         with pytest.raises(WorkspaceError, match="readonly"):
-            reader.set_clock(1.0)
-        writer.set_clock(T0 + DAY)
+            reader.set_clock(1.0, "{}")
+        writer.set_clock(T0 + DAY, "{}")
         assert reader.clock == T0 + DAY
 
 
@@ -302,7 +302,7 @@ def test_reading_needs_no_lock_and_writes_nothing(tmp_path):
 def test_values_that_cannot_be_read_are_damage(tmp_path, statement, told):
     with seeded(tmp_path) as store:
         store.add_scenes([a_scene()], {})
-        store.set_clock(T0)
+        store.set_clock(T0, "{}")
         run(store, SEASON)
         assert store.damage() == []
     with sqlite3.connect(tmp_path / DATABASE) as db:
@@ -327,7 +327,7 @@ def test_values_that_cannot_be_read_are_damage(tmp_path, statement, told):
 def test_a_damaged_value_is_one_line_with_the_file_and_a_remedy(tmp_path, statement, read):
     with seeded(tmp_path) as store:
         store.add_scenes([a_scene()], {})
-        store.set_clock(T0)
+        store.set_clock(T0, "{}")
         run(store, SEASON)
     with sqlite3.connect(tmp_path / DATABASE) as db:
         db.execute(statement)
