@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import select
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -77,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     look_for_garbage_rarely()
     keep_memory()
     one_blas_thread()
+    # What ends services and cron jobs leaves nothing behind, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = run(arguments)
     # The end of the process frees everything at once; looking for cycles first takes half a second.
     gc.freeze()

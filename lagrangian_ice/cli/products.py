@@ -75,6 +75,8 @@ def export(
         "end": moment(end),
         "stream": None if stream is None else stream_number(stream),
     }
+    if chosen["start"] and chosen["end"] and chosen["start"] >= chosen["end"]:
+        raise click.UsageError(f"--start {start} is not before --end {end}")
     if layouts:
         from lagrangian_ice.output.exports import check_formats
 

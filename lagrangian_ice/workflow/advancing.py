@@ -116,7 +116,10 @@ def rebuild(
         goal = _aim(store, clock) if until is None else to_seconds(until)
         moment = max(to_seconds(start), min(one.date for one in store.streams()))
         if moment > clock:
-            raise ValueError(f"rebuild from {_said(moment)} is after the clock, {iso(clock)}")
+            raise ValueError(
+                f"rebuild from {_said(moment)} is after the clock, {iso(clock)}; give an earlier "
+                "date, or let `advance` come so far first"
+            )
         if goal < moment:
             raise ValueError(f"rebuild until {_said(goal)} is before its start, {iso(moment)}")
         chosen = chosen_settings(store, settings)

@@ -83,7 +83,9 @@ def export(
             parts = [(window, others, False), (before, ["DP"], True)]
         chosen = [(_excerpt(store, wide, stream, full), some) for wide, some, full in parts if some]
         if chosen[0][0].parcels.empty:
-            raise WorkspaceError(f"{workspace}: holds no observation to export")
+            raise WorkspaceError(
+                f"{workspace}: holds no observation to export, of the time and stream asked for"
+            )
         with whole_folder(out) as folder:
             written = [
                 path

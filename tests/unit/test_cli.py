@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -294,6 +295,29 @@ def test_a_scene_on_itself_is_at_rest(scene, tmp_path, capsys):
     assert rows[2].split(",")[:3] == ["0.0", "0.0", ""]
     assert "out_of_image" in rows[2]
     assert {"geocode", "features", "match"} <= set(json.loads(timings.read_text())["seconds"])
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(tmp_path):
+    words = f"['simulate', {str(tmp_path / 'a')!r}, '--days', '9', '--seed', '1']"
+    program = f"print('begun', flush=True); from lagrangian_ice.cli import main; main({words})"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        while not list(tmp_path.glob("a/*")):
+            time.sleep(0.1)
+        child.terminate()
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert said.decode().splitlines()[-1] == "interrupted; the next call goes on from here"
+    assert b"Traceback" not in said
+
+
+def test_an_export_of_no_time_is_wrong_usage(tmp_path, capsys):
+    words = ["export", "--format", "deformation", "--out", str(tmp_path)]
+    assert run([*words, "--start", "2021-01-05", "--end", "2021-01-04"]) == 2
+    assert "is not before" in capsys.readouterr().err
 
 
 def test_who_closes_the_pipe_has_seen_enough():
