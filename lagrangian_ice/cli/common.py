@@ -64,9 +64,15 @@ class Env:
 
     def settings(self) -> Settings:
         """Load the config file, or take the defaults."""
-        from lagrangian_ice.settings import Settings, load
+        from lagrangian_ice.settings import Settings
 
-        return Settings() if self.config is None else load(self.config)
+        return self.given_settings() or Settings()
+
+    def given_settings(self) -> Settings | None:
+        """Load the config file; None without one: what a state or product holds counts then."""
+        from lagrangian_ice.settings import load
+
+        return None if self.config is None else load(self.config)
 
     def progress(self, items: Sequence[T], what: str) -> Iterable[T]:
         """Iterate with a bar on a terminal."""

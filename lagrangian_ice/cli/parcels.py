@@ -77,7 +77,7 @@ def seed(
         env.workspace,
         parse_utc(date),
         scenes=[*paths, *more],
-        settings=None if env.config is None else env.settings(),
+        settings=env.given_settings(),
         change=lambda settings: changed(settings, given),
         new_stream=stream,
     )
@@ -170,7 +170,7 @@ def advance(
         raise click.UsageError("--json belongs to --plan")
     from lagrangian_ice import workflow
 
-    settings = None if env.config is None else env.settings()
+    settings = env.given_settings()
     if planned:
         return tell_plan(
             workflow.plan_pairs(env.workspace, days=days, until=moment(until), settings=settings),
@@ -203,7 +203,7 @@ def rebuild(env: Env, start: str, until: str | None, replace: bool, how: dict[st
         env.workspace,
         parse_utc(start),
         until=moment(until),
-        settings=None if env.config is None else env.settings(),
+        settings=env.given_settings(),
         options=options_of(env, how),
         replace=replace,
     )

@@ -104,9 +104,8 @@ def export_kinds(env: Env, kinds: Sequence[str], out: Path, chosen: Chosen) -> l
     """Export our own products."""
     from lagrangian_ice import workflow
 
-    settings = None if env.config is None else env.settings()
     names = [KINDS[name] for name in kinds]
-    return workflow.export(env.workspace, names, out, settings=settings, **chosen)
+    return workflow.export(env.workspace, names, out, settings=env.given_settings(), **chosen)
 
 
 def export_layouts(
@@ -172,7 +171,8 @@ def deform(env: Env, file: Path, out: Path, start: str | None, end: str | None) 
     from lagrangian_ice.output.products import deform_file
     from lagrangian_ice.output.reading import Window, triangles_in
 
-    settings = None if env.config is None else env.settings().deformation
+    given = env.given_settings()
+    settings = None if given is None else given.deformation
     window = Window(seconds_of(start, -math.inf), seconds_of(end, math.inf))
     deform_file(file, out, settings, window=window)
     count = triangles_in(out)

@@ -145,7 +145,8 @@ def read_passes(dataset: xr.Dataset) -> pd.DataFrame:
         }
     )
     # As one text in the file; no more of it is needed than whose scenes they are.
-    names = [tuple(text.split(",")) for text in columns.pop("scene_ids")]
+    texts = columns.pop("scene_ids")
+    names = [tuple(name for name in text.split(",") if name) for text in texts]
     return frame.assign(scene_ids=pd.Series(names, dtype=object), **columns)
 
 

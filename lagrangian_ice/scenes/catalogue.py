@@ -109,8 +109,10 @@ def _opened(path: Path) -> Scene | str:
         return str(error)
     except _UNFORESEEN as error:
         log.debug("%s: cannot be read", printable(path), exc_info=True)
-        said = reason_of(error)
-        return f"{printable(path)}: cannot be read ({said}); get it again, or check its permissions"
+        return (
+            f"{printable(path)}: cannot be read ({reason_of(error)}); get it again, or check its "
+            "permissions"
+        )
 
 
 def scene_as_dict(scene: Scene | Unreadable) -> dict[str, object]:
