@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,6 +13,21 @@ from lagrangian_ice.errors import shortened
 SECONDS_PER_DAY = 86400.0
 TIME_UNITS = "seconds since 1970-01-01 00:00:00"
 """Of times in files, as CF says it."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Times that are chosen, seconds since 1970: from ``start`` on and before ``end``."""
+
+    start: float = -np.inf
+    end: float = np.inf
+
+    def holds(self, time: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether times are inside; NaN is not."""
+        return np.asarray((time >= self.start) & (time < self.end))
+
+
+ALWAYS = Window()
 
 
 def parse_utc(text: str) -> datetime:

@@ -169,7 +169,8 @@ def deform(env: Env, file: Path, out: Path, start: str | None, end: str | None) 
     """Compute the deformation of a trajectory FILE of ours."""
     check_writable(out, file, env.config, suffixes=(".nc",))
     from lagrangian_ice.output.products import deform_file
-    from lagrangian_ice.output.reading import Window, triangles_in
+    from lagrangian_ice.output.reading import triangles_in
+    from lagrangian_ice.times import Window
 
     given = env.given_settings()
     settings = None if given is None else given.deformation
@@ -208,8 +209,8 @@ def view(
     """
     products = products or tuple(products_in(env.workspace))
     check_writable(out, *products, env.config, suffixes=(".html", ".htm"))
-    from lagrangian_ice.output.reading import Window
     from lagrangian_ice.plots.page import write_page
+    from lagrangian_ice.times import Window
 
     low, high = seconds_of(start, -math.inf), seconds_of(end, math.inf)
     written = write_page(products, out, Window(low, high))

@@ -2,7 +2,7 @@
 
 The workflow calls one function::
 
-    from lagrangian_ice.output.products import Records, write_products
+    from lagrangian_ice.output.products import Records, dates_of_streams, write_products
     from lagrangian_ice.output.attributes import Header
 
     records = Records(
@@ -12,6 +12,7 @@ The workflow calls one function::
                          #   in ascending order of parcel_id (then time)
         pairs,           # frame, one row an image pair
         vectors,         # callable: stream (int) -> iterable of frames of vectors
+        dates_of_streams(passes, parcels),  # what the names of the files tell
     )
     paths = write_products(
         directory,       # Path; made if it is missing

@@ -6,6 +6,7 @@ of them. What each layout wants, and its traps, is in the module that writes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +19,9 @@ from lagrangian_ice.output.exports_models import write_mojito, write_pysida, wri
 from lagrangian_ice.output.exports_nextsim import write_nextsim_iabp, write_nextsim_rgps
 from lagrangian_ice.output.exports_rgps import write_rgps_csv, write_rgps_lp
 from lagrangian_ice.output.exports_table import NEXTSIM_CRS, RGPS_CRS, Chosen, choose
+from lagrangian_ice.output.names import dates_of
 from lagrangian_ice.output.whole import whole_folder
-from lagrangian_ice.times import from_seconds, to_seconds
+from lagrangian_ice.times import Window, to_seconds
 
 
 class Request(NamedTuple):
@@ -102,13 +104,15 @@ def export_trajectories(
     check_formats(formats, crs)
     low = None if start is None else to_seconds(start)
     high = None if end is None else to_seconds(end)
+    window = Window(-math.inf if low is None else low, math.inf if high is None else high)
     with whole_folder(out) as folder:
         made: list[Path] = []
         for name in formats:
             # the initial positions of a model lie between observations
             chosen = choose(paths, None if name == "nextsim-rgps" else low, high, stream)
             layout = FORMATS[name]
-            made += layout.write(Request(chosen, folder, _name(chosen), crs or layout.crs, low))
+            map_crs = crs or layout.crs
+            made += layout.write(Request(chosen, folder, _name(chosen, window), map_crs, low))
         written = [out / path.name for path in made]
         for path in written:
             check_output(path, map(Path, paths))
@@ -133,8 +137,7 @@ def check_formats(formats: Sequence[str], crs: str | None = None) -> None:
             )
 
 
-def _name(chosen: Chosen) -> str:
+def _name(chosen: Chosen, window: Window) -> str:
     """``lagrangian_ice_<first day>_<last day>``."""
     times = chosen.observations["time"]
-    first, last = (from_seconds(value).strftime("%Y%m%d") for value in (times.min(), times.max()))
-    return f"lagrangian_ice_{first}_{last}"
+    return f"lagrangian_ice_{dates_of(times.min(), times.max(), window)}"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lagrangian_ice.times import from_seconds
+from lagrangian_ice.times import ALWAYS, SECONDS_PER_DAY, Window, from_seconds
+
+MOMENT = 0.001
+"""Seconds."""
 
 _NAME = re.compile(
-    r"lagrangian_ice_(?P<stream>[a-z]+)_(?P<first>\d{8}|none)_(?P<last>\d{8}|none)"
+    r"lagrangian_ice_(?P<stream>[a-z]+)_(?P<dates>(\d{8}(T\d{6})?|none)_(\d{8}(T\d{6})?|none))"
     r"_v(?P<version>.+)_(?P<kind>LP|DP|PD)\.nc"
 )
 
@@ -32,23 +36,38 @@ def stream_letter(stream: int) -> str:
     return letters
 
 
-def product_name(stream: int, first: float, last: float, version: str, kind: str) -> str:
+def dates_of(first: float, last: float, window: Window = ALWAYS) -> str:
+    """Say in a name which days a product is of.
+
+    Parameters
+    ----------
+    first, last : float
+        Times of the first and last observation, seconds since 1970; NaN where there is none,
+        which the name calls ``none``.
+    window : Window
+        Those that were asked for. Where it begins or ends within a day the name tells the time:
+        two parts of a day are two files.
+    """
+    begins = _date(max(first, window.start), window.start)
+    # What is observed at the very end of a window is not in it.
+    return f"{begins}_{_date(min(last, window.end - MOMENT), window.end)}"
+
+
+def product_name(stream: int, dates: str, version: str, kind: str) -> str:
     """File name of a product.
 
     Parameters
     ----------
     stream : int
         0 is stream a.
-    first, last : float
-        Times of the first and last observation, seconds since 1970; NaN where there is none,
-        which the name calls ``none``.
+    dates : str
+        Of :func:`dates_of`.
     version : str
         Of the package.
     kind : str
         ``LP``, ``DP`` or ``PD``.
     """
-    days = f"{_day(first)}_{_day(last)}"
-    return f"lagrangian_ice_{stream_letter(stream)}_{days}_v{version}_{kind}.nc"
+    return f"lagrangian_ice_{stream_letter(stream)}_{dates}_v{version}_{kind}.nc"
 
 
 def products_of(directory: Path, stream: int, kind: str) -> Iterator[Path]:
@@ -67,5 +86,10 @@ def find_products(directory: Path, kinds: Sequence[str]) -> list[Path]:
     return [path for path, match in matches if match and match["kind"] in kinds]
 
 
-def _day(seconds: float) -> str:
-    return "none" if seconds != seconds else from_seconds(seconds).strftime("%Y%m%d")
+def _date(seconds: float, asked: float) -> str:
+    """Day of a time, or the time that was asked for where that is within a day."""
+    if math.isnan(seconds):
+        return "none"
+    if math.isfinite(asked) and asked % SECONDS_PER_DAY:
+        return from_seconds(asked).strftime("%Y%m%dT%H%M%S")
+    return from_seconds(seconds).strftime("%Y%m%d")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +17,9 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.files import check_output
 from lagrangian_ice.output.attributes import Extent, Header
 from lagrangian_ice.output.deformation import write_deformation
-from lagrangian_ice.output.names import product_name, products_of
+from lagrangian_ice.output.names import dates_of, product_name, products_of
 from lagrangian_ice.output.pairs import write_pairs
 from lagrangian_ice.output.reading import (
-    ALWAYS,
-    Window,
     open_product,
     read_passes,
     read_sightings,
@@ -29,12 +27,10 @@ from lagrangian_ice.output.reading import (
 from lagrangian_ice.output.trajectories import write_trajectories
 from lagrangian_ice.output.variables import TRAJECTORIES
 from lagrangian_ice.settings import DeformationSettings, recalled
-from lagrangian_ice.times import SECONDS_PER_DAY
+from lagrangian_ice.times import ALWAYS, SECONDS_PER_DAY, Window
 
 SPAN_DAYS = 10.0
 """Days of patches made from observations that are in memory at once."""
-MOMENT = 0.001
-"""Seconds."""
 KINDS = ("LP", "DP", "PD")
 
 Chunks = Callable[[int], Iterable[pd.DataFrame]]
@@ -54,6 +50,8 @@ class Records:
         One row each.
     vectors : callable
         Given a stream, the frames of its vectors.
+    dates : mapping of int to str
+        For each stream what its products' names say, see :func:`dates_of_streams`.
     """
 
     passes: pd.DataFrame
@@ -61,6 +59,7 @@ class Records:
     observations: Chunks
     pairs: pd.DataFrame
     vectors: Chunks
+    dates: Mapping[int, str]
 
 
 def write_products(
@@ -90,9 +89,7 @@ def write_products(
     Returns
     -------
     list of Path
-        Those of each stream (of stream a where there is no parcel), named by the stream's first
-        birth, or the window's start where that is later, and the last pass, or the window's
-        end where that is earlier.
+        Those of each stream (of stream a where there is no parcel).
 
     Raises
     ------
@@ -106,10 +103,8 @@ def write_products(
     streams = sorted({int(stream) for stream in parcels["stream"]}) or [0]
     for stream in streams:
         own = parcels[parcels["stream"] == stream]
-        first = float(own["birth_time"].clip(lower=window.start).min())
-        # A pass may go on after the window, and what is written of it not.
-        days = (first, min(float(passes["time"].max()), window.end - MOMENT))
-        names = {kind: product_name(stream, *days, header.version, kind) for kind in KINDS}
+        dates = records.dates[stream]
+        names = {kind: product_name(stream, dates, header.version, kind) for kind in KINDS}
         if {"LP", "DP"} & set(kinds):
             hidden = "" if "LP" in kinds else f".{names['LP']}.part"
             trajectories = directory / (hidden or names["LP"])
@@ -128,6 +123,29 @@ def write_products(
                 if old.name != names[kind]:
                     old.unlink()
     return written
+
+
+def dates_of_streams(
+    passes: pd.DataFrame, parcels: pd.DataFrame, window: Window = ALWAYS
+) -> dict[int, str]:
+    """For each stream, and stream a, what the names of its products say of their dates.
+
+    Those of its first birth, or the window's start where that is later, and of the last pass
+    that begins in the window.
+
+    Parameters
+    ----------
+    passes, parcels : DataFrame
+        All of them, so that all kinds of products of a window are named alike.
+    window : Window
+        That is written.
+    """
+    births = parcels.groupby("stream")["birth_time"].min()
+    last = float(passes.loc[passes["start"] < window.end, "time"].max())
+    return {
+        stream: dates_of(float(births.get(stream, np.nan)), last, window)
+        for stream in {0, *births.index.tolist()}
+    }
 
 
 def deform_file(

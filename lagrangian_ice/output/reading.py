@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import netCDF4
@@ -22,6 +21,7 @@ from lagrangian_ice.output.variables import (
     TRAJECTORIES,
     Product,
 )
+from lagrangian_ice.times import ALWAYS, Window
 
 _OF_PAIR = {
     "x": "x",
@@ -36,19 +36,6 @@ BLOCK = 2048
 _KEYS_OF_TRAJECTORIES = ("trajectory", "stream", "seed_row", "seed_col", "n_obs")
 
 
-@dataclass(frozen=True)
-class Window:
-    """Times that are chosen, seconds since 1970: from ``start`` on and before ``end``."""
-
-    start: float = -np.inf
-    end: float = np.inf
-
-    def holds(self, time: Float) -> NDArray[np.bool_]:
-        """Whether times are inside; NaN is not."""
-        return np.asarray((time >= self.start) & (time < self.end))
-
-
-ALWAYS = Window()
 Wanted = Callable[[Float, Float], NDArray[np.bool_]]
 
 

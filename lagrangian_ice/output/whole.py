@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOSPC
 from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +18,8 @@ from lagrangian_ice.times import SECONDS_PER_DAY
 
 HIDDEN = ".export-*.part"
 """Names of the folders in which exports lie until all of them is there."""
+FULL = 2**20
+"""Bytes left on a disk that NetCDF calls full: it writes chunks."""
 
 
 @contextmanager
@@ -39,11 +43,21 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with in_place(path) as beside:
+        with in_place(path) as beside, _told_of_full_disks(beside):
             yield beside
     except (OSError, RuntimeError) as error:
-        # netCDF4 reports a full disk as RuntimeError
         raise ProductError(f"{_asked_for(path)}: cannot be written ({reason_of(error)})") from error
+
+
+@contextmanager
+def _told_of_full_disks(path: Path) -> Iterator[None]:
+    """NetCDF reports them as any other fault; look before the unfinished file makes room again."""
+    try:
+        yield
+    except RuntimeError as error:
+        if shutil.disk_usage(path.parent).free < FULL:
+            raise OSError(ENOSPC, os.strerror(ENOSPC)) from error
+        raise
 
 
 @contextmanager

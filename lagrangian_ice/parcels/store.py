@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from types import MappingProxyType, TracebackType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -102,6 +102,30 @@ class PassRecord:
     ice_time: float = np.nan
 
 
+class NewScenes(NamedTuple):
+    """What a look at paths tells the catalogue.
+
+    Attributes
+    ----------
+    scenes : sequence of Scene
+        Found; of one that is known by its id nothing changes.
+    unreadable : mapping of Path to str
+        And why.
+    moved : mapping of str to Path
+        Known scenes, by id, that are read from another place from now on.
+    gone : sequence of Path
+        Could not be read before, and are no longer there.
+    """
+
+    scenes: Sequence[Scene] = ()
+    unreadable: Mapping[Path, str] = MappingProxyType({})
+    moved: Mapping[str, Path] = MappingProxyType({})
+    gone: Sequence[Path] = ()
+
+
+NOTHING_NEW = NewScenes()
+
+
 class Store:
     """Connection to the state; use it in a ``with`` block.
 
@@ -141,26 +165,28 @@ class Store:
 
     # Scenes and settings
 
-    def add_scenes(self, scenes: Sequence[Scene], unreadable: dict[Path, str]) -> int:
-        """Catalogue scenes; one that is known by its id stays as it is.
+    def add_scenes(self, new: NewScenes) -> int:
+        """Catalogue scenes.
 
         Returns
         -------
         int
-            How many were new.
+            How many were not known.
         """
         with self._transaction():
-            return self._insert_scenes(scenes, unreadable)
+            return self._insert_scenes(new)
 
-    def _insert_scenes(self, scenes: Sequence[Scene], unreadable: dict[Path, str]) -> int:
+    def _insert_scenes(self, new: NewScenes) -> int:
+        places = [(str(path), name) for name, path in new.moved.items()]
+        self._db.executemany("UPDATE scenes SET path = ? WHERE id = ?", places)
         first, before = self._next("scenes", "added", 1), self._db.total_changes
-        known = [_scene_row(scene, first + i) for i, scene in enumerate(scenes)]
+        known = [_scene_row(scene, first + i) for i, scene in enumerate(new.scenes)]
         self._insert("INSERT OR IGNORE INTO scenes", known)
         added = self._db.total_changes - before
-        rows = [(str(path), reason) for path, reason in unreadable.items()]
+        rows = [(str(path), reason) for path, reason in new.unreadable.items()]
         self._insert("INSERT OR REPLACE INTO unreadable", rows)
-        readable = [(str(scene.path),) for scene in scenes]
-        self._db.executemany("DELETE FROM unreadable WHERE path = ?", readable)
+        no_more = [(str(path),) for path in (*(scene.path for scene in new.scenes), *new.gone)]
+        self._db.executemany("DELETE FROM unreadable WHERE path = ?", no_more)
         return added
 
     def scenes(self) -> list[Scene]:
@@ -188,22 +214,10 @@ class Store:
             rows = [(new, old) for old, new in successors.items()]
             self._db.executemany("UPDATE scenes SET replaced_by = ? WHERE id = ?", rows)
 
-    def move_scenes(self, paths: dict[str, Path]) -> None:
-        """Let scenes (keys: their ids) be read from other places from now on."""
-        with self._transaction():
-            rows = [(str(path), name) for name, path in paths.items()]
-            self._db.executemany("UPDATE scenes SET path = ? WHERE id = ?", rows)
-
     def unreadable(self) -> dict[Path, str]:
         """Paths that could not be opened, and why."""
         rows = self._rows("SELECT path, reason FROM unreadable ORDER BY path")
         return {Path(path): reason for path, reason in rows}
-
-    def forget_unreadable(self, paths: Sequence[Path]) -> None:
-        """Drop paths of which there is nothing any more to be read."""
-        with self._transaction():
-            rows = [(str(path),) for path in paths]
-            self._db.executemany("DELETE FROM unreadable WHERE path = ?", rows)
 
     def pass_scenes(self) -> dict[str, str]:
         """Scenes that are in processed passes, and why they failed (empty: they did not)."""
@@ -270,12 +284,11 @@ class Store:
         seed_row: NDArray[np.int32],
         seed_col: NDArray[np.int32],
         settings: str,
-        scenes: Sequence[Scene],
-        unreadable: dict[Path, str],
+        new: NewScenes = NOTHING_NEW,
     ) -> None:
         """Begin a stream with pending parcels at nodes, in one transaction with its scenes."""
         with self._transaction():
-            self._insert_scenes(scenes, unreadable)
+            self._insert_scenes(new)
             row = (stream.stream, stream.date, stream.window_end, stream.spacing)
             self._insert("INSERT INTO streams", [row])
             first = self._next("parcels", "parcel_id", 1)

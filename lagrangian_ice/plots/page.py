@@ -21,7 +21,7 @@ from lagrangian_ice.deformation.triangles import UNFIT
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.reading import Window, is_deformation
+from lagrangian_ice.output.reading import is_deformation
 from lagrangian_ice.output.variables import DEFORMATION, TRAJECTORIES, Variable
 from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.plots.coastline import Coastline, coastline
@@ -38,6 +38,7 @@ from lagrangian_ice.plots.page_data import (
 )
 from lagrangian_ice.plots.page_reading import Lines, Mesh, read_lines, read_mesh
 from lagrangian_ice.plots.polar import dates
+from lagrangian_ice.times import Window
 
 MOST_OBSERVATIONS = 250_000
 MOST_TRIANGLES = 80_000

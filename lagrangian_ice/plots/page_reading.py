@@ -12,8 +12,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.reading import Window, check_corners, open_product, read_passes
+from lagrangian_ice.output.reading import check_corners, open_product, read_passes
 from lagrangian_ice.output.variables import DEFORMATION, TRAJECTORIES
+from lagrangian_ice.times import Window
 
 _PARCELS = (
     "trajectory",

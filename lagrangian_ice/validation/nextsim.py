@@ -21,8 +21,8 @@ from lagrangian_ice.deformation.pairs import Patch
 from lagrangian_ice.deformation.strain import invariants, strain_rates
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.reading import Window, read_trajectories
-from lagrangian_ice.times import SECONDS_PER_DAY, iso
+from lagrangian_ice.output.reading import read_trajectories
+from lagrangian_ice.times import SECONDS_PER_DAY, Window, iso
 from lagrangian_ice.validation.buoys import HOUR, displacements
 from lagrangian_ice.validation.confidence import FISHER, LOGARITHM, group_sums, intervals
 from lagrangian_ice.validation.drifters import ModelTracks, read_drifters

@@ -19,8 +19,6 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.output.coast import distance_to_coast
 from lagrangian_ice.output.products import header_of
 from lagrangian_ice.output.reading import (
-    ALWAYS,
-    Window,
     open_product,
     read_deformation,
     read_passes,
@@ -28,7 +26,7 @@ from lagrangian_ice.output.reading import (
 )
 from lagrangian_ice.output.variables import TRAJECTORIES
 from lagrangian_ice.settings import DeformationSettings
-from lagrangian_ice.times import SECONDS_PER_DAY
+from lagrangian_ice.times import ALWAYS, SECONDS_PER_DAY, Window
 from lagrangian_ice.validation.confidence import group_sums
 
 MOST = 3_000_000

@@ -143,9 +143,10 @@ def _check_scenes(store: Store, moment: float) -> None:
         and not scene.path.exists()
     ]
     if gone:
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         raise WorkspaceError(
-            f"{gone[0].path}: is gone, and so are {len(gone) - 1} more scenes of passes that would "
-            "be made again; bring them back, or `scenes add` the place where they are now"
+            f"{gone[0].path}{more}: gone, but needed to make the passes again; bring the scenes "
+            "back, or `scenes add` the place where they are now"
         )
 
 

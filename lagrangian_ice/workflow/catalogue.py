@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lagrangian_ice.parcels.schema import DATABASE, locked
-from lagrangian_ice.parcels.store import Store
+from lagrangian_ice.parcels.store import NewScenes, Store
 from lagrangian_ice.scenes.catalogue import clash, find_scenes
 from lagrangian_ice.scenes.metadata_cache import MetadataCache
 from lagrangian_ice.scenes.scene import Scene
@@ -47,13 +47,11 @@ def add_scenes(workspace: Path, paths: Sequence[Path]) -> Added:
     if not found and not (workspace / DATABASE).exists():
         return Added(0, 0, 0, unreadable)
     with locked(workspace, create=True), Store(workspace, writable=True, create=True) as store:
-        found, moved = compared(found, store.scenes(), unreadable)
-        store.move_scenes(moved)
-        store.forget_unreadable([path for path in store.unreadable() if not path.exists()])
-        new = store.add_scenes(found, unreadable)
+        new = compared(found, unreadable, store)
+        added = store.add_scenes(new)
     # a new workspace is there only now
     cache.save()
-    return Added(new, len(found) - new, len(moved), unreadable)
+    return Added(added, len(new.scenes) - added, len(new.moved), dict(new.unreadable))
 
 
 def scenes_under(
@@ -68,28 +66,22 @@ def scenes_under(
     return found, {item.path: item.reason for item in unreadable}
 
 
-def compared(
-    found: Sequence[Scene], known: Sequence[Scene], unreadable: dict[Path, str]
-) -> tuple[list[Scene], dict[str, Path]]:
-    """Compare found scenes with the catalogue.
+def compared(found: Sequence[Scene], unreadable: dict[Path, str], store: Store) -> NewScenes:
+    """Compare what was found with the catalogue.
 
-    Returns
-    -------
-    scenes : list of Scene
-        Those that it can hold; others have the id of a scene of another time and become
-        ``unreadable``.
-    moved : dict of str to Path
-        New places of known scenes, by id, whose files are no longer where they were.
+    Scenes that have the id of one of another time cannot be held and become unreadable; known
+    ones whose files are no longer where they were are moved.
     """
-    before = {scene.id: scene for scene in known}
-    scenes, moved = [], {}
+    before = {scene.id: scene for scene in store.scenes()}
+    scenes, moved, clashes = [], {}, {}
     for scene in found:
         other = before.get(scene.id, scene)
         reason = clash(scene, other)
         if reason:
-            unreadable[scene.path] = reason
+            clashes[scene.path] = reason
             continue
         scenes.append(scene)
         if scene.kind == other.kind and scene.path != other.path and not other.path.exists():
             moved[scene.id] = scene.path
-    return scenes, moved
+    gone = [path for path in store.unreadable() if not path.exists()]
+    return NewScenes(scenes, unreadable | clashes, moved, gone)

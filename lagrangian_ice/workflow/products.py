@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,11 @@ import pandas as pd
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.output.attributes import Header
 from lagrangian_ice.output.names import find_products
-from lagrangian_ice.output.products import KINDS, Records, lead_of, write_products
-from lagrangian_ice.output.reading import Window
+from lagrangian_ice.output.products import KINDS, Records, dates_of_streams, lead_of, write_products
 from lagrangian_ice.output.whole import whole_folder
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import Settings
-from lagrangian_ice.times import to_seconds
+from lagrangian_ice.times import Window, to_seconds
 
 
 def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
@@ -30,10 +30,24 @@ def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
             path.unlink()
         return []
     header = Header(settings, store.weights_sha256, "lagrangian-ice advance")
+    parcels = store.parcels()
+    dates = dates_of_streams(passes, parcels)
     records = Records(
-        passes, store.parcels(), store.observation_chunks, store.pairs(), store.vector_chunks
+        passes, parcels, store.observation_chunks, store.pairs(), store.vector_chunks, dates
     )
     return write_products(folder, header, records)
+
+
+class _Part(NamedTuple):
+    """What some kinds of products are written from.
+
+    Observations are chosen by their own time, or all of a pass by its mean time
+    (``whole_passes``), as patches and pairs are.
+    """
+
+    kinds: Sequence[str]
+    window: Window
+    whole_passes: bool
 
 
 def export(
@@ -77,11 +91,12 @@ def export(
         header = Header(settings, store.weights_sha256, "lagrangian-ice export")
         # Patches that end in the window may have begun before it.
         before = Window(window.start - lead_of(settings.deformation), window.end)
-        parts = [(window, list(kinds), False)]
+        parts = [_Part(kinds, window, False)]
         if "DP" in kinds and before != window:
             others = [kind for kind in kinds if kind != "DP"]
-            parts = [(window, others, False), (before, ["DP"], True)]
-        chosen = [(_excerpt(store, wide, stream, full), some) for wide, some, full in parts if some]
+            parts = [_Part(others, window, False), _Part(["DP"], before, True)]
+        dates = dates_of_streams(_done(store), store.parcels(), window)
+        chosen = [(_excerpt(store, part, stream, dates), part) for part in parts if part.kinds]
         if chosen[0][0].parcels.empty:
             raise WorkspaceError(
                 f"{workspace}: holds no observation to export, of the time and stream asked for"
@@ -89,18 +104,15 @@ def export(
         with whole_folder(out) as folder:
             written = [
                 path
-                for records, some in chosen
-                for path in write_products(folder, header, records, some, window)
+                for records, part in chosen
+                for path in write_products(folder, header, records, part.kinds, window)
             ]
     return [out / path.name for path in written]
 
 
-def _excerpt(store: Store, window: Window, stream: int | None, full: bool) -> Records:
-    """Take what is seen in a window, the pairs that end in it and the passes they began in.
-
-    Observations are chosen by their own time, or all of a pass by its mean time (``full``), as
-    patches and pairs are.
-    """
+def _excerpt(store: Store, part: _Part, stream: int | None, dates: dict[int, str]) -> Records:
+    """Take what is seen in a window, the pairs that end in it and the passes they began in."""
+    window, full = part.window, part.whole_passes
     passes, pairs = _done(store), store.pairs()
     ends = pd.Series(window.holds(passes["time"].to_numpy()), passes.index)
     own = ends if full else (passes["stop"] >= window.start) & (passes["start"] < window.end)
@@ -122,7 +134,7 @@ def _excerpt(store: Store, window: Window, stream: int | None, full: bool) -> Re
             yield frame[window.holds(ends)]
 
     parcels = _parcels_with(store.parcels(), stream, observations)
-    return Records(passes[own | sources], parcels, observations, pairs, vectors)
+    return Records(passes[own | sources], parcels, observations, pairs, vectors, dates)
 
 
 def _done(store: Store) -> pd.DataFrame:

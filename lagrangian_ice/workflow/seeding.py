@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,10 +88,10 @@ def seed(
         Store(workspace, writable=True, create=bool(found)) as store,
     ):
         _check_new_stream(store, workspace, date, new_stream)
-        found, moved = compared(found, store.scenes(), unreadable)
-        known = {scene.id: scene for scene in [*found, *store.scenes()]}
+        new = compared(found, unreadable, store)
+        known = {scene.id: scene for scene in [*new.scenes, *store.scenes()]}
         chosen = with_whole_paths(change(chosen_settings(store, settings)))
-        plan = _planned_seed(list(known.values()), date, chosen, workspace, unreadable)
+        plan = _planned_seed(list(known.values()), date, chosen, workspace, new.unreadable)
         number = len(store.streams())
         if number == 0:
             images = chosen.images.model_copy(update={"pixel": plan.pixel})
@@ -99,11 +99,10 @@ def seed(
         start = to_seconds(date)
         window = chosen.parcels.window_days * SECONDS_PER_DAY
         stream = Stream(number, start, start + window, chosen.parcels.spacing)
-        store.move_scenes(moved)
-        store.seed(stream, plan.row, plan.col, chosen.as_json(), found, unreadable)
+        store.seed(stream, plan.row, plan.col, chosen.as_json(), new)
     # a new workspace is there only now
     cache.save()
-    return len(plan.row), unreadable
+    return len(plan.row), dict(new.unreadable)
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def _planned_seed(
     date: datetime,
     settings: Settings,
     workspace: Path,
-    unreadable: dict[Path, str],
+    unreadable: Mapping[Path, str],
 ) -> _SeedPlan:
     # Dates end where the calendar does.
     left = datetime.max.replace(tzinfo=UTC) - date
@@ -161,7 +160,7 @@ def _no_scenes(
     scenes: Sequence[Scene],
     date: datetime,
     end: datetime,
-    unreadable: dict[Path, str],
+    unreadable: Mapping[Path, str],
 ) -> str:
     text = f"{workspace}: no scene starts from {date:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
     if scenes:

@@ -139,7 +139,7 @@ def two_dates(path: Path, folder: Path) -> object:
 def one_day(path: Path, folder: Path) -> object:
     """Deformation of all patches that end on one day."""
     from lagrangian_ice.output.products import deform_file
-    from lagrangian_ice.output.reading import Window
+    from lagrangian_ice.times import Window
 
     window = Window(START + 70 * DAY, START + 71 * DAY)
     deform_file(path, folder / "day_DP.nc", window=window)

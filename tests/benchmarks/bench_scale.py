@@ -130,7 +130,7 @@ def run(folder: Path, season: Season, days: int, settings: Settings) -> list[Cos
     with Store(folder, writable=True, create=True) as store:
         row, col = (part.ravel() for part in np.indices((season.side, season.side), np.int32))
         stream = Stream(0, T0, T0 + 3 * DAY, SPACING)
-        store.seed(stream, row, col, settings.as_json(), [], {})
+        store.seed(stream, row, col, settings.as_json())
         parcels = store.living()
         for day in range(days):
             for number in range(season.passes_per_day):
@@ -138,7 +138,7 @@ def run(folder: Path, season: Season, days: int, settings: Settings) -> list[Cos
                 costs.append(cost)
             if day % 10 == 9 or day == days - 1:
                 tell(folder, store, costs, day, season.passes_per_day, len(parcels))
-        store.set_clock(T0 + days * DAY)
+        store.set_clock(T0 + days * DAY, settings.as_json())
     return costs
 
 

@@ -82,6 +82,7 @@ def test_no_room_for_the_products_alone(straight, archive, disk, capsys):
     assert small.command(workspace, "advance", "--days", DAYS) == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1, told
+    assert "No space left on device" in told
     assert mount("-o", "remount,size=64m", disk)
     assert small.command(workspace, "advance", "--until", "2021-01-03") == 0
     small.assert_same_products(straight, workspace)

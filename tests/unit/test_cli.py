@@ -254,6 +254,20 @@ def test_unreadable_scenes_are_named_with_exit_3(scene, tmp_path, capsys):
     assert Path(rows[0]["path"]).is_absolute()
 
 
+@pytest.mark.parametrize(
+    "words", [("scenes", "add"), ("seed", "--date", "2021-01-01", "--spacing", "500", "--scenes")]
+)
+def test_unreadable_files_that_are_gone_are_forgotten(scene, tmp_path, capsys, words):
+    bad, workspace = tmp_path / "bad.tif", tmp_path / "ws"
+    bad.write_text("hello")
+    assert run(["scenes", "add", str(scene), str(bad), "--workspace", str(workspace)]) == 3
+    bad.unlink()
+    assert run([*words, str(scene), "--workspace", str(workspace)]) == 0
+    capsys.readouterr()
+    assert run(["scenes", "list", "--json", "--workspace", str(workspace)]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
 def test_track_errors_are_one_line(scene, write_scene, tmp_path, capsys):
     points = tmp_path / "p.csv"
     points.write_text("x,y\n-48000,-602000\n")

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from lagrangian_ice.output.attributes import Header
-from lagrangian_ice.output.products import Records, write_products
+from lagrangian_ice.output.products import Records, dates_of_streams, write_products
 from lagrangian_ice.settings import ProductSettings, Settings
+from lagrangian_ice.times import ALWAYS
 
 DAY = 86400.0
 START = 1609459200.0  # 2021-01-01T00:00:00Z
@@ -150,7 +151,7 @@ def write_all(directory, frames, header=HEADER):
     return write_products(directory, header, records_of(frames))
 
 
-def records_of(frames):
+def records_of(frames, window=ALWAYS):
     """What the writers take, of one stream."""
     return Records(
         frames.passes,
@@ -158,6 +159,7 @@ def records_of(frames):
         lambda stream: frames.chunks(),
         frames.pairs,
         lambda stream: [frames.vectors],
+        dates_of_streams(frames.passes, frames.parcels, window),
     )
 
 

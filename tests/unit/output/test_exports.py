@@ -17,7 +17,7 @@ from rgps_reader import read_rgps_lp, seconds_of
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.output.exports import FORMATS, export_trajectories
 from lagrangian_ice.output.exports_rgps import year_and_day
-from lagrangian_ice.output.names import product_name
+from lagrangian_ice.output.names import dates_of, product_name
 from lagrangian_ice.output.reading import read_trajectories
 from lagrangian_ice.output.trajectories import write_trajectories
 
@@ -47,7 +47,7 @@ def _write(folder, stream):
         parcel_id=frames.parcels["parcel_id"] + SHIFT * stream, stream=stream
     )
     frames = replace(frames, observations=observations, parcels=parcels)
-    path = folder / product_name(stream, START, START + 5 * DAY, "0.1.0", "LP")
+    path = folder / product_name(stream, dates_of(START, START + 5 * DAY), "0.1.0", "LP")
     write_trajectories(path, HEADER, frames.passes, frames.parcels, frames.chunks())
     return path
 

@@ -11,9 +11,11 @@ import pytest
 from lagrangian_ice.deformation.triangles import QualityFlag
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.output.documentation import cdl, markdown, with_tables
-from lagrangian_ice.output.names import product_name, products_of, stream_letter
+from lagrangian_ice.output.names import dates_of, product_name, products_of, stream_letter
 from lagrangian_ice.output.variables import DEFORMATION, PAIRS, PRODUCTS, TRAJECTORIES
+from lagrangian_ice.times import Window
 
+DAY = 86400.0
 ROOT = Path(__file__).parents[3]
 REFRESH = "stale: run lagrangian_ice.output.documentation.refresh (see docs/formats.md)"
 
@@ -111,11 +113,31 @@ def test_negative_stream():
 
 
 def test_product_names(tmp_path):
-    name = product_name(0, 1609459200.0, 1609718399.0, "0.1.0", "LP")
+    name = product_name(0, dates_of(1609459200.0, 1609718399.0), "0.1.0", "LP")
     assert name == "lagrangian_ice_a_20210101_20210103_v0.1.0_LP.nc"
-    nothing = product_name(1, np.nan, np.nan, "0.1.0", "DP")
+    nothing = product_name(1, dates_of(np.nan, np.nan), "0.1.0", "DP")
     assert nothing == "lagrangian_ice_b_none_none_v0.1.0_DP.nc"
-    for path in (name, nothing, "lagrangian_ice_a_of_mine_LP.nc"):
+    part = product_name(0, "20210101T060000_20210101", "0.1.0", "PD")
+    for path in (name, nothing, part, "lagrangian_ice_a_of_mine_LP.nc"):
         (tmp_path / path).touch()
     assert [path.name for path in products_of(tmp_path, 0, "LP")] == [name]
     assert [path.name for path in products_of(tmp_path, 1, "DP")] == [nothing]
+    assert [path.name for path in products_of(tmp_path, 0, "PD")] == [part]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "dates"),
+    [
+        (-np.inf, np.inf, "20210101_20210103"),
+        (DAY, 2 * DAY, "20210102_20210102"),
+        (-DAY, 5 * DAY, "20210101_20210103"),
+        (DAY + 3600, 2 * DAY, "20210102T010000_20210102"),
+        (DAY, DAY + 3600, "20210102_20210102T010000"),
+        # with the last pass of the day and without
+        (-np.inf, 2 * DAY + 90, "20210101_20210103T000130"),
+    ],
+)
+def test_parts_of_a_day_have_names_of_their_own(start, end, dates):
+    first = 1609459200.0
+    window = Window(first + start, first + end)
+    assert dates_of(first + 60, first + 2.9 * DAY, window) == dates

@@ -26,9 +26,13 @@ from lagrangian_ice.output import products, reading
 from lagrangian_ice.output.attributes import Extent, Header, global_attributes
 from lagrangian_ice.output.netcdf import new_file
 from lagrangian_ice.output.pairs import write_pairs
-from lagrangian_ice.output.products import Records, deform_file, write_products
+from lagrangian_ice.output.products import (
+    Records,
+    dates_of_streams,
+    deform_file,
+    write_products,
+)
 from lagrangian_ice.output.reading import (
-    Window,
     open_trajectories,
     pair_of_dates,
     read_deformation,
@@ -38,6 +42,7 @@ from lagrangian_ice.output.reading import (
 from lagrangian_ice.output.trajectories import write_trajectories
 from lagrangian_ice.output.variables import PRODUCTS, TRAJECTORIES
 from lagrangian_ice.settings import ProductSettings, Settings
+from lagrangian_ice.times import Window
 
 
 @pytest.fixture(autouse=True)
@@ -332,9 +337,9 @@ def test_each_stream_has_its_files(frames, tmp_path):
     def of(frame):
         return lambda stream: [frame[frame["parcel_id"].isin(own[stream])]]
 
-    records = Records(
-        frames.passes, parcels, of(frames.observations), frames.pairs, of(frames.vectors)
-    )
+    everything = (frames.passes, parcels, of(frames.observations), frames.pairs)
+    dates = dates_of_streams(frames.passes, parcels)
+    records = Records(*everything, of(frames.vectors), dates)
     written = write_products(tmp_path, HEADER, records)
     assert [path.name.split("_")[2] for path in written] == ["a"] * 3 + ["b"] * 3
     with open_trajectories(written[3]) as dataset:
@@ -440,7 +445,7 @@ def test_which_files_hold_triangles(paths, tmp_path, monkeypatch):
 def test_an_excerpt_is_named_by_no_day_after_it(frames, tmp_path):
     """The last pass that it begins may go on after its end."""
     window = Window(end=START + 2 * DAY)
-    (path,) = write_products(tmp_path, HEADER, records_of(frames), ["LP"], window)
+    (path,) = write_products(tmp_path, HEADER, records_of(frames, window), ["LP"], window)
     assert path.name == "lagrangian_ice_a_20210101_20210102_v0.1.0_LP.nc"
 
 

@@ -169,7 +169,7 @@ def seeded(folder):
     folder.mkdir(exist_ok=True)
     row, col = t.nodes_within(WHOLE, 1e3)
     with Store(folder, writable=True, create=True) as store:
-        store.seed(stream(spacing=1e3), row, col, "{}", [], {})
+        store.seed(stream(spacing=1e3), row, col, "{}")
     return folder
 
 

@@ -17,7 +17,7 @@ from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.population import State
 from lagrangian_ice.parcels.schema import DATABASE, locked
-from lagrangian_ice.parcels.store import Store
+from lagrangian_ice.parcels.store import NewScenes, Store
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings
 
@@ -61,7 +61,7 @@ def seeded(folder, day=0.0):
     folder.mkdir(exist_ok=True)
     store = Store(folder, writable=True, create=True)
     row, col = t.nodes_within(WHOLE, 1e4)
-    store.seed(stream(day=day), row, col, '{"a": 1}', [], {})
+    store.seed(stream(day=day), row, col, '{"a": 1}')
     return store
 
 
@@ -99,16 +99,19 @@ def assert_same(first, second):
 
 def test_scenes_come_back_as_they_went_in(tmp_path):
     with Store(tmp_path, writable=True, create=True) as store:
-        assert store.add_scenes([a_scene("b", 2), a_scene("a", 1)], {Path("/x"): "broken"}) == 2
-        assert store.add_scenes([a_scene("b", 2)], {}) == 0
+        assert (
+            store.add_scenes(NewScenes([a_scene("b", 2), a_scene("a", 1)], {Path("/x"): "broken"}))
+            == 2
+        )
+        assert store.add_scenes(NewScenes([a_scene("b", 2)])) == 0
         assert store.scenes() == [a_scene("a", 1), a_scene("b", 2)]
         assert store.unreadable() == {Path("/x"): "broken"}
 
 
 def test_a_repaired_scene_is_no_longer_unreadable(tmp_path):
     with Store(tmp_path, writable=True, create=True) as store:
-        store.add_scenes([], {a_scene().path: "broken"})
-        store.add_scenes([a_scene()], {})
+        store.add_scenes(NewScenes(unreadable={a_scene().path: "broken"}))
+        store.add_scenes(NewScenes([a_scene()]))
         assert store.unreadable() == {}
 
 
@@ -199,7 +202,7 @@ def test_frames_hold_what_was_folded(tmp_path):
 
 def test_a_failed_pass_is_kept_with_its_reason(tmp_path):
     with seeded(tmp_path) as store:
-        store.add_scenes([a_scene()], {})
+        store.add_scenes(NewScenes([a_scene()]))
         failed = record(0, SEASON[0])
         failed = type(failed)(**{**vars(failed), "time": np.nan, "failed": {"s1": "cut short"}})
         store.add_failed_pass(failed, "cut short")
@@ -301,7 +304,7 @@ def test_reading_needs_no_lock_and_writes_nothing(tmp_path):
 )
 def test_values_that_cannot_be_read_are_damage(tmp_path, statement, told):
     with seeded(tmp_path) as store:
-        store.add_scenes([a_scene()], {})
+        store.add_scenes(NewScenes([a_scene()]))
         store.set_clock(T0, "{}")
         run(store, SEASON)
         assert store.damage() == []
@@ -326,7 +329,7 @@ def test_values_that_cannot_be_read_are_damage(tmp_path, statement, told):
 )
 def test_a_damaged_value_is_one_line_with_the_file_and_a_remedy(tmp_path, statement, read):
     with seeded(tmp_path) as store:
-        store.add_scenes([a_scene()], {})
+        store.add_scenes(NewScenes([a_scene()]))
         store.set_clock(T0, "{}")
         run(store, SEASON)
     with sqlite3.connect(tmp_path / DATABASE) as db:

@@ -20,9 +20,10 @@ from product_frames import DAY, START, make_frames, write_frames
 from lagrangian_ice.cli import run
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import lonlat_to_xy, xy_to_lonlat
-from lagrangian_ice.output.reading import Window, read_deformation, read_trajectories
+from lagrangian_ice.output.reading import read_deformation, read_trajectories
 from lagrangian_ice.plots import coastline, page, page_data
 from lagrangian_ice.plots.page import write_page
+from lagrangian_ice.times import Window
 
 EVIL = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'> @DATA@ &amp;"
 MARK = (200, 85, 61)
