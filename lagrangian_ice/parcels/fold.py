@@ -47,7 +47,7 @@ from lagrangian_ice.parcels.earlier import closures, confirmed
 from lagrangian_ice.parcels.population import UNSEEN, EndReason, Parcels, State
 from lagrangian_ice.parcels.quality import BEST, quality_flags, sure
 from lagrangian_ice.parcels.topology import folding, parted
-from lagrangian_ice.parcels.transitions import Bool, Ids
+from lagrangian_ice.parcels.transitions import Bool, Drift, Ids
 from lagrangian_ice.parcels.twice import found_twice
 from lagrangian_ice.parcels.view import (
     DAY,
@@ -149,13 +149,13 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
         # Nobody is compared with an older sighting, as after a restart that finds none.
         parcels = transitions.referred(parcels, parcels.parcel_id[transitions.sighted(parcels)])
     parcels, births = _births(parcels, view)
-    wanted = _looked_for(parcels, view)
-    looked = _told(_matched(parcels, view, wanted, match), parcels, view)
+    drift = Drift(parcels)
+    looked = _told(_matched(drift, view, match), drift, view)
     pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in looked]
     found, twice = found_twice(parcels, looked, pairs, view, match)
     pairs = [_unfolded(pair, view) for pair in _with_found(pairs, found)]
     pairs, witnesses = confirmed(parcels, pairs, view, match)
-    pairs = _told(pairs, parcels, view)
+    pairs = _told(pairs, drift, view)
     before = parcels
     parcels, sightings, unseen, aground = _sightings(parcels, pairs, view)
     parcels, melted = _out_of_ice(parcels, pairs, view)
@@ -239,12 +239,12 @@ def _looked_for(parcels: Parcels, view: View) -> Bool:
     return wanted
 
 
-def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[Pair]:
-    """Match parcels from the passes they were last seen in."""
+def _matched(drift: Drift, view: View, match: Match) -> list[Pair]:
+    """Match the parcels that are looked for from the passes they were last seen in."""
     requests, asked = [], []
-    covers = wanted.copy()
-    covers[wanted] = shown(view.image, parcels.xy[wanted])
-    for source in _sources(parcels, view, wanted, covers):
+    parcels = drift.parcels
+    wanted = _looked_for(parcels, view)
+    for source in _sources(drift, view, wanted):
         rows = wanted & (parcels.pass_index == source)
         requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
         asked.append(parcels.parcel_id[rows])
@@ -252,16 +252,16 @@ def _matched(parcels: Parcels, view: View, wanted: Bool, match: Match) -> list[P
     return [Pair(request.source_pass, ids, vectors) for request, ids, vectors in answers]
 
 
-def _told(pairs: list[Pair], parcels: Parcels, view: View) -> list[Pair]:
+def _told(pairs: list[Pair], drift: Drift, view: View) -> list[Pair]:
     """Pairs without parcels of which they tell nothing: not found, but not to be found either.
 
     Who is not found is missed where the pass shows both where the ice around was going and where
     the matches lead: images with little in common are alike by chance.
     """
-    nobody = np.empty(0, dtype=np.int64)
+    parcels, nobody = drift.parcels, np.empty(0, dtype=np.int64)
     ids = np.concatenate([nobody, *(pair.parcel_id[~pair.vectors.tracked] for pair in pairs)])
     which = np.isin(parcels.parcel_id, ids)
-    place = parcels.xy[which] + transitions.drifted(parcels, which, view.start)
+    place = parcels.xy[which] + drift.until(view.start, which)
     come = parcels.parcel_id[which][_with_data(view.image, place)]
     told = []
     for pair in pairs:
@@ -279,11 +279,13 @@ def _expected(vectors: Vectors) -> Float:
     return np.where(np.isfinite(guess), guess, vectors.xy0)
 
 
-def _sources(parcels: Parcels, view: View, wanted: Bool, covered: Bool) -> list[int]:
+def _sources(drift: Drift, view: View, wanted: Bool) -> list[int]:
     """List the sources of parcels that the pass covers where they were seen or ought to be."""
+    parcels, covered = drift.parcels, wanted.copy()
+    covered[wanted] = shown(view.image, parcels.xy[wanted])
     sources = parcels.pass_index
     elsewhere = wanted & ~np.isin(sources, sources[covered])
-    way = transitions.drifted(parcels, elsewhere, view.start)
+    way = drift.until(view.start, elsewhere)
     expected, reach = parcels.xy[elsewhere] + way, STRAYED * np.linalg.norm(way, axis=1)
     near = shown(view.image, expected)
     for step in AROUND:
@@ -475,7 +477,7 @@ def _holders(parcels: Parcels, view: View) -> Parcels:
     holders = parcels.take(begun & transitions.living(parcels))
     unseen = np.isfinite(holders.time) & (holders.pass_index != view.pass_index)
     xy = holders.xy.copy()
-    xy[unseen] += transitions.drifted(holders, unseen, view.start)
+    xy[unseen] += Drift(holders).until(view.start, unseen)
     return replace(holders, xy=xy)
 
 

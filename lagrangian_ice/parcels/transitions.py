@@ -6,7 +6,8 @@ depend on the order of the rows. A parcel that has ended never changes again.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -271,34 +272,52 @@ def due(parcels: Parcels, now: float, min_interval: float, max_gap: float) -> Bo
     return np.asarray(sighted(parcels) & (age >= min_interval) & (age <= max_gap))
 
 
-def drifted(parcels: Parcels, which: Bool, now: float) -> Float:
+@dataclass(frozen=True)
+class Drift:
     """How far parcels ought to have gone since they were seen, by how they and others went.
 
-    Parameters
+    Attributes
     ----------
     parcels : Parcels
         The population (N).
-    which : (N,) bool
-        Those that are asked for.
-    now : float
-        Seconds since 1970.
-
-    Returns
-    -------
-    (M, 2) float64
-        Of those, metres: the mean velocity between the last two sightings of the nearest parcels
-        that have two, for the time since the last sighting; 0 where no parcel has.
     """
-    twice = living(parcels) & (parcels.earlier_time < parcels.time)
-    if not twice.any() or not which.any():
-        return np.zeros((np.count_nonzero(which), 2))
-    seconds = (parcels.time - parcels.earlier_time)[twice]
-    velocity = (parcels.xy - parcels.earlier_xy)[twice] / seconds[:, None]
-    nearest = np.arange(1, 1 + min(GUIDES, len(velocity)))
-    # Asked once only: not balanced, a tree is built in half the time.
-    tree = cKDTree(parcels.xy[twice], balanced_tree=False)
-    _, index = tree.query(parcels.xy[which], nearest)
-    return np.asarray(velocity[index].mean(axis=1) * (now - parcels.time[which])[:, None])
+
+    parcels: Parcels
+
+    def until(self, now: float, which: Bool) -> Float:
+        """Drift (M, 2) of some of the parcels from when they were last seen to ``now``, metres.
+
+        The mean velocity between the last two sightings of the nearest parcels that have two; 0
+        where no parcel has.
+
+        Parameters
+        ----------
+        now : float
+            Seconds since 1970.
+        which : (N,) bool
+            Those that are asked for.
+        """
+        if not (which.any() and self._seen_twice.any()):
+            return np.zeros((np.count_nonzero(which), 2))
+        nearest = np.arange(1, 1 + min(GUIDES, len(self._velocity)))
+        _, index = self._tree.query(self.parcels.xy[which], nearest)
+        seconds = now - self.parcels.time[which]
+        return np.asarray(self._velocity[index].mean(axis=1) * seconds[:, None])
+
+    @cached_property
+    def _seen_twice(self) -> Bool:
+        return living(self.parcels) & (self.parcels.earlier_time < self.parcels.time)
+
+    @cached_property
+    def _velocity(self) -> Float:
+        seconds = (self.parcels.time - self.parcels.earlier_time)[self._seen_twice]
+        moved = (self.parcels.xy - self.parcels.earlier_xy)[self._seen_twice]
+        return np.asarray(moved / seconds[:, None])
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        # Few ask it: not balanced, a tree is built in half the time.
+        return cKDTree(self.parcels.xy[self._seen_twice], balanced_tree=False)
 
 
 def expiry(parcels: Parcels, max_gap: float, window_end: dict[int, float]) -> Float:

@@ -180,12 +180,12 @@ def test_a_sighting_pushes_the_last_one_back():
 def test_parcels_go_on_as_they_and_those_around_went():
     some = alive(time=0.0)
     everyone = np.ones(4, dtype=bool)
-    assert (t.drifted(some, everyone, DAY) == 0).all()
+    assert (t.Drift(some).until(DAY, everyone) == 0).all()
     step = np.zeros((2, 2, 2))
     moved = some.xy[:2] + np.array([100.0, -200.0])
     some = t.observed(some, [10, 20], moved, np.full(2, 1000.0), step, 3)
     which = np.array([True, False, True, True])
-    way = t.drifted(some, which, 3000.0)
+    way = t.Drift(some).until(3000.0, which)
     # Seen at 1000 s and at 0 s.
     np.testing.assert_allclose(way, [[200.0, -400.0], [300.0, -600.0], [300.0, -600.0]])
-    assert t.drifted(some, np.zeros(4, dtype=bool), 3000.0).shape == (0, 2)
+    assert t.Drift(some).until(3000.0, np.zeros(4, dtype=bool)).shape == (0, 2)
