@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lagrangian_ice.errors import ProductError, SceneError, reason_of
 from lagrangian_ice.files import in_place
@@ -22,6 +23,7 @@ COLUMNS = (
     *("x0", "y0", "x1", "y1", "sigma_x", "sigma_y", "cov_xy"),
     *("mcc", "peak_ratio", "rotation", "status", "time0", "time1"),
 )
+_OF_EVERY_POINT = ("x0", "y0", "status", "time0")
 _POSITION_COLUMNS = (("x", "y"), ("x0", "y0"), ("lon", "lat"))
 MOST_POINTS = 10_000_000
 LONGEST_LINE = 65_536
@@ -141,32 +143,36 @@ def write_vectors_csv(path: Path, vectors: Vectors) -> None:
     ProductError
         If the file cannot be written.
     """
+    texts = [_texts(name, column) for name, column in columns_of(vectors).items()]
     try:
         with in_place(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows(_row(vectors, i) for i in range(len(vectors)))
+            writer.writerows(zip(*texts, strict=True))
     except OSError as error:
         raise ProductError(f"{path}: cannot be written ({reason_of(error)})") from None
 
 
-def _row(vectors: Vectors, i: int) -> list[str]:
-    x0, y0 = vectors.xy0[i]
-    tracked = bool(vectors.tracked[i])
-    x1, y1 = vectors.xy1[i] if tracked else (math.nan, math.nan)
-    covariance = vectors.covariance[i] if tracked else np.full((2, 2), np.nan)
-    sigma_x, sigma_y = np.sqrt(np.diagonal(covariance))
-    measured = [x1, y1, sigma_x, sigma_y, covariance[0, 1]]
-    quality = [vectors.mcc[i], vectors.peak_ratio[i], vectors.rotation[i]]
-    if not tracked:
-        quality = [math.nan] * len(quality)
-    times = [vectors.time0[i], vectors.time1[i] if tracked else math.nan]
-    return [
-        *(_text(value) for value in (x0, y0, *measured, *quality)),
-        Status(int(vectors.status[i])).name.lower(),
-        *(iso(float(value)) if math.isfinite(value) else "" for value in times),
-    ]
+def columns_of(vectors: Vectors) -> dict[str, NDArray[np.generic]]:
+    """Columns (N,) that ``track`` writes of vectors, by name.
+
+    What goes with an end is NaN where nothing is tracked.
+    """
+    (x0, y0), (x1, y1), covariance = vectors.xy0.T, vectors.xy1.T, vectors.covariance
+    values = (
+        *(x0, y0, x1, y1, np.sqrt(covariance[:, 0, 0]), np.sqrt(covariance[:, 1, 1])),
+        *(covariance[:, 0, 1], vectors.mcc, vectors.peak_ratio, vectors.rotation),
+        *(vectors.status, vectors.time0, vectors.time1),
+    )
+    return {
+        name: column if name in _OF_EVERY_POINT else np.where(vectors.tracked, column, np.nan)
+        for name, column in zip(COLUMNS, values, strict=True)
+    }
 
 
-def _text(value: float) -> str:
-    return repr(float(value)) if math.isfinite(value) else ""
+def _texts(name: str, column: NDArray[np.generic]) -> list[str]:
+    """Values of a column as they stand in the CSV."""
+    if name == "status":
+        return [Status(value).name.lower() for value in column.tolist()]
+    text = iso if name in ("time0", "time1") else repr
+    return [text(value) if math.isfinite(value) else "" for value in column.tolist()]

@@ -7,14 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from time import time
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lagrangian_ice import __version__
 from lagrangian_ice.grid import xy_to_lonlat
 from lagrangian_ice.matching.vectors import Vectors
 from lagrangian_ice.output.netcdf import define, new_file
 from lagrangian_ice.output.variables import PAIRS, Product, Variable
+from lagrangian_ice.points import COLUMNS, columns_of
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import iso
 
@@ -48,8 +46,7 @@ _ONE_PAIR = Product(
     "CF-1.11",
     "",
     (
-        *map(_column, ("x0", "y0", "x1", "y1", "sigma_x", "sigma_y", "cov_xy", "mcc")),
-        *map(_column, ("peak_ratio", "rotation", "status", "time0", "time1", "lon0", "lat0")),
+        *map(_column, (*COLUMNS, "lon0", "lat0")),
         PAIRS.variable("crs"),
     ),
 )
@@ -79,31 +76,6 @@ def write_vectors_nc(
             }
         )
         define(dataset, _ONE_PAIR, {"point": len(vectors)}, {}, compression=0)
-        for name, values in _columns(vectors).items():
+        for name, values in columns_of(vectors).items():
             dataset[name][:] = values
-
-
-def _columns(vectors: Vectors) -> dict[str, NDArray[np.generic]]:
-    sigma = np.sqrt(np.diagonal(vectors.covariance, axis1=1, axis2=2))
-    measured = {
-        "x1": vectors.xy1[:, 0],
-        "y1": vectors.xy1[:, 1],
-        "sigma_x": sigma[:, 0],
-        "sigma_y": sigma[:, 1],
-        "cov_xy": vectors.covariance[:, 0, 1],
-        "mcc": vectors.mcc,
-        "peak_ratio": vectors.peak_ratio,
-        "rotation": vectors.rotation,
-        "time1": vectors.time1,
-    }
-    tracked = vectors.tracked
-    lonlat = xy_to_lonlat(vectors.xy0)
-    return {
-        "x0": vectors.xy0[:, 0],
-        "y0": vectors.xy0[:, 1],
-        **{name: np.where(tracked, values, np.nan) for name, values in measured.items()},
-        "status": vectors.status,
-        "time0": vectors.time0,
-        "lon0": lonlat[:, 0],
-        "lat0": lonlat[:, 1],
-    }
+        dataset["lon0"][:], dataset["lat0"][:] = xy_to_lonlat(vectors.xy0).T
