@@ -261,23 +261,41 @@ class Workers:
             return
         multiprocessing.set_forkserver_preload([_WORK])
         # Libraries start their threads when they are loaded; a fork must not have any.
-        with _environment(dict.fromkeys(_THREAD_VARIABLES, "1")), _uninterrupted():
-            forkserver.ensure_running()
+        with _environment(dict.fromkeys(_THREAD_VARIABLES, "1")):
+            _start_server()
 
 
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits, and never comes to the processes that are started inside.
+def _start_server() -> None:
+    """Start the process that workers are forked of, unless it runs; Ctrl-C never comes to it.
 
     It reaches the whole group; the parent tells its workers when to stop.
     """
     # The tracker would let Ctrl-C through again when it is started.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    with _blocked(signal.SIGINT):
+        forkserver.ensure_running()
+
+
+@contextmanager
+def _blocked(*signals: signal.Signals) -> Iterator[None]:
+    """Let signals wait, as they do for good in the processes that are started inside."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Processes(ProcessPoolExecutor):
+    """Worker processes that are started without being interrupted.
+
+    One that is half started when its parent ends is told of in a trace.
+    """
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        _start_server()
+        with _blocked(signal.SIGINT, signal.SIGTERM):
+            return super().submit(fn, *args, **kwargs)
 
 
 @contextmanager
@@ -319,7 +337,7 @@ def tasks(workers: Workers) -> Iterator[Tasks]:
             # Not of this process: a fork of one that has run torch's threads can hang.
             workers.load_ahead()
             fork = multiprocessing.get_context("forkserver")
-            start = partial(ProcessPoolExecutor, count, mp_context=fork, initializer=_start_worker)
+            start = partial(_Processes, count, mp_context=fork, initializer=_start_worker)
         handed_in = Tasks(start, count)
         stack.callback(handed_in.close)
         yield handed_in

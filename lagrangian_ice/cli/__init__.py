@@ -73,17 +73,25 @@ for command in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit 0 done, 1 one-line error, 2 usage, 3 some inputs unreadable."""
+    # What ends services and cron jobs leaves nothing behind, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _make_ready()
+        code = run(arguments)
+    except KeyboardInterrupt:
+        code = _interrupted()
+    # The end of the process frees everything at once; looking for cycles first takes half a second.
+    gc.freeze()
+    sys.exit(code)
+
+
+def _make_ready() -> None:
+    """Set what must be set before numeric libraries are loaded."""
     from lagrangian_ice.engine import keep_memory, look_for_garbage_rarely, one_blas_thread
 
     look_for_garbage_rarely()
     keep_memory()
     one_blas_thread()
-    # What ends services and cron jobs leaves nothing behind, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    code = run(arguments)
-    # The end of the process frees everything at once; looking for cycles first takes half a second.
-    gc.freeze()
-    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -98,8 +106,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the next call goes on from here", err=True)
-        return EXIT_INTERRUPTED
+        return _interrupted()
     except (LagrangianIceError, ValueError, OSError) as error:
         if not (isinstance(error, BrokenPipeError) and _nobody_reads()):
             click.echo(f"error: {' '.join(str(error).split())}", err=True)
@@ -117,6 +124,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         )
         return EXIT_ERROR
     return int(code or 0)
+
+
+def _interrupted() -> int:
+    click.echo("interrupted; the next call goes on from here", err=True)
+    return EXIT_INTERRUPTED
 
 
 def _nobody_reads() -> bool:

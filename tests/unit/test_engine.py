@@ -87,6 +87,30 @@ def test_an_interrupt_is_the_callers_alone():
     assert not interrupts(0)
 
 
+def test_workers_that_are_being_started_are_started_first():
+    """What half of a worker is left of a parent that has ended tells of itself in a trace."""
+    program = (
+        "from lagrangian_ice.engine import Workers, tasks\n"
+        "with tasks(Workers(2)) as both:\n"
+        "    print('now', flush=True)\n"
+        "    both.submit(abs, -1)\n"
+        "    both.submit(abs, -1)\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert running.stdout.readline() == "now\n"
+    time.sleep(0.2)
+    os.killpg(running.pid, signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert "multiprocessing" not in said
+    assert said.splitlines()[-1].strip() == "KeyboardInterrupt"
+
+
 def test_workers_find_loaded_what_they_need_and_the_caller_stays_as_it_was(monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
