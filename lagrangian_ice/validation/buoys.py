@@ -28,6 +28,8 @@ from lagrangian_ice.validation.positions import Tracks, read_positions, season_o
 HOUR = 3600.0
 CELL = 20_000.0
 """Metres, of the cells in which buoys are looked for; further than ice drifts in a gap."""
+AT_ONCE = 5000
+"""Parcels whose displacements are in memory at a time."""
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99)
 TIME_APART_EDGES = (0.0, 12.0, 24.0, 48.0, 72.0, 96.0, math.inf)
 """Hours."""
@@ -89,12 +91,20 @@ def compare_buoys(
         none is stated).
     """
     options = options or BuoyOptions()
+    parcel = np.unique(observations["parcel_id"], return_inverse=True)[1]
+    # Of a whole season all displacements at once would need some gigabytes.
+    some = [part for _, part in observations.groupby(parcel // AT_ONCE)] or [observations]
+    found = [_nearest(part, tracks, options) for part in some]
+    return _with_differences(pd.concat(found, ignore_index=True))
+
+
+def _nearest(observations: pd.DataFrame, tracks: Tracks, options: BuoyOptions) -> pd.DataFrame:
+    """Displacements of parcels, those of them that have a buoy near, with the nearest."""
     vectors = displacements(observations, options.min_hours, options.max_hours)
     parts = [_near(vectors, tracks, name, options.max_distance) for name in tracks.names]
     found = pd.concat(parts, ignore_index=True) if parts else vectors.assign(buoy="")
     found = found.sort_values(["row", "start_distance", "buoy"], kind="stable")
-    found = found.drop_duplicates("row", ignore_index=True).drop(columns="row")
-    return _with_differences(found)
+    return found.drop_duplicates("row", ignore_index=True).drop(columns="row")
 
 
 def displacements(

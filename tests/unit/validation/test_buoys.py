@@ -72,6 +72,17 @@ def test_known_noise_is_found_and_the_stated_error_is_right():
     assert abs(scores["all"]["bias_x"]) < 6
 
 
+def test_parcels_are_compared_some_at_a_time(monkeypatch):
+    everyone = parcels(np.random.default_rng(3))
+    whole = compare_buoys(everyone, Tracks(buoys()))
+    monkeypatch.setattr("lagrangian_ice.validation.buoys.AT_ONCE", 7)
+    in_parts = compare_buoys(everyone, Tracks(buoys()))
+    order = ["parcel_id", "time0", "time1"]
+    pd.testing.assert_frame_equal(
+        *(table.sort_values(order, ignore_index=True) for table in (whole, in_parts))
+    )
+
+
 def test_known_bias_is_found():
     compared = compare_buoys(
         parcels(np.random.default_rng(4), sigma=20.0, bias=(150.0, -40.0)), Tracks(buoys())
