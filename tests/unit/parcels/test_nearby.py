@@ -153,3 +153,7 @@ def test_around_the_ends_there_is_room_for_the_refinement():
     assert ymin <= limits[0, 1]
     assert xmax >= limits[1, 0]
     assert ymax >= limits[1, 1]
+    # and not much more: the box begins and ends at nodes of time
+    room = TIME_STRIDE * PIXEL
+    assert xmin >= limits[0, 0] - room
+    assert ymax <= limits[1, 1] + room

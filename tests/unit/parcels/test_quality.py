@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from drifting_ice import WHOLE, Ice, See
 
-from lagrangian_ice.parcels.quality import doubt
+from lagrangian_ice.parcels.quality import doubt, quality_flags
 
 SIGMA, DAYS = 40.0, 2.0
 
@@ -42,3 +42,23 @@ def test_so_is_what_was_strained_and_the_more_the_longer_and_the_less_sure():
 def test_what_has_no_end_has_no_doubt():
     assert np.isnan(doubt(vectors().without(np.array([0])))).tolist() == [True, False]
     assert doubt(vectors().take(slice(0, 0))).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("mcc", "peak_ratio", "deviation", "flag"),
+    [
+        (0.5, 0.8, 100.0, 0),
+        (0.499, 0.8, 100.0, 1),
+        (0.5, 0.801, 100.0, 1),
+        (0.5, 0.8, 100.1, 1),
+        (0.499, 0.801, 100.0, 2),
+        (0.499, 0.801, 100.1, 3),
+        (np.nan, np.nan, np.nan, 3),
+    ],
+)
+def test_what_is_weak_is_counted(mcc, peak_ratio, deviation, flag):
+    # the larger axis of the ellipse lies across the map's axes
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    covariance = turn @ np.diag([deviation**2, 25.0]) @ turn.T
+    flags = quality_flags(np.array([mcc]), np.array([peak_ratio]), covariance[None], 100.0 + 1e-9)
+    assert flags.tolist() == [flag]
