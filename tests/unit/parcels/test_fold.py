@@ -236,6 +236,7 @@ def test_a_parcel_that_is_not_found_keeps_the_cell_where_it_ought_to_be():
     ice = Ice(velocity=(0.11, 0.0))
     parcels = born(ice, See(0, WHOLE), RESEED).parcels
     parcels = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, RESEED, 1000).parcels
+    parcels = parcels.take(parcels.xy[:, 0] < 45e3)
     # 19 km east of its node: a kilometre from the next but one, and nobody else is near that.
     fold = replace(ice, hidden=hidden).fold(parcels, 2, See(2, WHOLE), STREAMS, RESEED, 2000)
     missed = parcels.xy[t.rows_of(parcels, fold.missed)]

@@ -257,6 +257,8 @@ class TestReadPositions:
             ("buoy,lon,lat\n1,2,3\n", "there is none for time"),
             ("buoy,time,lon,lat\na,noon,0,80\n", "row 2: time 'noon'"),
             ("buoy,time,lon,lat\na,2021-01-01,0,-80\n", "no position in the northern"),
+            ("buoy,time,lon,lat\na,1799-12-31,0,80\n", "1799-12-31"),
+            ("buoy,time,lon,lat\na,2261-01-01,0,80\n", "2261-01-01"),
             ("", "cannot be read as CSV"),
         ],
     )
