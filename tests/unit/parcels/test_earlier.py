@@ -2,12 +2,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from drifting_ice import WHOLE, Ice, See, stream
+from drifting_ice import DAY, T0, WHOLE, Ice, See, stream
 
-from lagrangian_ice.matching.vectors import Status
+from lagrangian_ice.matching.vectors import Status, nothing_seen
 from lagrangian_ice.parcels import transitions as t
-from lagrangian_ice.parcels.earlier import speed_to_search
+from lagrangian_ice.parcels.earlier import Sightings, matched_from, speed_to_search
 from lagrangian_ice.parcels.population import State
+from lagrangian_ice.parcels.view import View
 from lagrangian_ice.settings import ParcelSettings
 
 WEST = (-1_000.0, -1_000.0, 14_000.0, 31_000.0)
@@ -249,3 +250,76 @@ def test_a_faint_parcel_that_was_seen_once_has_no_second_sighting_to_ask():
 def test_not_all_that_ice_could_do_is_searched_from_long_before(gone, expected):
     assert speed_to_search(gone, 0.6) == pytest.approx(expected)
     assert speed_to_search(gone, 0.6) >= min(0.6, 1.5 * gone + 0.05) - 1e-12
+
+
+@dataclass
+class Disowned(Torn):
+    """The parcel is not known again from its first sighting, of which two peaks are seen."""
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        at = (np.hypot(*(xy - PLACE).T) < 100) & (source == 0) & (target == 2)
+        status = np.where(at, Status.TWO_PEAKS, vectors.status).astype(np.int8)
+        return replace(vectors, status=status, xy1=np.where(at[:, None], np.nan, vectors.xy1))
+
+
+@pytest.mark.parametrize(("day", "believed"), [(1.9, True), (2.1, False)])
+def test_a_witness_says_nothing_that_is_more_than_twice_as_old_as_the_last_sighting(day, believed):
+    """The witness is of day 0, the last sighting of day 1."""
+    ice = Disowned(wrong_within=0.0)
+    folds = ice.followed(whole(0, 1), SETTINGS)
+    own = parcel(folds[1])
+    fold = ice.fold(folds[1].parcels, 2, See(day, WHOLE), [stream()], SETTINGS, 1000)
+    assert fold.missed.tolist() == ([] if believed else [own])
+
+
+def test_those_of_one_pass_are_looked_for_as_fast_as_the_fastest_of_them():
+    asked = []
+
+    def match(requests):
+        asked.extend(requests)
+        return [nothing_seen(one.xy) for one in requests]
+
+    xy = np.array([[0.0, 0.0], [1e4, 0.0], [2e4, 0.0]])
+    earlier = Sightings(np.array([0, 0, 1], np.int32), xy, np.full(3, T0))
+    ends = xy + np.array([[0.0, 0.0], [0.1 * DAY, 0.0], [0.0, 0.0]])
+    see = See(1, WHOLE)
+    view = View(see.image(), 2, see.start, [stream()], SETTINGS, 0.6)
+    parts = [part.tolist() for part, _, _ in matched_from(earlier, np.arange(3), ends, view, match)]
+    assert parts == [[0, 1], [2]]
+    assert [(one.source_pass, one.max_speed) for one in asked] == [
+        (0, pytest.approx(0.2)),
+        (1, pytest.approx(0.1)),
+    ]
+
+
+def test_the_last_sighting_is_not_compared_with_itself():
+    settings = SETTINGS.model_copy(update={"closure_days": 1.0})
+    folds = Ice(velocity=(0.0, 0.0)).followed(whole(0, 1, 2), settings)
+    # From its birth, from which it is followed anyway: one match, and nothing to compare.
+    assert [pair.source_pass for pair in folds[1].pairs] == [0]
+    assert np.isnan(folds[1].observations.closure).all()
+    assert [pair.source_pass for pair in folds[2].pairs] == [0, 1]
+
+
+@dataclass
+class Turning(Ice):
+    """Ice at rest that the older template sees turn otherwise, and correlate otherwise."""
+
+    velocity: tuple[float, float] = (0.0, 0.0)
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        days = self.passes[target].day - self.passes[source].day
+        values = {"rotation": 1.5 * days, "mcc": 0.9 - 0.1 * days, "peak_ratio": 0.2 * days}
+        whole = {name: np.full(len(xy), value) for name, value in values.items()}
+        return replace(vectors, first_guess_rotation=whole["rotation"], **whole)
+
+
+def test_where_the_older_template_holds_all_its_measures_do():
+    settings = SETTINGS.model_copy(update={"closure_days": 2.0})
+    seen = Turning().followed(whole(0, 1, 2), settings)[2].observations
+    assert set(seen.source_pass.tolist()) == {0}
+    np.testing.assert_allclose(seen.rotation, 3.0)
+    np.testing.assert_allclose(seen.mcc, 0.7)
+    np.testing.assert_allclose(seen.peak_ratio, 0.4)

@@ -189,3 +189,44 @@ def test_parcels_go_on_as_they_and_those_around_went():
     # Seen at 1000 s and at 0 s.
     np.testing.assert_allclose(way, [[200.0, -400.0], [300.0, -600.0], [300.0, -600.0]])
     assert t.Drift(some).until(3000.0, np.zeros(4, dtype=bool)).shape == (0, 2)
+
+
+def gone_by(some, ids, ways):
+    """Parcels seen once more, 1000 s after, so far from where they were."""
+    rows = t.rows_of(some, ids)
+    xy, time = some.xy[rows] + np.array(ways), some.time[rows] + 1000.0
+    return t.observed(some, ids, xy, time, np.zeros((len(ids), 2, 2)), 3)
+
+
+def test_of_those_around_the_four_nearest_tell_the_drift():
+    some = alive(6, time=0.0)
+    some = gone_by(some, [10, 20, 30, 40, 50], [[100.0 * n, 0.0] for n in (1, 2, 4, 8, 1600)])
+    first = np.arange(6) == 0
+    way = t.Drift(some).until(2000.0, first)
+    np.testing.assert_allclose(way, [[np.mean([100.0, 200.0, 400.0, 800.0]), 0.0]])
+
+
+def test_who_has_ended_tells_nobody_the_drift():
+    some = gone_by(alive(2, time=0.0), [10], [[500.0, 0.0]])
+    second = np.array([False, True])
+    assert t.Drift(some).until(1000.0, second).tolist() == [[500.0, 0.0]]
+    some = t.ended(some, [10], EndReason.MERGED)
+    assert t.Drift(some).until(1000.0, second).tolist() == [[0.0, 0.0]]
+
+
+def test_without_a_distance_not_even_those_in_one_place_merge():
+    ids, stream = np.array([1, 2]), np.zeros(2, np.int32)
+    assert len(t.merging(ids, stream, np.zeros((2, 2)), 0.0)) == 0
+    assert t.merging(ids, stream, np.zeros((2, 2)), 1.0).tolist() == [2]
+
+
+def test_only_who_was_just_seen_is_corrected():
+    one = (np.ones((1, 2)), np.ones(1), np.ones((1, 2, 2)))
+    some = t.missed(alive(), [10])
+    some = t.ended(some, [20], EndReason.LAND)
+    for name, state in ((10, "dormant"), (20, "ended")):
+        with pytest.raises(ValueError, match=f"parcel {name} is {state} and cannot be corrected"):
+            t.corrected(some, [name], *one)
+    fixed = t.corrected(some, [30], *one)
+    assert fixed.xy[2].tolist() == [1.0, 1.0]
+    assert fixed.earlier_pass[2] == -1

@@ -162,3 +162,73 @@ def test_none_is_found_so_where_that_is_switched_off():
     ice = Told(says={LAST: UNSURE, BEFORE: SURE, BIRTH: SURE})
     fold = followed(ice, SETTINGS.model_copy(update={"faint_correlation": 1.0}))
     assert source_and_place(fold) is None
+
+
+def test_who_is_not_faint_is_looked_for_with_no_less_correlation():
+    ice = Told(says={LAST: UNSURE, BEFORE: OTHER, BIRTH: SURE})
+    followed(ice)
+    assert ice.asked == [(LAST, 1.0, 24), (BEFORE, 1.0, 1), (BIRTH, 1.0, 1)]
+
+
+def test_of_who_is_not_found_no_other_vector_is_kept():
+    ice = Told(says={LAST: UNSURE, BEFORE: OTHER, BIRTH: NOTHING})
+    fold = followed(ice)
+    assert source_and_place(fold) is None
+    assert [pair.source_pass for pair in fold.pairs] == [LAST]
+
+
+def test_a_lead_of_much_doubt_is_no_second_one_even_if_it_is_older():
+    off = Says(off=2_000.0, sigma=600.0)
+    fold = followed(Told(says={LAST: off, BEFORE: SURE, BIRTH: TORN}))
+    assert source_and_place(fold) is None
+    # With less doubt it would have been one.
+    fold = followed(Told(says={LAST: off, BEFORE: SURE, BIRTH: SURE}))
+    assert source_and_place(fold) == (BEFORE, 0.0)
+
+
+@dataclass
+class Fading(Ice):
+    """Ice at rest, to be found in the last pass only where less correlation is asked for."""
+
+    velocity: tuple[float, float] = (0.0, 0.0)
+
+    def answer(self, one, target):
+        vectors = super().answer(one, target)
+        if target != 2 or one.correlation < 1:
+            # The place tells whose vector it is.
+            return replace(vectors, mcc=0.5 + one.xy.sum(axis=1) / 1e6)
+        status = np.full(len(vectors), Status.LOW_CORRELATION, np.int8)
+        return replace(vectors.without(vectors.tracked), status=status)
+
+
+def test_found_twice_or_not_nothing_depends_on_the_order_of_rows():
+    folds = Fading().followed([See(day, WHOLE) for day in (0, 1)], SETTINGS)
+    parcels = folds[-1].parcels
+    shuffled = parcels.take(np.random.default_rng(3).permutation(len(parcels)))
+    passes = {0: See(0, WHOLE), 1: See(1, WHOLE)}
+    first, second = (
+        Fading(passes=dict(passes)).fold(some, 2, See(2, WHOLE), [stream()], SETTINGS, 1000)
+        for some in (parcels, shuffled)
+    )
+    assert len(first.observations.parcel_id) == 24
+    for name in vars(first.observations):
+        np.testing.assert_array_equal(
+            getattr(first.observations, name), getattr(second.observations, name)
+        )
+    np.testing.assert_allclose(
+        second.observations.mcc, 0.5 + second.observations.xy.sum(axis=1) / 1e6
+    )
+    # Those of the earlier sighting are in order too.
+    answers = [next(one for one in fold.pairs if one.source_pass == 0) for fold in (first, second)]
+    np.testing.assert_array_equal(answers[0].parcel_id, answers[1].parcel_id)
+
+
+def test_who_is_found_from_an_earlier_pass_stands_among_those_that_were_seen_in_it_last():
+    ice = Told(says={LAST: UNSURE, BEFORE: SURE, BIRTH: NOTHING})
+    west = (-1_000.0, -1_000.0, 24_000.0, 31_000.0)
+    sees = [See(0, WHOLE), See(1, WHOLE), See(2, west), See(3, WHOLE)]
+    fold = ice.followed(sees, SETTINGS)[-1]
+    before = next(pair for pair in fold.pairs if pair.source_pass == BEFORE)
+    found = fold.observations.parcel_id[fold.observations.source_pass == BEFORE]
+    assert len(found) == 13
+    np.testing.assert_array_equal(before.parcel_id, found)
