@@ -157,3 +157,32 @@ def test_around_the_ends_there_is_room_for_the_refinement():
     room = TIME_STRIDE * PIXEL
     assert xmin >= limits[0, 0] - room
     assert ymax <= limits[1, 1] + room
+
+
+def test_the_target_reaches_a_tile_farther_than_ice_can_go_either_way_in_time():
+    xy = np.array([[-640_000.0, 150_000.0]])
+    own = (np.floor(xy[0] / TILE) - 1) * TILE
+    settings = FirstGuessSettings(max_speed=0.1)
+    for first, second in ((0.0, 1.0), (1.0, 0.0)):
+        source, target = ready(day=first), ready(day=second)
+        _, (reached, _) = surroundings(source, target, xy, settings)
+        xmin, ymin, _, _ = reached.grid.bounds
+        assert xmin <= own[0] - 0.1 * DAY - TILE
+        assert ymin <= own[1] - 0.1 * DAY - TILE
+
+
+def test_around_the_ends_are_those_of_the_field_and_those_of_the_parcels():
+    target = ready()
+    margin = REFINING * PIXEL
+    there = np.array([-660_000.0, 160_000.0])
+    beside = there + np.array([8_000.0, 8_000.0])
+    around = there + np.random.default_rng(0).uniform(0, 2000, (50, 2))
+    field = MotionField(around, np.full((50, 2), 800.0), np.zeros(50), 1200.0)
+    part, _ = around_ends(target, beside[None], field, FirstGuessSettings())
+    xmin, ymin, xmax, ymax = part.grid.bounds
+    limits = target[0].grid.bounds
+    low, high = there + 900 - margin, beside + 700 + margin
+    assert xmin <= max(low[0], limits[0])
+    assert ymin <= max(low[1], limits[1])
+    assert xmax >= min(high[0], limits[2])
+    assert ymax >= min(high[1], limits[3])

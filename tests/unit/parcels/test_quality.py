@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from drifting_ice import WHOLE, Ice, See
 
-from lagrangian_ice.parcels.quality import doubt, quality_flags
+from lagrangian_ice.parcels.quality import doubt, quality_flags, sure
+from lagrangian_ice.settings import ParcelSettings
 
 SIGMA, DAYS = 40.0, 2.0
+PIXEL = 100.0
 
 
 def vectors(**changes):
@@ -44,21 +46,50 @@ def test_what_has_no_end_has_no_doubt():
     assert doubt(vectors().take(slice(0, 0))).shape == (0,)
 
 
+def flag(mcc=0.5, peak_ratio=0.8, var_x=PIXEL**2, var_y=0.0, cov=0.0):
+    covariance = np.array([[[var_x, cov], [cov, var_y]]])
+    return quality_flags(np.array([mcc]), np.array([peak_ratio]), covariance, PIXEL).tolist()
+
+
 @pytest.mark.parametrize(
-    ("mcc", "peak_ratio", "deviation", "flag"),
+    ("values", "flags"),
     [
-        (0.5, 0.8, 100.0, 0),
-        (0.499, 0.8, 100.0, 1),
-        (0.5, 0.801, 100.0, 1),
-        (0.5, 0.8, 100.1, 1),
-        (0.499, 0.801, 100.0, 2),
-        (0.499, 0.801, 100.1, 3),
-        (np.nan, np.nan, np.nan, 3),
+        ({}, 0),
+        ({"mcc": 0.499}, 1),
+        ({"peak_ratio": 0.801}, 1),
+        ({"var_x": 1.01 * PIXEL**2}, 1),
+        ({"var_x": 0.0, "var_y": 1.01 * PIXEL**2}, 1),
+        ({"mcc": 0.499, "peak_ratio": 0.801}, 2),
+        ({"mcc": np.nan, "peak_ratio": np.nan, "var_x": np.nan}, 3),
     ],
 )
-def test_what_is_weak_is_counted(mcc, peak_ratio, deviation, flag):
-    # the larger axis of the ellipse lies across the map's axes
-    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
-    covariance = turn @ np.diag([deviation**2, 25.0]) @ turn.T
-    flags = quality_flags(np.array([mcc]), np.array([peak_ratio]), covariance[None], 100.0 + 1e-9)
-    assert flags.tolist() == [flag]
+def test_a_flag_counts_what_is_weak_or_unknown(values, flags):
+    assert flag(**values) == [flags]
+
+
+def test_the_error_is_that_along_the_larger_axis():
+    """Of 0.6 px2 along x and y and as much between them, it is 1.1 pixels across."""
+    assert flag(var_x=0.6 * PIXEL**2, var_y=0.6 * PIXEL**2, cov=0.6 * PIXEL**2) == [1]
+    assert flag(var_x=0.6 * PIXEL**2, var_y=0.6 * PIXEL**2, cov=-0.6 * PIXEL**2) == [1]
+    assert flag(var_x=0.6 * PIXEL**2, var_y=0.6 * PIXEL**2) == [0]
+
+
+@pytest.mark.parametrize(
+    ("mcc", "error", "believed"),
+    [
+        (0.8, 0.74, True),
+        (0.8, 0.76, False),
+        (0.45, 0.76, False),
+        (0.225, 4 * 0.74, True),
+        (0.225, 4 * 0.76, False),
+        (0.1, 20.25 * 0.74, True),
+        (0.05, 20.25 * 0.74, True),
+        (0.05, 20.25 * 0.76, False),
+    ],
+)
+def test_of_less_correlation_the_error_may_be_larger_down_to_a_tenth(mcc, error, believed):
+    settings = ParcelSettings(max_step_error=0.75)
+    ice = Ice(velocity=(0.0, 0.0), sigma=error * PIXEL, passes={0: See(0, WHOLE), 1: See(1, WHOLE)})
+    vectors = ice.match(0, 1, np.array([[1e4, 1e4]]))
+    vectors = replace(vectors, mcc=np.array([mcc]), first_guess_error=np.zeros(1))
+    assert sure(vectors, settings, PIXEL).tolist() == [believed]

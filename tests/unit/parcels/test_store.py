@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -339,3 +340,131 @@ def test_a_damaged_value_is_one_line_with_the_file_and_a_remedy(tmp_path, statem
         read(store)
     assert str(tmp_path / DATABASE) in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_taking_back_to_the_moment_of_an_end_undoes_it(tmp_path):
+    with seeded(tmp_path) as store:
+        world = Ice(velocity=(0.0, 0.0))
+        world.process(store, See(0.1, WHOLE), SETTINGS)
+        before = store.living()
+        world.pass_time(store, T0 + 9 * DAY, SETTINGS)
+        assert len(store.living()) == 0
+        end = float(store.parcels()["death_time"].unique()[0])
+        store.take_back(end, T0 + 9 * DAY)
+        np.testing.assert_array_equal(store.living().parcel_id, before.parcel_id)
+        world.pass_time(store, T0 + 9 * DAY, SETTINGS)
+        store.take_back(end + 1, T0 + 9 * DAY)
+        assert len(store.living()) == 0
+
+
+def test_scenes_that_come_later_are_catalogued_later(tmp_path):
+    with Store(tmp_path, writable=True, create=True) as store:
+        store.add_scenes(NewScenes([a_scene("b", 2), a_scene("c", 3)]))
+        store.add_scenes(NewScenes([a_scene("c", 3), a_scene("a", 1)]))
+        order = store.order_added()
+        assert sorted(order, key=lambda name: order[name]) == ["b", "c", "a"]
+        assert len(set(order.values())) == 3
+
+
+def test_a_file_that_is_gone_is_no_longer_unreadable(tmp_path):
+    with Store(tmp_path, writable=True, create=True) as store:
+        store.add_scenes(NewScenes(unreadable={Path("/x"): "broken", Path("/y"): "broken"}))
+        store.add_scenes(NewScenes(gone=[Path("/x")]))
+        assert store.unreadable() == {Path("/y"): "broken"}
+
+
+@pytest.mark.parametrize(("horizon", "known"), [(3.0, True), (2.9, False)])
+def test_earlier_sightings_are_looked_for_up_to_the_horizon(tmp_path, horizon, known):
+    settings = ParcelSettings(birth_margin=0, closure_days=10)
+    with seeded(tmp_path) as store:
+        world = Ice(velocity=(0.0, 0.0))
+        for day in (0, 3):
+            world.process(store, See(day, WHOLE), settings)
+        living = store.living(horizon * DAY)
+    assert (living.pass_index == 1).all()
+    assert (living.earlier_pass == (0 if known else -1)).all()
+    # Without an older one the last sighting is the reference.
+    assert (living.reference_pass == (0 if known else 1)).all()
+    np.testing.assert_array_equal(living.reference_time, T0 + (0 if known else 3 * DAY))
+
+
+def test_a_second_stream_leaves_the_clock_where_it_is(tmp_path):
+    with seeded(tmp_path) as store:
+        store.set_clock(T0 + 2 * DAY, "{}")
+        row, col = t.nodes_within(WHOLE, 1e4)
+        store.seed(stream(1, day=5.0), row, col, '{"b": 2}')
+        assert store.clock == T0 + 2 * DAY
+        assert store.settings == '{"b": 2}'
+        assert [one.stream for one in store.streams()] == [0, 1]
+
+
+def two_streams(folder):
+    """A store in which two streams were seen by one pass, and by a second."""
+    store = seeded(folder)
+    row, col = t.nodes_within((-1.0, -1.0, 15_000.0, 15_000.0), 1e4)
+    store.seed(stream(1), row, col, "{}")
+    world = Ice(velocity=(0.0, 0.0))
+    settings = ParcelSettings(birth_margin=0, merge_distance=0)
+    for day in (0, 1):
+        world.process(store, See(day, WHOLE), settings)
+    return store
+
+
+def test_chunks_of_a_stream_hold_its_parcels_alone(tmp_path):
+    with two_streams(tmp_path) as store:
+        of = store.parcels().set_index("parcel_id")["stream"]
+        for number, count in ((0, 24), (1, 4)):
+            for chunks, times in ((store.observation_chunks, 2), (store.vector_chunks, 1)):
+                (frame,) = chunks(number)
+                assert (of.loc[frame["parcel_id"]] == number).all()
+                assert len(frame) == times * count
+        (both,) = store.observation_chunks()
+        assert len(both) == 2 * 28
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 64, 65])
+def test_rows_are_kept_however_many_there_are(tmp_path, count):
+    with seeded(tmp_path) as store:
+        store.add_scenes(NewScenes([a_scene(f"s{n:03d}") for n in range(count)]))
+        assert [scene.id for scene in store.scenes()] == [f"s{n:03d}" for n in range(count)]
+
+
+def test_a_pass_that_starts_at_the_moment_is_taken_back(tmp_path):
+    with seeded(tmp_path) as store:
+        world = Ice(velocity=(0.0, 0.0))
+        for day in (0, 1, 2):
+            world.process(store, See(day, WHOLE), SETTINGS)
+        assert store.take_back(T0 + DAY, T0 + 3 * DAY) == 2
+        assert store.passes()["start"].tolist() == [T0]
+
+
+def test_the_goal_is_reached_when_the_clock_comes_to_it(tmp_path):
+    with seeded(tmp_path) as store:
+        store.take_back(T0, T0 + 3 * DAY)
+        store.set_clock(T0 + 2 * DAY, "{}")
+        assert store.goal == T0 + 3 * DAY
+        store.set_clock(T0 + 3 * DAY, "{}")
+        assert store.goal is None
+
+
+def test_a_scene_that_is_known_stays_as_it_was_catalogued(tmp_path):
+    with Store(tmp_path, writable=True, create=True) as store:
+        store.add_scenes(NewScenes([a_scene()]))
+        order = store.order_added()
+        other = replace(a_scene(), path=Path("/elsewhere/s1.tif"), orbit=8)
+        assert store.add_scenes(NewScenes([other])) == 0
+        assert store.scenes() == [a_scene()]
+        assert store.order_added() == order
+
+
+def test_vectors_come_in_order_of_the_parcels(tmp_path):
+    with seeded(tmp_path) as store:
+        world = Ice(velocity=(0.0, 0.0))
+        world.process(store, See(0, WHOLE), SETTINGS)
+        parcels = store.living()
+        shuffled = parcels.take(np.random.default_rng(1).permutation(len(parcels)))
+        see = See(1, WHOLE)
+        fold = world.fold(shuffled, 1, see, store.streams(), SETTINGS, 1000)
+        store.add_fold(record(1, see), fold, "{}", "")
+        (frame,) = store.vector_chunks()
+    assert frame["parcel_id"].tolist() == sorted(parcels.parcel_id.tolist())
