@@ -7,6 +7,7 @@ from shapely import box
 
 from lagrangian_ice.grid import lonlat_to_xy
 from lagrangian_ice.parcels import transitions as t
+from lagrangian_ice.parcels.concentration import IceField, RegularCells
 from lagrangian_ice.parcels.plan import Outline, plan
 from lagrangian_ice.parcels.view import HOUR
 from lagrangian_ice.scenes.passes import Pass
