@@ -1,9 +1,9 @@
 """From trajectories to patches of deformation: one patch for every chosen pair of passes.
 
 The rule of choice. For a target pass, the sources are the passes 0.5 to 1.5 times the nominal
-interval earlier. Each scores the number of parcels seen in both, times
+interval earlier. Each scores the number of parcels seen in both, if these are three or more, times
 ``1 - |time apart - nominal| / nominal``; the highest wins (the earlier of equals), its parcels
-are taken, and the rest of the target's parcels choose again until fewer than three are left.
+are taken, and the rest of the target's parcels choose again until none has three.
 So every parcel of a target pass is in at most one patch of it, and passes of neighbouring days
 give patches that overlap in time: a sample of every day's last three, not independent of one
 another.
@@ -46,6 +46,8 @@ from lagrangian_ice.times import SECONDS_PER_DAY
 
 SHORTEST, LONGEST = 0.5, 1.5
 """Times the nominal interval."""
+LEAST = 3
+"""Parcels that two passes must share: fewer make no triangle."""
 
 
 @dataclass(frozen=True)
@@ -231,8 +233,9 @@ def choose_pairs(
         while window.stop > window.start:
             shared = waiting[code[window]]
             counts = np.bincount(rank[window][shared] - early, minlength=late - early)
+            counts[counts < LEAST] = 0
             source = early + int(np.argmax(counts * closeness))
-            if counts[source - early] < 3:
+            if not counts.any():
                 break
             candidates = np.arange(first[source], first[source + 1])
             chosen = candidates[waiting[code[candidates]]]

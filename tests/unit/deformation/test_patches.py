@@ -12,6 +12,7 @@ from lagrangian_ice.deformation.pairs import (
     displacement_covariance,
     make_patch,
 )
+from lagrangian_ice.deformation.triangles import QualityFlag, true_area
 from lagrangian_ice.settings import DeformationSettings
 
 DAY = 86400.0
@@ -212,3 +213,96 @@ def test_stated_errors_are_the_spread_of_whole_patches(gradient):
             continue
         assert values.std() == pytest.approx(1.0, rel=0.03), name
         assert abs(values.mean()) < 0.05, name
+
+
+def few_sightings(seen, times):
+    """Sightings of the parcels (values) of each pass (by index), at times in days."""
+    rows = [(parcel, index) for index, parcels in seen.items() for parcel in parcels]
+    ids, passes = np.array(rows).T
+    seed = np.stack([ids % 3, ids // 3], axis=1)
+    xy = 1e4 * seed + np.array([10.0, 20.0])
+    count = len(ids)
+    covariance = np.zeros((count, 2, 2))
+    return Sightings(ids, passes, seed, xy, np.array(times)[passes] * DAY, covariance)
+
+
+def chosen(seen, times, nominal=3.0, ends=None):
+    some = few_sightings(seen, times)
+    found = []
+    for source, target in choose_pairs(some, np.array(times) * DAY, nominal * DAY, ends):
+        np.testing.assert_array_equal(some.parcel_id[source], some.parcel_id[target])
+        passes = (int(some.pass_index[source][0]), int(some.pass_index[target][0]))
+        found.append((*passes, some.parcel_id[source].tolist()))
+    return found
+
+
+@pytest.mark.parametrize(("count", "pairs"), [(3, 1), (2, 0)])
+def test_three_parcels_are_a_pair(count, pairs):
+    parcels = list(range(count))
+    assert len(chosen({0: parcels, 1: parcels}, [0.0, 3.0])) == pairs
+
+
+def test_the_pass_nearest_to_the_nominal_time_wins_within_half_of_it():
+    four = [1, 2, 3, 4]
+    assert chosen({0: four, 1: four, 2: four}, [0.0, 1.4, 4.5]) == [(1, 2, four)]
+    assert chosen({0: four, 1: four}, [0.0, 1.5]) == [(0, 1, four)]
+    assert chosen({0: four, 1: four}, [0.0, 4.5]) == [(0, 1, four)]
+    assert chosen({0: four, 1: four}, [0.0, 1.49]) == []
+    assert chosen({0: four, 1: four}, [0.0, 4.51]) == []
+
+
+def test_the_rest_chooses_again():
+    seen = {0: [1, 2, 3, 4], 1: [5, 6, 7], 2: [1, 2, 3, 4, 5, 6, 7]}
+    assert chosen(seen, [0.0, 0.4, 3.0]) == [(0, 2, [1, 2, 3, 4]), (1, 2, [5, 6, 7])]
+
+
+def test_ends_are_told_by_the_index_of_the_pass_not_by_its_time():
+    four = [1, 2, 3, 4]
+    # In the order of the state the later pass comes first.
+    ends = np.array([True, False])
+    assert chosen({1: four, 0: four}, [3.0, 0.0], ends=ends) == [(1, 0, four)]
+    assert chosen({1: four, 0: four}, [3.0, 0.0], ends=~ends) == []
+
+
+def test_a_source_of_two_parcels_is_none():
+    seen = {0: [1, 2], 1: [3, 4, 5], 2: [1, 2, 3, 4, 5]}
+    assert chosen(seen, [2.0, 3.3, 5.0]) == [(1, 2, [3, 4, 5])]
+
+
+def test_what_is_folded_gives_nothing_to_the_smoothed_rates():
+    settings = DeformationSettings(max_side=25_000.0, smoothing_steps=3)
+    seed = np.array([[row, col] for row in range(3) for col in range(3)])
+    ids, zero = np.arange(9), np.zeros((9, 2, 2))
+    start = 1e4 * seed[:, ::-1].astype(float)
+    end = start.copy()
+    # One corner crosses the side opposite to it.
+    end[0] += 12_000.0
+    early = Sightings(ids, np.zeros(9, int), seed, start, np.zeros(9), zero)
+    late = Sightings(ids, np.ones(9, int), seed, end, np.full(9, 3 * DAY), zero)
+    patch = make_patch(early, late, settings)
+    folded = (patch.quality_flag & QualityFlag.FOLDED) > 0
+    assert folded.any()
+    assert not folded.all()
+    assert np.isnan(patch.smoothed[folded]).all()
+    still = ~np.isin(patch.vertices, [0]).any(axis=1)
+    assert (patch.smoothed[still] == 0).all()
+
+
+def test_an_error_of_nothing_along_an_axis_is_not_stated():
+    before = np.eye(2)[None]
+    flat = displacement_covariance(before, before + np.diag([4.0, 0.0]))
+    assert np.isnan(flat).all()
+    known = displacement_covariance(before, before + np.diag([4.0, 1.0]))
+    np.testing.assert_array_equal(known, np.diag([4.0, 1.0])[None])
+
+
+def test_a_patch_is_of_the_middle_of_its_time_and_of_the_area_at_its_start():
+    seed = np.array([[row, col] for row in range(2) for col in range(2)])
+    ids, zero = np.arange(4), np.zeros((4, 2, 2))
+    start = 1e4 * seed[:, ::-1].astype(float)
+    early = Sightings(ids, np.zeros(4, int), seed, start, np.full(4, DAY), zero)
+    late = Sightings(ids, np.ones(4, int), seed, 1.1 * start, np.full(4, 4 * DAY), zero)
+    patch = make_patch(early, late, DeformationSettings())
+    np.testing.assert_allclose(patch.time, 2.5 * DAY)
+    np.testing.assert_allclose(patch.area, 5e7)
+    np.testing.assert_allclose(patch.area_true, true_area(start[patch.vertices]))

@@ -15,8 +15,10 @@ from lagrangian_ice.deformation.triangles import (
     triangulate,
     true_area,
 )
+from lagrangian_ice.grid import lonlat_to_xy
 
 SPACING = 10e3
+SIDE = 25_000.0
 
 
 def lattice(rows=6, cols=7, noise=0.0, seed=0):
@@ -142,3 +144,39 @@ def test_inner_triangles_are_not_on_the_boundary():
     assert 0 < boundary.sum() < inner.sum()
     centre = np.abs(xy[vertices].mean(axis=1) - xy.mean(axis=0)).max(axis=1) < 12e3
     assert not boundary[centre].any()
+
+
+@pytest.mark.parametrize(("side", "formed"), [(0.9, 1), (1.9, 1), (2.1, 0)])
+def test_triangles_are_formed_to_twice_the_largest_side_and_flagged_from_once(side, formed):
+    xy = side * SIDE * np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
+    found = triangulate(xy, np.array([[0, 0], [0, 9], [9, 0]]), SIDE)
+    assert len(found) == formed
+    if formed:
+        flags = quality_flags(xy, xy, np.zeros(3), np.ones(3), found, 10.0, SIDE)
+        assert bool(flags[0] & QualityFlag.LONG_SIDE) == (side > 1)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_times_are_mixed_at_the_start_or_at_the_end(late):
+    xy = 1e4 * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    times = [np.zeros(3), np.full(3, 9e4)]
+    times[late] = times[late] + np.array([0.0, 0.0, 121.0])
+    flags = quality_flags(xy, xy, *times, np.array([[0, 1, 2]]), 10.0, SIDE)
+    assert flags[0] == QualityFlag.MIXED_TIME | QualityFlag.BOUNDARY
+
+
+def test_a_triangle_that_ends_without_area_is_folded():
+    start = 1e4 * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    end = 1e4 * np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
+    flags = quality_flags(start, end, np.zeros(3), np.ones(3), np.array([[0, 1, 2]]), 10.0, SIDE)
+    assert flags[0] & QualityFlag.FOLDED
+
+
+def test_the_map_makes_areas_smaller_near_the_pole():
+    """True at 70 N; at the pole the map's scale is 0.97."""
+    triangle = 1e4 * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    at = {lat: lonlat_to_xy(np.array([-45.0, lat])) + triangle[None] for lat in (60.0, 70.0, 89.0)}
+    ratio = {lat: (true_area(xy) / signed_area(xy))[0] for lat, xy in at.items()}
+    assert ratio[60.0] < 0.95
+    assert ratio[70.0] == pytest.approx(1.0, abs=0.002)
+    assert ratio[89.0] == pytest.approx(1.0629, abs=0.002)

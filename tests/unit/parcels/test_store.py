@@ -468,3 +468,32 @@ def test_vectors_come_in_order_of_the_parcels(tmp_path):
         store.add_fold(record(1, see), fold, "{}", "")
         (frame,) = store.vector_chunks()
     assert frame["parcel_id"].tolist() == sorted(parcels.parcel_id.tolist())
+
+
+def test_streams_are_told_apart_where_their_ids_are_mixed(tmp_path):
+    settings = ParcelSettings(birth_margin=0, merge_distance=0)
+    with seeded(tmp_path) as store:
+        row, col = t.nodes_within((-1.0, -1.0, 15_000.0, 15_000.0), 1e4)
+        store.seed(stream(1, day=2.0), row, col, "{}")
+        world = Ice(velocity=(0.1, 0.0))
+        # Until the second begins, empty cells are of the first: ids beyond those of the second.
+        for day in (0, 1, 2.1):
+            world.process(store, See(day, WHOLE), settings)
+        parcels = store.parcels()
+        seen = parcels[parcels["n_obs"] > 0].set_index("parcel_id")
+        ids = {number: set(seen.index[seen["stream"] == number]) for number in (0, 1)}
+        assert max(ids[0]) > min(ids[1])
+        for number in (0, 1):
+            (frame,) = store.observation_chunks(number)
+            assert set(frame["parcel_id"]) == ids[number]
+
+
+def test_an_end_of_time_stays_though_the_pass_that_noticed_is_taken_back(tmp_path):
+    with seeded(tmp_path) as store:
+        world = Ice(velocity=(0.0, 0.0))
+        world.process(store, See(0, WHOLE), SETTINGS)
+        # All end on day 4; the pass of day 6 notices, and seeds the empty cells.
+        world.process(store, See(6, WHOLE), SETTINGS)
+        store.take_back(T0 + 5 * DAY, T0 + 6 * DAY)
+        assert store.parcels()["death_time"].tolist() == [T0 + 4 * DAY] * 24
+        assert len(store.living()) == 0

@@ -72,13 +72,14 @@ def test_one_worker_makes_each_image_when_it_is_needed(work):
 
 def test_more_workers_run_ahead_so_far(work):
     with tasks(Workers(2, "threads")) as pool:
-        ahead = made(pool, [f"p{i}" for i in range(9)])
+        names = [f"p{i}" for i in range(20)]
+        ahead = made(pool, names)
         assert ahead.depth == 4
-        assert ahead.image(0).key == "key_p0"
-        for number in range(1, 5):
-            ahead.image(number)
-        assert len(work.begun) <= 9
-        assert sorted(work.begun)[:5] == ["p0", "p1", "p2", "p3", "p4"]
+        for number in (0, 1, 4):
+            assert ahead.image(number).key == f"key_p{number}"
+            # All up to there are begun, and none beyond.
+            ahead._images[-1].result()
+            assert sorted(work.begun) == sorted(names[: number + 5])
 
 
 def test_a_field_begins_when_both_images_are_there(work):
