@@ -192,3 +192,24 @@ def test_exact_length_error_joins_first_order():
         errors = strain_rate_errors(TRIANGLE, end, dt, covariance * noise**2)
         found.append(errors.shear[0] / noise)
     assert found[0] == pytest.approx(found[1], rel=2e-3)
+
+
+def some_triangles(count=200):
+    rng = np.random.default_rng(0)
+    corners = 1e4 * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    return corners + rng.uniform(-2e3, 2e3, (count, 3, 2)), np.full((count, 3), DAY)
+
+
+def test_what_has_no_error_and_does_not_deform_has_an_error_of_nothing():
+    xy, dt = some_triangles(2)
+    errors = strain_rate_errors(xy, xy, dt, np.zeros((2, 3, 2, 2)))
+    for name in ("divergence", "shear", "vorticity", "total_deformation"):
+        assert getattr(errors, name).tolist() == [0.0, 0.0]
+
+
+def test_errors_that_all_vertices_share_leave_none_whatever_the_rounding():
+    xy, dt = some_triangles()
+    shared = np.tile(np.eye(2) * 400.0, (3, 3))
+    errors = strain_rate_errors(xy, 1.01 * xy, dt, np.broadcast_to(shared, (len(xy), 6, 6)))
+    for name in ("divergence", "shear", "vorticity", "total_deformation"):
+        assert (getattr(errors, name) < 1e-11).all()

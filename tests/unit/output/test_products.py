@@ -400,14 +400,16 @@ def test_a_season_is_deformed_some_days_at_a_time_with_the_same_result(
         xr.testing.assert_equal(one.load(), two.load())
 
 
-def test_deform_file_of_some_days(paths, tmp_path):
-    window = Window(START + 3.5 * DAY, START + 4.5 * DAY)
+@pytest.mark.parametrize(("first", "last"), [(2.5, 3.5), (3.5, 4.5)])
+def test_deform_file_of_some_days(paths, tmp_path, first, last):
+    window = Window(START + first * DAY, START + last * DAY)
     deform_file(paths["LP"], tmp_path / "one.nc", window=window)
     deform_file(paths["LP"], tmp_path / "none.nc", window=Window(START + 50 * DAY))
     nodes, faces = read_deformation(tmp_path / "one.nc")
     all_nodes, all_faces = read_deformation(paths["DP"])
     ends = all_nodes["time_end"].to_numpy()[all_faces["node_1"]]
     expected = all_faces[(ends >= window.start) & (ends < window.end)]
+    assert 0 < len(expected) < len(all_faces)
     np.testing.assert_array_equal(faces["shear"], expected["shear"])
     assert nodes["time_end"].between(window.start, window.end).all()
     assert len(read_deformation(tmp_path / "none.nc")[1]) == 0
@@ -533,3 +535,12 @@ def test_times_before_1970_and_far_ahead_survive(frames, tmp_path):
     path = tmp_path / "old.nc"
     write_trajectories(path, HEADER, frames.passes, frames.parcels, [observations])
     np.testing.assert_array_equal(read_trajectories(path)["time"], observations["time"])
+
+
+def test_an_excerpt_is_named_by_the_last_pass_that_begins_in_it():
+    passes = make_passes(5).drop(index=3)
+    parcels = make_frames().parcels
+    found = dates_of_streams(passes, parcels, Window(end=START + 4 * DAY))
+    assert found == {0: "20210101_20210103"}
+    # Of a stream that has no parcel yet something is said too.
+    assert dates_of_streams(passes, parcels.iloc[:0]) == {0: "none_20210105"}
