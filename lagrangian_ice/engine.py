@@ -293,6 +293,7 @@ class _Processes(ProcessPoolExecutor):
     """
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        # A server that was started inside would keep SIGTERM from its workers for good.
         _start_server()
         with _blocked(signal.SIGINT, signal.SIGTERM):
             return super().submit(fn, *args, **kwargs)

@@ -22,6 +22,12 @@ class Window:
     start: float = -np.inf
     end: float = np.inf
 
+    @classmethod
+    def between(cls, start: datetime | None, end: datetime | None) -> Window:
+        """Window that is open where no time is given."""
+        low = -np.inf if start is None else to_seconds(start)
+        return cls(low, np.inf if end is None else to_seconds(end))
+
     def holds(self, time: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether times are inside; NaN is not."""
         return np.asarray((time >= self.start) & (time < self.end))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -174,7 +173,7 @@ def deform(env: Env, file: Path, out: Path, start: str | None, end: str | None) 
 
     given = env.given_settings()
     settings = None if given is None else given.deformation
-    window = Window(seconds_of(start, -math.inf), seconds_of(end, math.inf))
+    window = Window.between(moment(start), moment(end))
     deform_file(file, out, settings, window=window)
     count = triangles_in(out)
     click.echo(f"{count or 'no'} triangles; wrote {out}")
@@ -212,8 +211,7 @@ def view(
     from lagrangian_ice.plots.page import write_page
     from lagrangian_ice.times import Window
 
-    low, high = seconds_of(start, -math.inf), seconds_of(end, math.inf)
-    written = write_page(products, out, Window(low, high))
+    written = write_page(products, out, Window.between(moment(start), moment(end)))
     for note in written.notes:
         click.echo(note)
     click.echo(f"{written.parcels} parcels, {written.triangles} triangles; wrote {out}")
@@ -229,11 +227,3 @@ def products_in(workspace: Path) -> list[Path]:
             f"{workspace / 'products'}: holds no product; run `advance` first, or name the files"
         )
     return found
-
-
-def seconds_of(text: str | None, default: float) -> float:
-    """Seconds since 1970 of a time option."""
-    from lagrangian_ice.times import to_seconds
-
-    when = moment(text)
-    return default if when is None else to_seconds(when)

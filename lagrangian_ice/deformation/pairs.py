@@ -234,9 +234,9 @@ def choose_pairs(
             shared = waiting[code[window]]
             counts = np.bincount(rank[window][shared] - early, minlength=late - early)
             counts[counts < LEAST] = 0
-            source = early + int(np.argmax(counts * closeness))
             if not counts.any():
                 break
+            source = early + int(np.argmax(counts * closeness))
             candidates = np.arange(first[source], first[source + 1])
             chosen = candidates[waiting[code[candidates]]]
             mates = own.start + np.searchsorted(code[own], code[chosen])

@@ -6,7 +6,6 @@ of them. What each layout wants, and its traps, is in the module that writes it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -103,13 +102,13 @@ def export_trajectories(
     """
     check_formats(formats, crs)
     low = None if start is None else to_seconds(start)
-    high = None if end is None else to_seconds(end)
-    window = Window(-math.inf if low is None else low, math.inf if high is None else high)
+    window = Window.between(start, end)
     with whole_folder(out) as folder:
         made: list[Path] = []
         for name in formats:
             # the initial positions of a model lie between observations
-            chosen = choose(paths, None if name == "nextsim-rgps" else low, high, stream)
+            from_then = Window(end=window.end) if name == "nextsim-rgps" else window
+            chosen = choose(paths, from_then, stream)
             layout = FORMATS[name]
             map_crs = crs or layout.crs
             made += layout.write(Request(chosen, folder, _name(chosen, window), map_crs, low))

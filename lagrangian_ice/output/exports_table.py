@@ -14,6 +14,7 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import MAP_CRS, Float, transform, xy_to_lonlat
 from lagrangian_ice.output.reading import open_product, read_passes
 from lagrangian_ice.output.variables import TRAJECTORIES
+from lagrangian_ice.times import ALWAYS, Window
 
 RGPS_CRS = "EPSG:3411"
 """Map of RGPS: Hughes 1980 ellipsoid, standard parallel 70 N, 45 W down."""
@@ -79,8 +80,7 @@ def project(xy: Float, crs: str) -> Float:
 
 def choose(
     paths: Sequence[str | Path],
-    start: float | None = None,
-    end: float | None = None,
+    window: Window = ALWAYS,
     stream: int | None = None,
 ) -> Chosen:
     """Read the observations of trajectory files that are to be exported.
@@ -89,8 +89,8 @@ def choose(
     ----------
     paths : sequence of path
         ``_LP.nc`` of one workspace, at most one a stream.
-    start, end : float, optional
-        Observations from ``start`` on and before ``end``, seconds since 1970.
+    window : Window
+        Of the times of observations.
     stream : int, optional
         This one alone; 0 is stream a.
 
@@ -100,7 +100,7 @@ def choose(
         If a file is not a trajectory product, two files hold the same parcel, or nothing is
         left.
     """
-    parts = [_read(Path(path), start, end, stream) for path in paths]
+    parts = [_read(Path(path), window, stream) for path in paths]
     if not parts:
         raise ProductError("no trajectory file is given; name at least one _LP.nc")
     parcels = pd.concat([part[1] for part in parts])
@@ -128,7 +128,7 @@ def choose(
 
 
 def _read(
-    path: Path, start: float | None, end: float | None, stream: int | None
+    path: Path, window: Window, stream: int | None
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Observations, parcels and passes of a file; ``image`` is a row of its own passes."""
     with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
@@ -137,9 +137,7 @@ def _read(
         known = np.isfinite(time) & np.isfinite(x)
         if stream is not None:
             known &= (dataset["stream"].to_numpy() == stream)[:, None]
-        with np.errstate(invalid="ignore"):
-            known &= time >= (-np.inf if start is None else start)
-            known &= time < (np.inf if end is None else end)
+        known &= window.holds(time)
         count = known.sum(axis=1)
         ids = dataset["trajectory"].to_numpy().astype(np.int64)
         streams = dataset["stream"].to_numpy().astype(np.int64)

@@ -18,24 +18,29 @@ from lagrangian_ice.output.products import KINDS, Records, dates_of_streams, lea
 from lagrangian_ice.output.whole import whole_folder
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import Settings
-from lagrangian_ice.times import Window, to_seconds
+from lagrangian_ice.times import ALWAYS, Window
 
 
 def write_all(store: Store, folder: Path, settings: Settings) -> list[Path]:
     """Write all products of the state; none while no pass is done."""
-    passes = _done(store)
-    if passes.empty:
+    whole = _whole(store)
+    if whole.passes.empty:
         # A rebuild may have gone back so far: what is there tells of what is no more.
         for path in find_products(folder, KINDS):
             path.unlink()
         return []
     header = Header(settings, store.weights_sha256, "lagrangian-ice advance")
-    parcels = store.parcels()
-    dates = dates_of_streams(passes, parcels)
-    records = Records(
+    return write_products(folder, header, whole)
+
+
+def _whole(store: Store, window: Window = ALWAYS) -> Records:
+    """Take all of the state but the passes that failed; the names tell of a window of it."""
+    passes, parcels = store.passes(), store.parcels()
+    passes = passes[passes["reason"] == ""].drop(columns=["reason", "image_key", "ice_time"])
+    dates = dates_of_streams(passes, parcels, window)
+    return Records(
         passes, parcels, store.observation_chunks, store.pairs(), store.vector_chunks, dates
     )
-    return write_products(folder, header, records)
 
 
 class _Part(NamedTuple):
@@ -84,8 +89,7 @@ def export(
     ProductError
         If a file cannot be written.
     """
-    low = -np.inf if start is None else to_seconds(start)
-    window = Window(low, np.inf if end is None else to_seconds(end))
+    window = Window.between(start, end)
     with Store(workspace) as store:
         settings = settings or store.recalled_settings()
         header = Header(settings, store.weights_sha256, "lagrangian-ice export")
@@ -95,8 +99,8 @@ def export(
         if "DP" in kinds and before != window:
             others = [kind for kind in kinds if kind != "DP"]
             parts = [_Part(others, window, False), _Part(["DP"], before, True)]
-        dates = dates_of_streams(_done(store), store.parcels(), window)
-        chosen = [(_excerpt(store, part, stream, dates), part) for part in parts if part.kinds]
+        whole = _whole(store, window)
+        chosen = [(_excerpt(whole, part, stream), part) for part in parts if part.kinds]
         if chosen[0][0].parcels.empty:
             raise WorkspaceError(
                 f"{workspace}: holds no observation to export, of the time and stream asked for"
@@ -110,10 +114,10 @@ def export(
     return [out / path.name for path in written]
 
 
-def _excerpt(store: Store, part: _Part, stream: int | None, dates: dict[int, str]) -> Records:
+def _excerpt(whole: Records, part: _Part, stream: int | None) -> Records:
     """Take what is seen in a window, the pairs that end in it and the passes they began in."""
     window, full = part.window, part.whole_passes
-    passes, pairs = _done(store), store.pairs()
+    passes, pairs = whole.passes, whole.pairs
     ends = pd.Series(window.holds(passes["time"].to_numpy()), passes.index)
     own = ends if full else (passes["stop"] >= window.start) & (passes["start"] < window.end)
     inside = passes.loc[own, "pass_index"]
@@ -123,24 +127,18 @@ def _excerpt(store: Store, part: _Part, stream: int | None, dates: dict[int, str
     target_time = pairs.set_index("pair_index")["target_pass_index"].map(times)
 
     def observations(number: int) -> Iterator[pd.DataFrame]:
-        for frame in store.observation_chunks(number):
+        for frame in whole.observations(number):
             chosen = frame["pass_index"].isin(inside).to_numpy()
             yield frame[chosen if full else chosen & window.holds(frame["time"].to_numpy())]
 
     def vectors(number: int) -> Iterator[pd.DataFrame]:
-        for frame in store.vector_chunks(number):
+        for frame in whole.vectors(number):
             # What was not found has no end time; it belongs to its target's time.
             ends = frame["pair_index"].map(target_time).to_numpy(np.float64)
             yield frame[window.holds(ends)]
 
-    parcels = _parcels_with(store.parcels(), stream, observations)
-    return Records(passes[own | sources], parcels, observations, pairs, vectors, dates)
-
-
-def _done(store: Store) -> pd.DataFrame:
-    """Take the passes that did not fail, without what only the state needs."""
-    passes = store.passes()
-    return passes[passes["reason"] == ""].drop(columns=["reason", "image_key", "ice_time"])
+    parcels = _parcels_with(whole.parcels, stream, observations)
+    return Records(passes[own | sources], parcels, observations, pairs, vectors, whole.dates)
 
 
 def _parcels_with(

@@ -121,6 +121,10 @@ class Ice:
             next_id,
         )
 
+    def born(self, see: See, settings: ParcelSettings) -> Fold:
+        """Fold the first pass, which bears a parcel every 10 km of what it shows."""
+        return self.fold(planted(see.bounds), 0, see, [stream()], settings, 1000)
+
     def followed(self, sees: list[See], settings: ParcelSettings) -> list[Fold]:
         """Folds of passes, of which the first bears a parcel every 10 km of what it may show."""
         parcels, folds = planted(WHOLE), []

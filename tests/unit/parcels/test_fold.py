@@ -16,13 +16,9 @@ RESEED = ParcelSettings(birth_margin=0, reseed=True)
 STREAMS = [stream()]
 
 
-def born(ice, see, settings=SETTINGS):
-    return ice.fold(planted(see.bounds), 0, see, STREAMS, settings, 1000)
-
-
 def test_pending_parcels_are_born_where_there_is_data_on_sea():
     see = See(0, WHOLE, holes=((-500, -500, 500, 500),), land=((9500, -500, 10500, 500),))
-    fold = born(Ice(), see)
+    fold = Ice().born(see, SETTINGS)
     state = dict(zip(fold.parcels.parcel_id.tolist(), fold.parcels.state.tolist(), strict=True))
     assert state[1] == state[2] == State.PENDING
     assert {state[i] for i in range(3, 25)} == {State.ALIVE}
@@ -44,7 +40,7 @@ def test_nobody_is_born_where_half_a_template_is_missing():
 
 def test_parcels_follow_the_ice_and_errors_accumulate():
     ice = Ice(velocity=(0.01, -0.02))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     nodes = dict(zip(parcels.parcel_id.tolist(), parcels.xy, strict=True))
     for index, day in ((1, 1.0), (2, 2.0)):
         fold = ice.fold(parcels, index, See(day, WHOLE), STREAMS, SETTINGS, 1000)
@@ -61,7 +57,7 @@ def test_parcels_follow_the_ice_and_errors_accumulate():
 
 def test_not_found_is_dormant_and_found_again_from_where_it_was_seen():
     ice = Ice(velocity=(0.01, 0.0), hidden=((9_000.0, 9_000.0, 12_000.0, 11_000.0),))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     fold = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000)
     assert len(fold.missed) == 1
     row = t.rows_of(fold.parcels, fold.missed)
@@ -77,7 +73,7 @@ def test_not_found_is_dormant_and_found_again_from_where_it_was_seen():
 
 def test_what_a_pass_does_not_cover_stays_as_it_was():
     ice = Ice()
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     west = See(1, (-1_000.0, -1_000.0, 26_000.0, 31_000.0))
     fold = ice.fold(parcels, 1, west, STREAMS, SETTINGS, 1000)
     east = fold.parcels.xy[:, 0] >= 30_000
@@ -88,7 +84,7 @@ def test_what_a_pass_does_not_cover_stays_as_it_was():
 
 def test_a_parcel_that_drifted_into_the_pass_is_found():
     ice = Ice(velocity=(-0.05, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     west = See(1, (-11_000.0, -1_000.0, 27_000.0, 31_000.0))
     fold = ice.fold(parcels, 1, west, STREAMS, SETTINGS, 1000)
     assert (fold.observations.xy[:, 0] == 30_000 - 0.05 * DAY).sum() == 4
@@ -96,7 +92,7 @@ def test_a_parcel_that_drifted_into_the_pass_is_found():
 
 def test_a_pass_that_shows_only_where_parcels_have_gone_finds_them():
     ice = Ice(velocity=(-0.1, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     parcels = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000).parcels
     west = (-19_000.0, -1_000.0, -9_000.0, 31_000.0)
     assert not (parcels.xy[:, 0] < west[2]).any()
@@ -105,7 +101,7 @@ def test_a_pass_that_shows_only_where_parcels_have_gone_finds_them():
     assert len(fold.missed) == 0
     # Ice at rest would not have come there: nothing is matched in vain.
     still = Ice(velocity=(0.0, 0.0))
-    parcels = born(still, See(0, WHOLE)).parcels
+    parcels = still.born(See(0, WHOLE), SETTINGS).parcels
     parcels = still.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000).parcels
     assert still.fold(parcels, 2, See(2, west), STREAMS, SETTINGS, 1000).pairs == []
 
@@ -113,7 +109,7 @@ def test_a_pass_that_shows_only_where_parcels_have_gone_finds_them():
 @pytest.mark.parametrize(("speed", "found"), [(0.08, 4), (0.05, 0)])
 def test_they_may_have_gone_by_a_quarter_of_the_way_elsewhere(speed, found):
     ice = Ice(velocity=(-0.1, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     parcels = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000).parcels
     slower = Ice(velocity=(-speed, 0.0), passes=ice.passes)
     left = float(parcels.xy[parcels.pass_index == 1, 0].min())
@@ -124,7 +120,7 @@ def test_they_may_have_gone_by_a_quarter_of_the_way_elsewhere(speed, found):
 
 def test_seen_too_recently_is_left_alone():
     ice = Ice()
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     fold = ice.fold(parcels, 1, See(0.3, WHOLE), STREAMS, SETTINGS, 1000)
     assert len(fold.observations.parcel_id) == len(fold.pairs) == 0
     assert (fold.parcels.pass_index == 0).all()
@@ -132,7 +128,7 @@ def test_seen_too_recently_is_left_alone():
 
 def test_what_no_pass_shows_ends_after_the_gap_at_its_own_moment():
     ice = Ice()
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     fold = ice.fold(parcels, 1, See(4.5, WHOLE), STREAMS, SETTINGS, 1000)
     assert len(fold.parcels) == 0
     assert (fold.ends.reason == EndReason.NOT_COVERED).all()
@@ -143,7 +139,7 @@ def test_what_no_pass_shows_ends_after_the_gap_at_its_own_moment():
 
 def test_who_is_looked_for_in_vain_is_lost_who_is_not_is_not_covered():
     ice = Ice(velocity=(0.0, 0.0), hidden=WEST)
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     halfway = (-1_000.0, -1_000.0, 25_000.0, 31_000.0)
     fold = ice.fold(parcels, 1, See(1, halfway), STREAMS, SETTINGS, 1000)
     _, ends = lost_until(fold.parcels, T0 + 4.5 * DAY, SETTINGS, STREAMS)
@@ -157,7 +153,7 @@ def test_who_is_looked_for_in_vain_is_lost_who_is_not_is_not_covered():
 
 def test_who_has_left_the_pass_is_not_missed_who_has_come_is():
     ice = Ice(velocity=(0.1, 0.0))
-    first = born(ice, See(0, WHOLE)).parcels
+    first = ice.born(See(0, WHOLE), SETTINGS).parcels
     node = dict(zip(first.parcel_id.tolist(), first.xy[:, 0].tolist(), strict=True))
     parcels = ice.fold(first, 1, See(0.6, WHOLE), STREAMS, SETTINGS, 1000).parcels
     ice.hidden = ((28_000.0, -1e5, 1e5, 1e5),)
@@ -172,7 +168,7 @@ def test_who_has_left_the_pass_is_not_missed_who_has_come_is():
 @pytest.mark.parametrize(("hidden", "sigma"), [(((-1e5, -1e5, 1e5, 1e5),), 30.0), ((), 1000.0)])
 def test_matches_that_lead_into_a_pass_alone_make_nobody_missed(hidden, sigma):
     """Images with little in common are alike by chance: ice at rest does not come there."""
-    parcels = born(Ice(), See(0, WHOLE)).parcels
+    parcels = Ice().born(See(0, WHOLE), SETTINGS).parcels
     ice = Ice(velocity=(-0.3, 0.0), hidden=hidden, sigma=sigma)
     ice.passes[0] = See(0, WHOLE)
     beside = See(1, (-30_000.0, -1_000.0, 5_000.0, 31_000.0))
@@ -182,7 +178,7 @@ def test_matches_that_lead_into_a_pass_alone_make_nobody_missed(hidden, sigma):
 
 def test_what_ought_to_be_ashore_and_is_not_found_is_missed():
     ice = Ice(velocity=(0.1, 0.0), hidden=WEST)
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     shore = ((17_000.0, -1_000.0, 20_000.0, 31_000.0),)
     fold = ice.fold(parcels, 1, See(1, WHOLE, land=shore), STREAMS, SETTINGS, 1000)
     assert set(parcels.xy[t.rows_of(parcels, fold.missed), 0]) == {0.0, 10_000.0}
@@ -198,7 +194,7 @@ def test_pending_parcels_end_with_their_window():
 
 def test_ashore_ends_without_a_position_on_land():
     ice = Ice(velocity=(0.1, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     shore = ((18_000.0, 9_000.0, 19_500.0, 11_000.0),)
     fold = ice.fold(parcels, 1, See(1, WHOLE, land=shore), STREAMS, SETTINGS, 1000)
     assert fold.ends.reason.tolist() == [EndReason.LAND]
@@ -209,7 +205,7 @@ def test_ashore_ends_without_a_position_on_land():
 
 def test_a_parcel_that_comes_too_close_to_an_older_one_merges():
     ice = Ice(velocity=(0.0, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     ids = parcels.parcel_id
     xy = parcels.xy.copy()
     xy[3] = xy[2] + [900.0, 0.0]
@@ -222,7 +218,7 @@ def test_a_parcel_that_comes_too_close_to_an_older_one_merges():
 
 def test_empty_cells_are_seeded_with_new_ids_and_full_ones_are_not():
     ice = Ice(velocity=(0.1, 0.0))
-    parcels = born(ice, See(0, WHOLE), RESEED).parcels
+    parcels = ice.born(See(0, WHOLE), RESEED).parcels
     fold = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, RESEED, 1000)
     # 8.6 km east: the westernmost column of cells is empty.
     assert fold.seeded.parcel_id.tolist() == [1000, 1001, 1002, 1003]
@@ -235,7 +231,7 @@ def test_a_parcel_that_is_not_found_keeps_the_cell_where_it_ought_to_be():
     # Only the one that was last seen at 29.5 km: where it was nobody needs it.
     hidden = ((28_500.0, 9_000.0, 30_500.0, 11_000.0),)
     ice = Ice(velocity=(0.11, 0.0))
-    parcels = born(ice, See(0, WHOLE), RESEED).parcels
+    parcels = ice.born(See(0, WHOLE), RESEED).parcels
     parcels = ice.fold(parcels, 1, See(1, WHOLE), STREAMS, RESEED, 1000).parcels
     # Nor one that has left the image, and would be there if it had gone the other way.
     parcels = parcels.take(parcels.xy[:, 0] < 45e3)
@@ -253,7 +249,7 @@ def test_a_parcel_that_is_not_found_keeps_the_cell_where_it_ought_to_be():
 
 def test_nothing_depends_on_the_order_of_rows():
     ice = Ice(velocity=(0.07, 0.02), hidden=((9_000.0, 9_000.0, 22_000.0, 11_000.0),))
-    parcels = born(ice, See(0, WHOLE), RESEED).parcels
+    parcels = ice.born(See(0, WHOLE), RESEED).parcels
     shuffled = parcels.take(np.random.default_rng(3).permutation(len(parcels)))
     first, second = (
         ice.fold(some, 1, See(1, WHOLE), STREAMS, RESEED, 1000) for some in (parcels, shuffled)
@@ -441,7 +437,7 @@ class Scattered(Ice):
 
 def test_a_vector_that_nothing_around_moves_with_is_no_sighting():
     ice = Scattered(velocity=(0.0, 0.0))
-    first = born(ice, See(0, WHOLE))
+    first = ice.born(See(0, WHOLE), SETTINGS)
     at = np.hypot(*(first.parcels.xy - [50_000.0, 30_000.0]).T) == 0
     fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000)
     assert fold.missed.tolist() == first.parcels.parcel_id[at].tolist()
@@ -452,7 +448,7 @@ def test_a_vector_that_nothing_around_moves_with_is_no_sighting():
 
 def test_a_vector_that_folds_the_mesh_is_no_sighting():
     ice = Misled(velocity=(0.0, 0.0))
-    first = born(ice, See(0, WHOLE))
+    first = ice.born(See(0, WHOLE), SETTINGS)
     at = np.hypot(*(first.parcels.xy - [20_000.0, 10_000.0]).T) == 0
     culprit = first.parcels.parcel_id[at]
     fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000)
@@ -489,7 +485,7 @@ WEST = ((-1e5, -1e5, 15_000.0, 1e5),)
 
 def test_what_is_not_found_where_there_is_no_ice_ends_as_out_of_it():
     ice = Ice(velocity=(0.0, 0.0), hidden=WEST)
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     fold = ice.fold(parcels, 1, See(1, WHOLE, ice=ice_edge(5_000.0)), STREAMS, SETTINGS, 1000)
     west = parcels.parcel_id[parcels.xy[:, 0] == 0.0].tolist()
     dormant = parcels.parcel_id[parcels.xy[:, 0] == 10_000.0].tolist()
@@ -502,7 +498,7 @@ def test_what_is_not_found_where_there_is_no_ice_ends_as_out_of_it():
 
 def test_where_the_neighbours_lead_decides_not_where_it_was():
     ice = Ice(velocity=(0.1, 0.0), hidden=WEST)
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     # The ice has gone 8.6 km to the east: the first column is on ice now.
     onward = ice.fold(parcels, 1, See(1, WHOLE, ice=ice_edge(8_000.0)), STREAMS, SETTINGS, 1000)
     assert reasons(onward) == {}
@@ -522,14 +518,14 @@ class Unguessed(Ice):
 
 def test_without_a_guess_it_is_where_it_was_last_seen():
     ice = Unguessed(velocity=(0.1, 0.0), hidden=WEST)
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     fold = ice.fold(parcels, 1, See(1, WHOLE, ice=ice_edge(500.0)), STREAMS, SETTINGS, 1000)
     assert fold.ends.parcel_id.tolist() == parcels.parcel_id[parcels.xy[:, 0] == 0.0].tolist()
 
 
 def test_who_is_found_lives_on_and_the_unknown_ends_nobody():
     ice = Ice(velocity=(0.0, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     everywhere = See(1, WHOLE, ice=ice_edge(1e6))
     assert reasons(ice.fold(parcels, 1, everywhere, STREAMS, SETTINGS, 1000)) == {}
     ice.hidden = WEST
@@ -557,7 +553,7 @@ def test_nobody_is_born_or_seeded_without_ice():
 
 def test_the_least_concentration_is_a_setting():
     ice = Ice(velocity=(0.0, 0.0), hidden=WEST)
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     see = See(1, WHOLE, ice=ice_edge(5_000.0))
     less = ParcelSettings(birth_margin=0, reseed=False, min_concentration=0.05)
     assert reasons(ice.fold(parcels, 1, see, STREAMS, less, 1000)) == {}
@@ -582,7 +578,7 @@ class Doubtful(Ice):
 @pytest.mark.parametrize(("largest", "missed"), [(0.7, 1), (0.9, 0)])
 def test_a_vector_that_may_as_well_lead_elsewhere_is_no_sighting(largest, missed):
     ice = Doubtful(velocity=(0.0, 0.0))
-    first = born(ice, See(0, WHOLE))
+    first = ice.born(See(0, WHOLE), SETTINGS)
     settings = replace_settings(max_step_error=largest)
     fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, settings, 1000)
     assert len(fold.missed) == missed
@@ -602,7 +598,7 @@ def test_of_little_correlation_the_error_may_be_larger(mcc, missed):
             return replace(vectors, mcc=np.full(len(xy), mcc))
 
     ice = Faint(velocity=(0.0, 0.0))
-    first = born(ice, See(0, WHOLE))
+    first = ice.born(See(0, WHOLE), SETTINGS)
     settings = replace_settings(max_step_error=0.7)
     fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, settings, 1000)
     assert len(fold.missed) == missed
@@ -622,7 +618,7 @@ class Cracked(Ice):
 @pytest.mark.parametrize(("day", "missed"), [(0.9, 0), (1.1, 1)])
 def test_a_vector_that_may_be_of_other_ice_is_no_sighting(day, missed):
     ice = Cracked(velocity=(0.0, 0.0))
-    first = born(ice, See(0, WHOLE))
+    first = ice.born(See(0, WHOLE), SETTINGS)
     settings = replace_settings(max_step_error=2.0, max_doubt=0.1)
     fold = ice.fold(first.parcels, 1, See(day, WHOLE), STREAMS, settings, 1000)
     assert len(fold.missed) == missed
@@ -632,7 +628,7 @@ def test_a_vector_that_may_be_of_other_ice_is_no_sighting(day, missed):
 def test_a_doubtful_vector_from_an_earlier_sighting_corrects_nothing():
     ice = Doubtful(velocity=(0.0, 0.0), least_days=3.0)
     settings = replace_settings(max_step_error=0.7)
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     for index, day in ((1, 1.0), (2, 2.0), (3, 3.1)):
         fold = ice.fold(parcels, index, See(day, WHOLE), STREAMS, settings, 1000)
         parcels = fold.parcels
@@ -647,7 +643,7 @@ def test_a_doubtful_vector_from_an_earlier_sighting_corrects_nothing():
 def test_what_was_looked_for_anywhere_is_no_sighting(largest, missed):
     """The guesses' error is 400 m, 0.8 pixels."""
     ice = Ice(velocity=(0.0, 0.0))
-    first = born(ice, See(0, WHOLE))
+    first = ice.born(See(0, WHOLE), SETTINGS)
     settings = replace_settings(max_guess_error=largest)
     fold = ice.fold(first.parcels, 1, See(1, WHOLE), STREAMS, settings, 1000)
     assert len(fold.missed) == (len(first.parcels) if missed else 0)

@@ -18,10 +18,6 @@ RESEED = ParcelSettings(birth_margin=0, reseed=True)
 STREAMS = [stream()]
 
 
-def born(ice, see, settings=SETTINGS):
-    return ice.fold(planted(see.bounds), 0, see, STREAMS, settings, 1000)
-
-
 @dataclass
 class Recording(Ice):
     """Ice that notes what it is asked: source pass, correlation and number of points."""
@@ -48,7 +44,7 @@ def test_empty_cells_are_seeded_by_the_latest_stream_that_has_begun():
 
 def test_one_that_is_seen_after_the_longest_gap_to_the_second_lives():
     ice = Ice(velocity=(0.0, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     fold = ice.fold(parcels, 1, See(4.0, WHOLE), STREAMS, SETTINGS, 1000)
     assert len(fold.observations.parcel_id) == 24
     assert len(fold.ends.parcel_id) == 0
@@ -62,7 +58,7 @@ def test_nobody_is_born_in_a_pass_that_starts_when_the_window_ends():
 def test_a_pass_is_not_matched_with_itself_where_no_interval_is_asked():
     settings = SETTINGS.model_copy(update={"min_interval_hours": 0.0})
     ice = Ice()
-    first = born(ice, See(0, WHOLE), settings)
+    first = ice.born(See(0, WHOLE), settings)
     assert first.pairs == []
     assert len(first.observations.parcel_id) == 24
 
@@ -88,7 +84,7 @@ def test_of_just_the_least_concentration_there_is_ice():
 
 def test_a_pass_that_shows_land_alone_is_matched_with_nothing():
     ice = Ice(velocity=(0.0, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     fold = ice.fold(parcels, 1, See(1, WHOLE, land=(WHOLE,)), STREAMS, SETTINGS, 1000)
     assert fold.pairs == []
     assert len(fold.missed) == 0
@@ -109,7 +105,7 @@ class Elsewhere(Ice):
 
 def test_who_is_led_beside_the_pass_is_not_missed_in_it():
     ice = Ice(velocity=(0.0, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     astray = Elsewhere(velocity=(0.0, 0.0), passes=ice.passes)
     fold = astray.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000)
     assert len(fold.missed) == 0
@@ -119,7 +115,7 @@ def test_who_is_led_beside_the_pass_is_not_missed_in_it():
 
 def test_who_is_not_to_be_found_in_a_pass_is_not_looked_for_once_more():
     rest = Ice(velocity=(0.0, 0.0))
-    parcels = born(rest, See(0, WHOLE)).parcels
+    parcels = rest.born(See(0, WHOLE), SETTINGS).parcels
     parcels = rest.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000).parcels
     ice = Recording((-0.3, 0.0), hidden=((-1e5, -1e5, 1e5, 1e5),), passes=rest.passes)
     beside = See(2, (-30_000.0, -1_000.0, 5_000.0, 31_000.0))
@@ -197,7 +193,7 @@ def test_larger_triangles_than_two_and_a_half_spacings_may_fold(side, folds):
 
 def test_who_merges_ends_when_it_was_seen():
     ice = Ice(velocity=(0.0, 0.0))
-    parcels = born(ice, See(0, WHOLE)).parcels
+    parcels = ice.born(See(0, WHOLE), SETTINGS).parcels
     ids, xy = parcels.parcel_id, parcels.xy.copy()
     xy[3] = xy[2] + np.array([900.0, 0.0])
     crowded = t.observed(parcels, ids, xy, np.full(len(ids), T0), np.zeros((len(ids), 2, 2)), 0)

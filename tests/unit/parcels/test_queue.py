@@ -1,12 +1,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from made_scenes import made_scene
 from shapely import box
 
 from lagrangian_ice.parcels.queue import queue, repetitions
-from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.times import to_seconds
 
 BEGUN = datetime(2021, 1, 1, tzinfo=UTC)
@@ -15,21 +14,7 @@ HOUR = timedelta(hours=1)
 
 def a_scene(name, hours, seconds=0.0):
     start = BEGUN + hours * HOUR + timedelta(seconds=seconds)
-    return Scene(
-        id=name,
-        path=Path(f"/data/{name}.tif"),
-        kind="geotiff",
-        start=start,
-        stop=start + timedelta(seconds=60),
-        pass_id=f"pass_{hours}",
-        platform="S1A",
-        orbit=7,
-        polarisations=("HH", "HV"),
-        units="db",
-        shape=(10, 20),
-        pixel=100.0,
-        footprint=box(0, 0, 1000, 2000),
-    )
+    return made_scene(name, start, pass_id=f"pass_{hours}")
 
 
 def after(hours):

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from drifting_ice import DAY, T0, WHOLE, Ice, See, record, stream
-from shapely import box
+from made_scenes import made_scene
 
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.population import State
 from lagrangian_ice.parcels.schema import DATABASE, locked
 from lagrangian_ice.parcels.store import NewScenes, Store
-from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings
 
 WEST = (-1_000.0, -1_000.0, 24_000.0, 31_000.0)
@@ -40,22 +39,7 @@ def ice():
 
 
 def a_scene(name="s1", day=1):
-    moment = datetime(2021, 1, day, 5, tzinfo=UTC)
-    return Scene(
-        id=name,
-        path=Path(f"/data/{name}.tif"),
-        kind="geotiff",
-        start=moment,
-        stop=moment,
-        pass_id=f"p_{name}",
-        platform="S1A",
-        orbit=7,
-        polarisations=("HH", "HV"),
-        units="db",
-        shape=(10, 20),
-        pixel=101.5,
-        footprint=box(0, 0, 1000, 2000),
-    )
+    return made_scene(name, datetime(2021, 1, day, 5, tzinfo=UTC))
 
 
 def seeded(folder, day=0.0):

@@ -1,32 +1,17 @@
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from made_scenes import made_scene
 from shapely import box
 
 from lagrangian_ice.scenes.passes import group_passes
-from lagrangian_ice.scenes.scene import Scene
 
 DAY0 = datetime(2021, 1, 1, tzinfo=UTC)
 
 
 def scene(name, hours, bounds, pass_id=None):
     start = DAY0 + timedelta(hours=hours)
-    return Scene(
-        id=name,
-        path=Path(f"{name}.tif"),
-        kind="geotiff",
-        start=start,
-        stop=start + timedelta(minutes=1),
-        pass_id=pass_id or name,
-        platform="S1A",
-        orbit=1,
-        polarisations=("HH",),
-        units="db",
-        shape=(10, 10),
-        pixel=100.0,
-        footprint=box(*bounds),
-    )
+    return made_scene(name, start, pass_id=pass_id or name, footprint=box(*bounds))
 
 
 def test_frames_of_a_datatake_are_one_pass():
