@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from lagrangian_ice.errors import shortened
 
 SECONDS_PER_DAY = 86400.0
+MOMENT = 0.001
+"""Seconds; what is before a time is at least so much before it."""
 TIME_UNITS = "seconds since 1970-01-01 00:00:00"
 """Of times in files, as CF says it."""
 
@@ -27,6 +29,10 @@ class Window:
         """Window that is open where no time is given."""
         low = -np.inf if start is None else to_seconds(start)
         return cls(low, np.inf if end is None else to_seconds(end))
+
+    def widened(self, seconds: float) -> Window:
+        """Window with so much more at both ends."""
+        return Window(self.start - seconds, self.end + seconds)
 
     def holds(self, time: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether times are inside; NaN is not."""

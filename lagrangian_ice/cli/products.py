@@ -119,6 +119,7 @@ def export_layouts(
     from tempfile import TemporaryDirectory
 
     from lagrangian_ice.output.exports import export_trajectories
+    from lagrangian_ice.output.exports_table import NoObservationError
 
     if files:
         return export_trajectories(files, layouts, out, crs=crs, **chosen)
@@ -126,7 +127,13 @@ def export_layouts(
 
     with TemporaryDirectory(prefix="lagrangian-ice-") as folder:
         whole = workflow.export(workspace, ["LP"], Path(folder), stream=chosen["stream"])
-        return export_trajectories(whole, layouts, out, crs=crs, **chosen)
+        try:
+            return export_trajectories(whole, layouts, out, crs=crs, **chosen)
+        except NoObservationError:
+            # the files are of this call alone: nobody can look into them
+            raise LagrangianIceError(
+                f"{workspace}: holds no observation to export, of the time and stream asked for"
+            ) from None
 
 
 def stream_number(letter: str) -> int:

@@ -12,33 +12,43 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
+
 from lagrangian_ice.files import check_output
 from lagrangian_ice.grid import MAP_CRS
 from lagrangian_ice.output.exports_models import write_mojito, write_pysida, write_sitrack
-from lagrangian_ice.output.exports_nextsim import write_nextsim_iabp, write_nextsim_rgps
+from lagrangian_ice.output.exports_nextsim import (
+    LONGEST_GAP,
+    write_nextsim_iabp,
+    write_nextsim_rgps,
+)
 from lagrangian_ice.output.exports_rgps import write_rgps_csv, write_rgps_lp
 from lagrangian_ice.output.exports_table import NEXTSIM_CRS, RGPS_CRS, Chosen, choose
-from lagrangian_ice.output.names import dates_of
+from lagrangian_ice.output.names import dates_of, stream_letter
 from lagrangian_ice.output.whole import whole_folder
-from lagrangian_ice.times import Window, to_seconds
+from lagrangian_ice.times import Window
 
 
 class Request(NamedTuple):
-    """What a writer is told: observations, folder, name of the export, CRS, start."""
+    """What a writer is told: observations, folder, name of the export, CRS, times asked for."""
 
     chosen: Chosen
     out: Path
     name: str
     crs: str
-    start: float | None
+    window: Window
 
 
 class Format(NamedTuple):
-    """A layout: the map it is on unless asked otherwise, whether one may ask, its writer."""
+    """A layout: the map it is on unless asked otherwise, whether one may ask, its writer.
+
+    ``beyond``: seconds outside the times asked for, of which observations are wanted too.
+    """
 
     crs: str
     free_crs: bool
     write: Callable[[Request], list[Path]]
+    beyond: float = 0.0
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
@@ -49,10 +59,13 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "mojito": Format(MAP_CRS, True, lambda r: write_mojito(r.chosen, r.out, r.name, r.crs)),
         "sitrack": Format(MAP_CRS, True, lambda r: write_sitrack(r.chosen, r.out, r.name, r.crs)),
         "nextsim-rgps": Format(
-            "EPSG:4326", False, lambda r: write_nextsim_rgps(r.chosen, r.out, r.start)
+            "EPSG:4326", False, lambda r: write_nextsim_rgps(r.chosen, r.out, r.window), np.inf
         ),
         "nextsim-iabp": Format(
-            "EPSG:4326", False, lambda r: write_nextsim_iabp(r.chosen, r.out, r.name)
+            "EPSG:4326",
+            False,
+            lambda r: write_nextsim_iabp(r.chosen, r.out, r.name, r.window),
+            LONGEST_GAP,
         ),
     }
 )
@@ -79,9 +92,9 @@ def export_trajectories(
     out : Path
         Folder, made if it is missing.
     start, end : datetime, optional
-        Observations from ``start`` on and before ``end``. For ``nextsim-rgps``, ``start`` is
-        the model's initial time (a whole hour) and earlier observations are used too, to
-        interpolate from.
+        Observations from ``start`` on and before ``end``. What is interpolated for neXtSIM has
+        times from ``start`` on and before ``end``, whenever the observations around them were;
+        for ``nextsim-rgps`` ``start`` is the model's initial time (a whole hour).
     stream : int, optional
         One alone, 0 is stream a; all otherwise.
     crs : str, optional
@@ -101,17 +114,14 @@ def export_trajectories(
         If a file cannot be read or written, or no observation is left.
     """
     check_formats(formats, crs)
-    low = None if start is None else to_seconds(start)
     window = Window.between(start, end)
     with whole_folder(out) as folder:
         made: list[Path] = []
         for name in formats:
-            # the initial positions of a model lie between observations
-            from_then = Window(end=window.end) if name == "nextsim-rgps" else window
-            chosen = choose(paths, from_then, stream)
             layout = FORMATS[name]
-            map_crs = crs or layout.crs
-            made += layout.write(Request(chosen, folder, _name(chosen, window), map_crs, low))
+            chosen = choose(paths, window.widened(layout.beyond), stream)
+            named = _name(chosen, window, stream)
+            made += layout.write(Request(chosen, folder, named, crs or layout.crs, window))
         written = [out / path.name for path in made]
         for path in written:
             check_output(path, map(Path, paths))
@@ -136,7 +146,8 @@ def check_formats(formats: Sequence[str], crs: str | None = None) -> None:
             )
 
 
-def _name(chosen: Chosen, window: Window) -> str:
-    """``lagrangian_ice_<first day>_<last day>``."""
+def _name(chosen: Chosen, window: Window, stream: int | None) -> str:
+    """``lagrangian_ice_<first day>_<last day>``, with the letter of a stream that is alone."""
     times = chosen.observations["time"]
-    return f"lagrangian_ice_{dates_of(times.min(), times.max(), window)}"
+    alone = "" if stream is None else f"{stream_letter(stream)}_"
+    return f"lagrangian_ice_{alone}{dates_of(times.min(), times.max(), window)}"

@@ -17,7 +17,15 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float, xy_to_lonlat
 from lagrangian_ice.output.exports_table import Chosen
 from lagrangian_ice.output.whole import whole_file
-from lagrangian_ice.times import SECONDS_PER_DAY, from_seconds, iso, to_datetime64
+from lagrangian_ice.times import (
+    ALWAYS,
+    MOMENT,
+    SECONDS_PER_DAY,
+    Window,
+    from_seconds,
+    iso,
+    to_datetime64,
+)
 
 HOUR = 3600.0
 INPUT_STEP = 12 * HOUR
@@ -34,7 +42,7 @@ HEADER = (
 )
 
 
-def write_nextsim_rgps(chosen: Chosen, out: Path, start: float | None = None) -> list[Path]:
+def write_nextsim_rgps(chosen: Chosen, out: Path, window: Window = ALWAYS) -> list[Path]:
     """Write ``RGPS_<init time>.txt``: where the parcels are at the model's initial time.
 
     Parameters
@@ -43,10 +51,10 @@ def write_nextsim_rgps(chosen: Chosen, out: Path, start: float | None = None) ->
         Observations.
     out : Path
         Folder.
-    start : float, optional
-        Initial time, seconds since 1970; a whole hour. Default: the first midnight three days
-        after the first observation (the parcels of a seeding are then born); where the record
-        is shorter, the whole hour with most parcels.
+    window : Window
+        Its start is the initial time, a whole hour. Where it has none: the first midnight three
+        days after the first observation (the parcels of a seeding are then born); where the
+        record, or the window, ends before it, the whole hour with most parcels.
 
     Raises
     ------
@@ -54,7 +62,7 @@ def write_nextsim_rgps(chosen: Chosen, out: Path, start: float | None = None) ->
         If the time is not a whole hour, no parcel is observed both before and after it, an id
         does not fit into 32 bits, or the file cannot be written.
     """
-    moment = _initial_time(chosen) if start is None else start
+    moment = window.start if math.isfinite(window.start) else _initial_time(chosen, window)
     if moment % HOUR:
         raise ProductError(
             f"initial time {iso(moment)}: neXtSIM takes whole hours only; give --start as one"
@@ -63,18 +71,23 @@ def write_nextsim_rgps(chosen: Chosen, out: Path, start: float | None = None) ->
     day = from_seconds(moment)
     name = day.strftime("%Y-%m-%d") + (f"_{day.hour:02d}" if day.hour else "")
     path = out / f"RGPS_{name}.txt"
-    first, last = (iso(chosen.observations["time"].agg(end)) for end in ("min", "max"))
-    _write(
-        path,
-        [places],
-        f"no parcel is observed both before and after {iso(moment)}; observations go from "
-        f"{first} to {last}",
-    )
+    _write(path, [places], _if_none(chosen, iso(moment)))
     return [path]
 
 
-def write_nextsim_iabp(chosen: Chosen, out: Path, name: str) -> list[Path]:
+def write_nextsim_iabp(chosen: Chosen, out: Path, name: str, window: Window = ALWAYS) -> list[Path]:
     """Write ``IABP_<name>.txt``: positions every 12 hours; parcels appear and vanish as listed.
+
+    Parameters
+    ----------
+    chosen : Chosen
+        Observations, those around the window too.
+    out : Path
+        Folder.
+    name : str
+        Of the export.
+    window : Window
+        Of the times that are interpolated to.
 
     Raises
     ------
@@ -85,21 +98,32 @@ def write_nextsim_iabp(chosen: Chosen, out: Path, name: str) -> list[Path]:
     times = chosen.observations["time"]
     first = math.ceil(times.min() / INPUT_STEP) * INPUT_STEP
     moments = np.arange(first, times.max() + 1e-3, INPUT_STEP)
+    moments = moments[window.holds(moments)]
     blocks = (
         positions_at(chosen, moments[begin : begin + BLOCK])
         for begin in range(0, len(moments), BLOCK)
     )
     path = out / f"IABP_{name}.txt"
-    _write(path, blocks, "no parcel is observed both before and after a time of 00 or 12 UTC")
+    _write(path, blocks, _if_none(chosen, "a time of 00 or 12 UTC that is asked for"))
     return [path]
 
 
-def _initial_time(chosen: Chosen) -> float:
+def _if_none(chosen: Chosen, moment: str) -> str:
+    """Say that nothing can be interpolated to a moment."""
+    first, last = (iso(chosen.observations["time"].agg(end)) for end in ("min", "max"))
+    return (
+        f"no parcel is observed both before and after {moment}; observations go from {first} to "
+        f"{last}"
+    )
+
+
+def _initial_time(chosen: Chosen, window: Window) -> float:
     times = chosen.observations["time"]
     midnight = math.ceil((times.min() + SEED_WINDOW) / SECONDS_PER_DAY) * SECONDS_PER_DAY
-    if midnight <= times.max() and len(positions_at(chosen, np.array([midnight]))):
+    last = min(times.max(), window.end - MOMENT)
+    if midnight <= last and len(positions_at(chosen, np.array([midnight]))):
         return float(midnight)
-    hours = np.arange(math.ceil(times.min() / HOUR) * HOUR, min(times.max(), midnight) + 1e-3, HOUR)
+    hours = np.arange(math.ceil(times.min() / HOUR) * HOUR, min(last, midnight) + MOMENT / 2, HOUR)
     found, counts = np.unique(positions_at(chosen, hours)["time"], return_counts=True)
     return float(found[counts.argmax()]) if len(found) else float(midnight)
 

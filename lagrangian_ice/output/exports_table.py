@@ -22,6 +22,10 @@ NEXTSIM_CRS = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=-45 +a=6378273 +b=6356889
 """Map of the neXtSIM meshes."""
 
 
+class NoObservationError(ProductError):
+    """The files hold nothing of what was asked for."""
+
+
 @dataclass(frozen=True)
 class Chosen:
     """Observations chosen for export, of all streams.
@@ -97,8 +101,8 @@ def choose(
     Raises
     ------
     ProductError
-        If a file is not a trajectory product, two files hold the same parcel, or nothing is
-        left.
+        If a file is not a trajectory product or two files hold the same parcel;
+        :class:`NoObservationError` if nothing is left.
     """
     parts = [_read(Path(path), window, stream) for path in paths]
     if not parts:
@@ -111,7 +115,7 @@ def choose(
             "newest file of each stream alone"
         )
     if not any(len(part[0]) for part in parts):
-        raise ProductError(
+        raise NoObservationError(
             f"{', '.join(str(path) for path in paths)}: no observation in the times and stream "
             "asked for"
         )

@@ -7,10 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lagrangian_ice.times import ALWAYS, SECONDS_PER_DAY, Window, from_seconds
-
-MOMENT = 0.001
-"""Seconds."""
+from lagrangian_ice.times import ALWAYS, MOMENT, SECONDS_PER_DAY, Window, from_seconds
 
 _NAME = re.compile(
     r"lagrangian_ice_(?P<stream>[a-z]+)_(?P<dates>(\d{8}(T\d{6})?|none)_(\d{8}(T\d{6})?|none))"

@@ -21,7 +21,7 @@ from lagrangian_ice.output.variables import (
     TRAJECTORIES,
     Product,
 )
-from lagrangian_ice.times import ALWAYS, Window
+from lagrangian_ice.times import ALWAYS, Window, parse_utc
 
 _OF_PAIR = {
     "x": "x",
@@ -268,11 +268,11 @@ def pair_of_dates(
     Raises
     ------
     ProductError
-        If the file is not a trajectory product.
+        If the file is not a trajectory product, or the dataset's times are not decoded.
     ValueError
-        If the tolerance is not positive or the moments are the same.
+        If the tolerance is not positive, the moments are the same, or one is not ISO 8601.
     """
-    moments = np.array([first, second], "datetime64[ns]")
+    moments = np.array([_moment(first), _moment(second)], "datetime64[ns]")
     if not tolerance_hours > 0 or moments[0] == moments[1]:
         raise ValueError(
             f"moments {first} and {second}, tolerance {tolerance_hours} h: allowed are two "
@@ -281,6 +281,8 @@ def pair_of_dates(
     if not isinstance(trajectories, xr.Dataset):
         with open_trajectories(trajectories) as dataset:
             return pair_of_dates(dataset, first, second, tolerance_hours)
+    if not np.issubdtype(trajectories["time"].dtype, np.datetime64):
+        raise ProductError("times of the dataset are not decoded; open it with open_trajectories")
     count = trajectories.sizes["trajectory"]
     reach = np.timedelta64(round(tolerance_hours * 3.6e12), "ns")
     parts = [
@@ -288,6 +290,13 @@ def pair_of_dates(
         for row in range(0, max(count, 1), BLOCK)
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def _moment(time: str | np.datetime64) -> np.datetime64:
+    """UTC; numpy warns of a text with a zone."""
+    if isinstance(time, str):
+        return np.datetime64(parse_utc(time).replace(tzinfo=None), "ns")
+    return time
 
 
 def _pair_of_block(

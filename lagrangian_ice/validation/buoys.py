@@ -23,7 +23,7 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.output.reading import read_trajectories
 from lagrangian_ice.times import iso
-from lagrangian_ice.validation.positions import Tracks, read_positions, season_of
+from lagrangian_ice.validation.positions import LONGEST_GAP, Tracks, read_positions, season_of
 
 HOUR = 3600.0
 CELL = 20_000.0
@@ -102,7 +102,7 @@ def _nearest(observations: pd.DataFrame, tracks: Tracks, options: BuoyOptions) -
     """Displacements of parcels, those of them that have a buoy near, with the nearest."""
     vectors = displacements(observations, options.min_hours, options.max_hours)
     parts = [_near(vectors, tracks, name, options.max_distance) for name in tracks.names]
-    found = pd.concat(parts, ignore_index=True) if parts else vectors.assign(buoy="")
+    found = pd.concat(parts, ignore_index=True)
     found = found.sort_values(["row", "start_distance", "buoy"], kind="stable")
     return found.drop_duplicates("row", ignore_index=True).drop(columns="row")
 
@@ -332,6 +332,11 @@ def _span(table: pd.DataFrame) -> str:
     return f"from {iso(first)} to {iso(last)}"
 
 
+def _usual_gap(positions: pd.DataFrame) -> float:
+    """Median time between the fixes of a buoy, seconds; NaN where none has two."""
+    return float(positions.groupby("buoy")["time"].diff().median())
+
+
 def validate_buoys(
     trajectories: Path, buoys: Path, options: BuoyOptions | None = None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -367,7 +372,9 @@ def validate_buoys(
         raise ProductError(
             f"{buoys}: no buoy within {options.max_distance:g} m of a parcel of {trajectories} "
             f"that is seen again {options.min_hours:g} to {options.max_hours:g} h later; buoys "
-            f"{_span(positions)}, parcels that come near them {_span(observations)}"
+            f"{_span(positions)}, parcels that come near them {_span(observations)}; buoys are not "
+            f"interpolated over more than {LONGEST_GAP / HOUR:g} h without a fix, and half of "
+            f"theirs are {_usual_gap(positions) / HOUR:.3g} h or more apart"
         )
     scores = {
         "trajectories": trajectories.name,

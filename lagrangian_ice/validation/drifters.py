@@ -66,11 +66,13 @@ def _read_one(path: Path) -> pd.DataFrame:
                     f"{path}: not an RGPS_Drifters file of neXtSIM (it lacks {missing[0]})"
                 )
             seconds = _times(path, dataset["time"])
-            columns = {name: _plain(dataset[name], len(seconds)) for name in NEEDED[1:]}
-            known = "sic" in dataset.variables
+            shape = dataset["longitude"].shape
+            columns = {
+                name: _plain(path, dataset[name], shape, len(seconds)) for name in NEEDED[1:]
+            }
             columns["sic"] = (
-                _plain(dataset["sic"], len(seconds))
-                if known
+                _plain(path, dataset["sic"], shape, len(seconds))
+                if "sic" in dataset.variables
                 else np.full_like(columns["index"], np.nan)
             )
     except OSError as error:
@@ -91,8 +93,13 @@ def _read_one(path: Path) -> pd.DataFrame:
     )
 
 
-def _plain(variable: Any, records: int) -> Float:
+def _plain(path: Path, variable: Any, shape: tuple[int, ...], records: int) -> Float:
     """Values (time, drifters), NaN where missing."""
+    if variable.shape != shape or shape[:1] != (records,):
+        raise ProductError(
+            f"{path}: {variable.name} has the shape {variable.shape}, longitude {shape}, time "
+            f"{(records,)}; RGPS_Drifters files of neXtSIM have a value a time and drifter"
+        )
     values = np.ma.asarray(variable[:], dtype=np.float64).filled(np.nan)
     return np.asarray(values.reshape(records, -1) if records else values.reshape(0, 0))
 

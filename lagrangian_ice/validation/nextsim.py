@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lagrangian_ice.deformation.pairs import Patch
 from lagrangian_ice.deformation.strain import invariants, strain_rates
@@ -162,15 +163,20 @@ def error_growth(observations: pd.DataFrame, model: ModelTracks) -> list[dict[st
     """Distance between modelled and observed parcels by the time since the model's start.
 
     ``rms_observation_error``: what the stated errors of the observations alone would give (of
-    tracking since birth, and of the image's place; None unknown).
+    tracking since birth, and of the image's place; None unknown). ``rms_drift_difference``: of
+    the two displacements since the parcel's first observation in the run. The start is in the
+    distances, not in these: it is interpolated between observations, and ice does not drift
+    straight on between them. None where no parcel is seen the second time.
     """
+    observations = observations.sort_values(["parcel_id", "time"], ignore_index=True)
     time = observations["time"].to_numpy(np.float64)
     at = model.at(observations["parcel_id"].to_numpy(np.int64), time)
-    apart = np.hypot(*(at - observations[["x", "y"]].to_numpy(np.float64)).T)
-    known = np.isfinite(apart)
+    offset = at - observations[["x", "y"]].to_numpy(np.float64)
+    known = np.isfinite(offset).all(axis=1)
+    apart = np.hypot(*offset[known].T)
     lead = (time[known] - model.start) / SECONDS_PER_DAY
-    apart = apart[known]
     stated = _stated_variance(observations)[known]
+    drifted = _since_first(observations["parcel_id"].to_numpy(np.int64)[known], offset[known])
     rows = []
     for low, high in pairwise(LEAD_EDGES):
         inside = (lead >= low) & (lead < high)
@@ -183,9 +189,19 @@ def error_growth(observations: pd.DataFrame, model: ModelTracks) -> list[dict[st
                     "p90_distance": float(np.percentile(apart[inside], 90)),
                     "rms_distance": float(np.sqrt(np.mean(apart[inside] ** 2))),
                     "rms_observation_error": _root_mean(stated[inside]),
+                    "rms_drift_difference": _root_mean(drifted[inside]),
                 }
             )
     return rows
+
+
+def _since_first(parcel_id: NDArray[np.int64], offset: Float) -> Float:
+    """Square (N,) of what offsets (N, 2) gained since the parcel's first; NaN for the first."""
+    first = np.unique(parcel_id, return_index=True)[1]
+    start = np.repeat(first, np.diff([*first, len(parcel_id)]))
+    gained = np.sum((offset - offset[start]) ** 2, axis=1)
+    gained[first] = np.nan
+    return np.asarray(gained)
 
 
 def _stated_variance(observations: pd.DataFrame) -> Float:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
-from lagrangian_ice.errors import ProductError, reason_of
+from lagrangian_ice.errors import ProductError, reason_of, shortened
 from lagrangian_ice.grid import Float, lonlat_to_xy
 from lagrangian_ice.times import SECONDS_PER_DAY
 
@@ -17,6 +18,7 @@ LONGEST_GAP = 3 * 3600.0
 """Seconds between two fixes beyond which nothing is interpolated."""
 YEARS = (1900, 2100)
 """Fixes of other times are mistakes, and no date can be written of some of them."""
+OUR_AGE = f"between {YEARS[0]}-01-01 and {YEARS[1]}-01-01"
 SUFFIXES = (".nc", ".nc4", ".cdf")
 
 _NAMES = {
@@ -65,16 +67,20 @@ def read_positions(path: Path) -> pd.DataFrame:
     return ordered
 
 
+def not_of_our_age(seconds: Float) -> NDArray[np.bool_]:
+    """Whether times, seconds since 1970, are of years in which nobody measured; NaN is not."""
+    first, last = np.array([f"{year}-01-01" for year in YEARS], "datetime64[s]").astype(np.int64)
+    return np.asarray((seconds < first) | (seconds >= last))
+
+
 def _check_times(path: Path, table: pd.DataFrame) -> None:
     """Refuse fixes of years in which nobody measured."""
-    years = [f"{year}-01-01" for year in YEARS]
-    first, last = np.array(years, "datetime64[us]").astype(np.int64) / 1e6
-    wrong = table[(table["time"] < first) | (table["time"] >= last)]
+    wrong = table[not_of_our_age(table["time"].to_numpy(np.float64))]
     if len(wrong):
         when = np.datetime64(int(wrong["time"].iloc[0]), "s")
         raise ProductError(
-            f"{path}: buoy {wrong['buoy'].iloc[0]}: time {when} is not between {years[0]} and "
-            f"{years[1]}; correct it or leave the row out"
+            f"{path}: buoy {wrong['buoy'].iloc[0]}: time {when} is not {OUR_AGE}; correct it or "
+            "leave the row out"
         )
 
 
@@ -97,9 +103,15 @@ def _from_csv(path: Path) -> pd.DataFrame:
     times = pd.to_datetime(raw[found["time"]], utc=True, errors="coerce", format="ISO8601")
     wrong = np.flatnonzero(times.isna())
     if len(wrong):
-        value = raw[found["time"]].iloc[wrong[0]]
-        raise ProductError(f"{path}: row {wrong[0] + 2}: time {value!r} is not ISO 8601")
-    table = pd.DataFrame({"buoy": raw[found["buoy"]].astype(str), "time": _seconds(times)})
+        value = shortened(repr(str(raw[found["time"]].iloc[wrong[0]])))
+        raise ProductError(f"{path}: row {wrong[0] + 2}: time {value} is not ISO 8601")
+    nameless = np.flatnonzero(raw[found["buoy"]].isna())
+    if len(nameless):
+        raise ProductError(
+            f"{path}: row {nameless[0] + 2}: {found['buoy']} is empty; name the buoy or leave the "
+            "row out"
+        )
+    table = pd.DataFrame({"buoy": raw[found["buoy"]].astype(str), "time": seconds_of(times)})
     pairs = (("x", "x"), ("y", "y")) if on_map else (("lon", "lon"), ("lat", "lat"))
     for name, key in pairs:
         column = columns["x" if name == "x" else "y"] if on_map else found[key]
@@ -111,7 +123,8 @@ def _first(names: Sequence[str], columns: dict[str, str]) -> str | None:
     return next((columns[name] for name in names if name in columns), None)
 
 
-def _seconds(times: pd.Series) -> Float:
+def seconds_of(times: pd.Series) -> Float:
+    """Seconds since 1970 of moments with a zone."""
     naive = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     return np.asarray(naive.astype(np.int64) / 1e6, np.float64)
 
@@ -199,9 +212,16 @@ class Tracks:
         As :func:`read_positions` gives them.
     longest_gap : float
         Seconds between two fixes beyond which nothing is interpolated.
+
+    Raises
+    ------
+    ValueError
+        If there is no position.
     """
 
     def __init__(self, positions: pd.DataFrame, longest_gap: float = LONGEST_GAP) -> None:
+        if positions.empty:
+            raise ValueError("there is no position of a buoy")
         self._gap = longest_gap
         self._fixes = {
             str(name): part[["time", "x", "y"]].to_numpy(np.float64)

@@ -110,10 +110,7 @@ def validate_statistics(path: Path, options: StatisticsOptions | None = None) ->
     triangles = whole.chosen(options)
     del whole
     if not len(triangles):
-        raise ProductError(
-            f"{path}: no triangle of {options.min_days:g} to {options.max_days:g} days and "
-            f"{options.min_area / 1e6:g} to {options.max_area / 1e6:g} km2"
-        )
+        raise ProductError(f"{path}: no triangle {options.told}")
     return {
         "file": path.name,
         "options": options.table,

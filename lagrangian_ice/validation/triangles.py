@@ -63,6 +63,15 @@ class StatisticsOptions:
                 raise ValueError(f"{name} {low} to {high}: allowed is 0 <= min < max")
 
     @property
+    def told(self) -> str:
+        """For a message."""
+        coast = f", {self.min_coast / 1e3:g} km or more off the coast" if self.min_coast else ""
+        return (
+            f"of {self.min_days:g} to {self.max_days:g} days and {self.min_area / 1e6:g} to "
+            f"{self.max_area / 1e6:g} km2{coast}"
+        )
+
+    @property
     def table(self) -> dict[str, float | None]:
         """For JSON; None is no limit."""
         return {key: value if np.isfinite(value) else None for key, value in asdict(self).items()}

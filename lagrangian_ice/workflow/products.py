@@ -101,7 +101,7 @@ def export(
             parts = [_Part(others, window, False), _Part(["DP"], before, True)]
         whole = _whole(store, window)
         chosen = [(_excerpt(whole, part, stream), part) for part in parts if part.kinds]
-        if chosen[0][0].parcels.empty:
+        if all(_holds_nothing(records, part, window) for records, part in chosen):
             raise WorkspaceError(
                 f"{workspace}: holds no observation to export, of the time and stream asked for"
             )
@@ -114,15 +114,24 @@ def export(
     return [out / path.name for path in written]
 
 
+def _holds_nothing(records: Records, part: _Part, window: Window) -> bool:
+    """Whether nothing can be written; patches are of passes that end in the window."""
+    ended = window.holds(records.passes["time"].to_numpy(np.float64))
+    return records.parcels.empty or (part.whole_passes and not ended.any())
+
+
 def _excerpt(whole: Records, part: _Part, stream: int | None) -> Records:
-    """Take what is seen in a window, the pairs that end in it and the passes they began in."""
+    """Take what is seen in a window, the pairs that end in it and the passes all of it began in."""
     window, full = part.window, part.whole_passes
     passes, pairs = whole.passes, whole.pairs
     ends = pd.Series(window.holds(passes["time"].to_numpy()), passes.index)
     own = ends if full else (passes["stop"] >= window.start) & (passes["start"] < window.end)
     inside = passes.loc[own, "pass_index"]
+    # A pass over an edge of the window has observations inside, whatever its mean time is.
+    targets = passes.loc[own | ends, "pass_index"]
+    begun_in = pairs.loc[pairs["target_pass_index"].isin(targets), "source_pass_index"]
+    kept = own | ends | passes["pass_index"].isin(begun_in)
     pairs = pairs[pairs["target_pass_index"].isin(passes.loc[ends, "pass_index"])]
-    sources = passes["pass_index"].isin(pairs["source_pass_index"])
     times = passes.set_index("pass_index")["time"]
     target_time = pairs.set_index("pair_index")["target_pass_index"].map(times)
 
@@ -138,7 +147,7 @@ def _excerpt(whole: Records, part: _Part, stream: int | None) -> Records:
             yield frame[window.holds(ends)]
 
     parcels = _parcels_with(whole.parcels, stream, observations)
-    return Records(passes[own | sources], parcels, observations, pairs, vectors, whole.dates)
+    return Records(passes[kept], parcels, observations, pairs, vectors, whole.dates)
 
 
 def _parcels_with(

@@ -93,6 +93,21 @@ def test_exports_that_cannot_be_are_one_line(product, tmp_path, capsys, more, me
     assert message in told(capsys)
 
 
+def test_fixes_too_rare_to_be_interpolated_are_told(product, tmp_path, capsys):
+    path = write_buoys(tmp_path / "buoys.csv")
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([head, *rows[::6]]) + "\n")
+    words = ["validate", "buoys", str(product), str(path), "--out", str(tmp_path / "out")]
+    assert run(words) == 1
+    assert "over more than 3 h without a fix, and half of theirs are 6 h or more" in told(capsys)
+
+
+def test_the_least_distance_to_land_is_told_where_it_leaves_nothing(product, tmp_path, capsys):
+    words = ["validate", "statistics", str(product), "--out", str(tmp_path / "out")]
+    assert run([*words, "--min-coast", "1e7"]) == 1
+    assert "km2, 10000 km or more off the coast" in told(capsys)
+
+
 def test_own_products_have_one_map_and_come_from_the_workspace(product, tmp_path, capsys):
     words = ["export", "--format", "pairs", "--out", str(tmp_path)]
     assert run([*words, "--crs", "EPSG:3411"]) == 1

@@ -77,7 +77,7 @@ def test_the_first_of_november_is_day_305_of_a_common_year():
     year, day = year_and_day([moment, np.nan])
     assert year.tolist() == [2021, -1]
     assert day.tolist() == [305.0, -1.0]
-    np.testing.assert_allclose(seconds_of(year, day), [moment, np.nan])
+    np.testing.assert_allclose(seconds_of(year, day), [moment, np.nan], rtol=0, atol=1e-3)
 
 
 def test_year_and_day_of_a_leap_years_last_second():
@@ -199,7 +199,7 @@ class TestRgpsLp:
     def test_reading_back_gives_the_product(self, files, tmp_path, truth):
         motion = read_rgps_lp(export(files, "rgps-lp", tmp_path)[1])
         own = truth[truth["stream"] == 1]
-        np.testing.assert_allclose(motion.observations["time"], own["time"], atol=1e-3)
+        np.testing.assert_allclose(motion.observations["time"], own["time"], rtol=0, atol=1e-3)
         assert motion.observations["gpid"].tolist() == own["parcel_id"].tolist()
         assert motion.parcels["death_time"].isna().sum() == 57
 
@@ -340,6 +340,21 @@ class TestNextsimRgps:
         assert path.name == "RGPS_2021-01-01_02.txt"
         assert len(read_drifters(path)[1]) == 2 * SHIFT
 
+    def test_an_end_after_the_start_takes_no_parcel_away(self, files, tmp_path):
+        start = datetime(2021, 1, 3, tzinfo=UTC)
+        (whole,) = export(files, "nextsim-rgps", tmp_path / "whole", start=start)
+        end = datetime(2021, 1, 3, 1, tzinfo=UTC)
+        (part,) = export(files, "nextsim-rgps", tmp_path / "part", start=start, end=end)
+        assert part.read_text() == whole.read_text()
+
+    def test_without_a_start_it_lies_before_the_end(self, files, tmp_path):
+        for end, name in (
+            (datetime(2021, 1, 5, tzinfo=UTC), "RGPS_2021-01-01_02.txt"),
+            (datetime(2021, 1, 5, 1, tzinfo=UTC), "RGPS_2021-01-05.txt"),
+        ):
+            (path,) = export(files, "nextsim-rgps", tmp_path, end=end)
+            assert path.name == name
+
     def test_ids_beyond_32_bits_are_refused(self, files, tmp_path, monkeypatch):
         monkeypatch.setattr("lagrangian_ice.output.exports_nextsim.np.iinfo", lambda kind: Small)
         with pytest.raises(ProductError, match="32-bit"):
@@ -365,8 +380,20 @@ class TestNextsimIabp:
 
     def test_nothing_is_interpolated_over_a_long_gap(self, files, tmp_path, monkeypatch):
         monkeypatch.setattr("lagrangian_ice.output.exports_nextsim.LONGEST_GAP", 0.5 * DAY)
-        with pytest.raises(ProductError, match="no parcel is observed both before and after"):
+        with pytest.raises(ProductError, match=r"both before and after .* go from 2021-01-01"):
             export(files, "nextsim-iabp", tmp_path)
+
+    @pytest.mark.parametrize("hour", [0, 1, 12])
+    def test_a_part_has_all_parcels_that_the_whole_has(self, files, tmp_path, hour):
+        """Those of its first and last time too, whose observations lie outside of it."""
+        (whole,) = export(files, "nextsim-iabp", tmp_path / "whole")
+        start, end = datetime(2021, 1, 3, hour, tzinfo=UTC), datetime(2021, 1, 4, hour, tzinfo=UTC)
+        (part,) = export(files, "nextsim-iabp", tmp_path / "part", start=start, end=end)
+        _, all_rows = read_drifters(whole)
+        moments = [datetime(*row[:4].astype(int), tzinfo=UTC) for row in all_rows]
+        asked = [start <= moment < end for moment in moments]
+        assert 0 < sum(asked) < len(asked)
+        np.testing.assert_array_equal(read_drifters(part)[1], all_rows[asked])
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -386,6 +413,12 @@ def test_times_and_stream_are_chosen(files, tmp_path, name):
         assert frame["g"].min() > SHIFT
         assert frame["d"].dt.day.unique().tolist() == [3, 4, 5]
         assert frame["i"].unique().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "nextsim-rgps"])
+def test_streams_that_are_alone_do_not_replace_each_other(files, tmp_path, name):
+    made = [export(files, name, tmp_path, stream=stream) for stream in (0, 1)]
+    assert len({path for paths in made for path in paths}) == 2
 
 
 @pytest.mark.parametrize("name", ["rgps-lp", "nextsim-rgps", "nextsim-iabp"])

@@ -471,6 +471,14 @@ def test_two_dates_of_a_season(frames, paths, monkeypatch):
     assert len(pair_of_dates(paths["LP"], first, "2031-01-01")) == 0
     with pytest.raises(ValueError, match="two different moments"):
         pair_of_dates(paths["LP"], first, first)
+    with pytest.raises(ValueError, match="not ISO 8601"):
+        pair_of_dates(paths["LP"], first, "soon")
+    assert pair_of_dates(paths["LP"], f"{first}Z", f"{second}Z", 12).equals(found)
+    with (
+        xr.open_dataset(paths["LP"], decode_times=False) as raw,
+        pytest.raises(ProductError, match="not decoded"),
+    ):
+        pair_of_dates(raw, first, second)
 
 
 def test_deform_file_refuses_to_overwrite_its_input(paths):

@@ -186,6 +186,11 @@ def test_scores_by_the_size_of_the_stated_error():
     assert right["share_within_1"] == pytest.approx(0.393, abs=0.04)
 
 
+def test_no_position_is_no_track():
+    with pytest.raises(ValueError, match="no position"):
+        Tracks(buoys(1).iloc[:0])
+
+
 def test_seasons():
     months = np.arange("2020-01-15", "2021-01-15", dtype="datetime64[M]").astype("datetime64[s]")
     seasons = season_of(months.astype(float))
@@ -201,7 +206,8 @@ class TestReadPositions:
 
     def check(self, path, table):
         found = read_positions(path)
-        np.testing.assert_allclose(found[["time", "x", "y"]], table[["time", "x", "y"]], atol=1e-3)
+        names = ["time", "x", "y"]
+        np.testing.assert_allclose(found[names], table[names], rtol=0, atol=1e-3)
         return found
 
     def test_csv_with_names_of_its_own_and_doubled_rows(self, table, tmp_path):
@@ -258,6 +264,7 @@ class TestReadPositions:
             ("buoy,time,lon,lat\na,noon,0,80\n", "row 2: time 'noon'"),
             ("buoy,time,lon,lat\na,2021-01-01,0,-80\n", "no position in the northern"),
             ("buoy,time,lon,lat\na,1799-12-31,0,80\n", "1799-12-31"),
+            ("id,time,lon,lat\na,2021-01-01,0,80\n,2021-01-02,0,80\n", "row 3: id is empty"),
             ("buoy,time,lon,lat\na,2261-01-01,0,80\n", "2261-01-01"),
             ("", "cannot be read as CSV"),
         ],

@@ -11,6 +11,8 @@ from lagrangian_ice.output.reading import read_trajectories
 from lagrangian_ice.validation.import_vectors import import_vectors
 
 HEAD = "t0,t1,x0,y0,x1,y1,conf,ccorr\n"
+DEGREES = "t0,t1,lon0,lat0,lon1,lat1\n2021-01-01,2021-01-02,"
+ERRORS = "t0,t1,x0,y0,x1,y1,sigma_x,sigma_y,cov_xy,status\n2021-01-01,2021-01-02,0,0,0,0,"
 ROWS = (
     "2020-03-01T01:57:05Z,2020-03-02T03:27:28Z,24400,379000,31000,377600,3,0.497\n"
     "2020-03-01T01:57:05Z,2020-03-02T03:27:28Z,24400,331000,30800.25,329600,3,0.677\n"
@@ -100,6 +102,16 @@ def test_compressed_csv_in_degrees(tmp_path):
         (HEAD + ROWS.replace("30800.25", ""), "row 3: x1"),
         (HEAD + ROWS.replace("2020-03-04", "soon-"), "row 4: t1"),
         (HEAD + ROWS.replace("2020-03-04", "2020-02-04"), "row 4: t1 is not after t0"),
+        (HEAD + ROWS.replace("2020-03-04", "2500-03-04"), "row 4: t1 = '2500-.* is not between"),
+        (HEAD + ROWS.replace("391800", "1e300"), "row 4: x and y are not EPSG:3413"),
+        (DEGREES + "-45,80,-45,170\n", "row 2: longitude and latitude are not of a place"),
+        (DEGREES + "-45,80,-45,81\n2021-01-01,2021-01-02,0,-70,0,-71\n", "row 3: longitude"),
+        (ERRORS + "30,-1,0,tracked\n", "row 2: sigma_y is negative"),
+        (ERRORS + "30,40,1300,tracked\n", "row 2: cov_xy is more than sigma_x times sigma_y"),
+        (
+            ERRORS + "1,1,0,no_match\n2021-01-01,2021-01-02,0,0,0,0,-1,0,0,tracked\n",
+            "row 3: sigma_x is negative",
+        ),
     ],
 )
 def test_faults_of_the_csv_are_named_in_one_line(csv, tmp_path, text, message):

@@ -24,6 +24,7 @@ from lagrangian_ice.validation.nextsim import (
     compare_deformation,
     compare_drift,
     drift_scores,
+    error_growth,
     validate_nextsim,
     vector_correlation,
 )
@@ -162,6 +163,39 @@ def test_a_known_bias_is_diagnosed(model, product):
         assert row["median_distance"] == pytest.approx(1300 * row["days"], rel=0.3)
     # a shift of all does not deform
     assert scores["deformation"]["divergence"]["rmse"] < 1e-4
+
+
+def test_where_the_model_started_is_not_in_the_difference_of_drift(model, product):
+    """A start 600 m away is in all distances; the model drifts as the ice does."""
+    observations = read_trajectories(product)
+    drifters = read_drifters([model()]).assign(x=lambda table: table["x"] + 600.0)
+    growth = error_growth(observations, ModelTracks(drifters))
+    for row in growth:
+        assert row["median_distance"] == pytest.approx(600, abs=1)
+    moved = [row["rms_drift_difference"] for row in growth]
+    assert moved[0] is None
+    assert len(moved) > 2
+    assert max(moved[1:]) < 1
+
+
+def test_drift_that_is_wrong_is_in_the_difference_of_drift(model, product):
+    observations = read_trajectories(product)
+    growth = error_growth(observations, ModelTracks(read_drifters([model(bias=BIAS)])))
+    # the third and fourth day are told together
+    for days, row in zip((1, 2, np.sqrt(12.5)), growth[1:4], strict=True):
+        assert row["rms_drift_difference"] == pytest.approx(1300 * days, rel=0.01)
+
+
+def test_variables_of_other_shapes_are_told_with_the_file(tmp_path):
+    time = START + np.arange(5) * DAY / 2
+    path = tmp_path / "m.nc"
+    write_model(path, np.array([4, 9]), time, np.tile([0.0, -900e3], (5, 2, 1)))
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.renameVariable("index", "old")
+        dataset.createVariable("index", "i4", dataset["old"].dimensions[1:])[:] = 4
+    with pytest.raises(ProductError, match=r"m\.nc: index has the shape \(2,") as caught:
+        read_drifters([path])
+    assert "\n" not in str(caught.value)
 
 
 def test_known_extra_noise_is_diagnosed_within_its_own_confidence(model, product):
