@@ -111,7 +111,7 @@ def geocode_pass(scenes: Sequence[Scene], pixel: float, settings: ImageSettings)
     trends = [
         _place_frame(data, frame, polarisations, span, settings.fit_noise) for frame in frames
     ]
-    _subtract_trends(data, frames, trends, nodes.across)
+    _subtract_trends(data, trends, nodes.across)
     return GeoImage(
         pass_id=ordered[0].pass_id,
         scene_ids=tuple(scene.id for scene in ordered),
@@ -231,9 +231,7 @@ def _trend(frame: _Frame, source: Source, floor: float, span: Span) -> Float:
     return fit_trend(_from_linear(thin, scene.units, floor), sea, across, order)
 
 
-def _subtract_trends(
-    data: Pixels, frames: Sequence[_Frame], trends: Sequence[Sequence[Float]], across: Float
-) -> None:
+def _subtract_trends(data: Pixels, trends: Sequence[Sequence[Float]], across: Float) -> None:
     """Take out one trend for all frames, for two would leave a step where the frames meet."""
     for band, fitted in zip(data, zip(*trends, strict=True), strict=True):
         orders = {len(trend) for trend in fitted}

@@ -73,7 +73,7 @@ class Look(Rows):
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImagePair:
     """Both images with their bands, and what guides the search."""
 
     source: GeoImage

@@ -14,7 +14,7 @@ from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.cracks import SAME, Candidates, Sides, choose_sides
 from lagrangian_ice.matching.first_guess import first_guess, motion_field
 from lagrangian_ice.matching.halves import halves_apart, seen_again, torn
-from lagrangian_ice.matching.look import Look, Pair, map_covariance
+from lagrangian_ice.matching.look import ImagePair, Look, map_covariance
 from lagrangian_ice.matching.motion_field import MotionField, Prediction
 from lagrangian_ice.matching.motions import motions_around, moves_otherwise
 from lagrangian_ice.matching.polarisations import both, is_faint, near, torn_around
@@ -216,7 +216,7 @@ def _refined(
     guess_settings: FirstGuessSettings,
 ) -> Vectors:
     places = _places(source, target, guess, guess_settings.fit_neighbours)
-    pair = Pair(source, target, _bands(source, target, 0, places), guess_settings)
+    pair = ImagePair(source, target, _bands(source, target, 0, places), guess_settings)
     tried = np.flatnonzero(status == Status.TRACKED)
     prediction = guess.prediction
     first = pair.look(xy[tried], prediction.take(tried), guess.field, settings)
@@ -247,7 +247,7 @@ def _refined(
 
 
 def _second_look(
-    pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings
+    pair: ImagePair, xy: Float, look: Look, guess: _Guess, settings: MccSettings
 ) -> tuple[Look, Prediction]:
     """Look again, with larger templates, for what a wrong first guess or weak texture lost.
 
@@ -285,7 +285,7 @@ def _second_look(
 
 
 def _worth_larger_templates(
-    pair: Pair, xy: Float, look: Look, settings: MccSettings
+    pair: ImagePair, xy: Float, look: Look, settings: MccSettings
 ) -> NDArray[np.intp]:
     """Points that were not found and have data enough for a larger template."""
     failed = np.flatnonzero(np.isin(look.status, WORTH_A_SECOND_LOOK))
@@ -301,7 +301,7 @@ def _sureness(look: Look) -> Float:
 
 
 def _by_more_rotations(
-    pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings
+    pair: ImagePair, xy: Float, look: Look, guess: _Guess, settings: MccSettings
 ) -> Look:
     """Look where the matches led once more: on a small plate they tell less of its rotation."""
     firm = np.flatnonzero(guess.prediction.error <= FIRM * pair.source.grid.pixel)
@@ -313,7 +313,7 @@ def _by_more_rotations(
     return look.put(firm[found], again.take(found))
 
 
-def _by_larger_templates(pair: Pair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
+def _by_larger_templates(pair: ImagePair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
     """Look at points (M, 2) with larger templates, those that stay faint with the largest."""
     look = Look.nothing(np.full(len(xy), Status.LOW_CORRELATION, dtype=np.int8))
     for size in LARGER:
@@ -328,7 +328,7 @@ def _by_larger_templates(pair: Pair, xy: Float, guess: _Guess, settings: MccSett
 
 
 def _with_other_polarisation(
-    pair: Pair,
+    pair: ImagePair,
     places: tuple[Float, Float, Float],
     xy: Float,
     look: Look,
@@ -359,7 +359,7 @@ def _with_other_polarisation(
     return look.put(index, both(first, again, pixel))
 
 
-def _anew(pair: Pair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
+def _anew(pair: ImagePair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
     """Look at points (M, 2) with larger templates for what is faint, and beside cracks."""
     look = pair.look(xy, guess.prediction, guess.field, settings)
     failed = _worth_larger_templates(pair, xy, look, settings)
@@ -367,7 +367,9 @@ def _anew(pair: Pair, xy: Float, guess: _Guess, settings: MccSettings) -> Look:
     return _beside_cracks(pair, xy, look.put(failed, found), guess, settings)
 
 
-def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings) -> Look:
+def _beside_cracks(
+    pair: ImagePair, xy: Float, look: Look, guess: _Guess, settings: MccSettings
+) -> Look:
     """Look at parcels around which motions meet by the ice on their own side only.
 
     What was found of them follows the larger part of their templates. Where the side cannot be
@@ -400,7 +402,7 @@ def _beside_cracks(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: M
     return look
 
 
-def _refuse_other_ice(pair: Pair, xy: Float, look: Look, settings: MccSettings) -> None:
+def _refuse_other_ice(pair: ImagePair, xy: Float, look: Look, settings: MccSettings) -> None:
     """Give up parcels of which only ice around may have been found, in place."""
     found = np.flatnonzero(look.status == Status.TRACKED)
     places = pair.places(xy[found], look.take(found))
@@ -408,7 +410,7 @@ def _refuse_other_ice(pair: Pair, xy: Float, look: Look, settings: MccSettings) 
     look.status[found[unsure]] = Status.TWO_MOTIONS
 
 
-def _broken(pair: Pair, xy: Float, look: Look, settings: MccSettings) -> NDArray[np.intp]:
+def _broken(pair: ImagePair, xy: Float, look: Look, settings: MccSettings) -> NDArray[np.intp]:
     """Parcels found whose templates no one motion explains."""
     index = np.flatnonzero(look.status == Status.TRACKED)
     strained = np.linalg.norm(look.strain[index], axis=1) > STRAINED
@@ -417,7 +419,7 @@ def _broken(pair: Pair, xy: Float, look: Look, settings: MccSettings) -> NDArray
 
 
 def _halves(
-    pair: Pair, xy: Float, look: Look, index: NDArray[np.intp], settings: MccSettings
+    pair: ImagePair, xy: Float, look: Look, index: NDArray[np.intp], settings: MccSettings
 ) -> Float:
     """Row, col (M, 2, 2) in the target of both halves of the templates of some parcels."""
     places = pair.places(xy[index], look.take(index))
@@ -425,7 +427,7 @@ def _halves(
 
 
 def _torn_apart(
-    pair: Pair,
+    pair: ImagePair,
     xy: Float,
     look: Look,
     index: NDArray[np.intp],
@@ -453,7 +455,7 @@ def _with_sides(look: Look, sides: Sides, pixel: float) -> Look:
 
 
 def _by_sides(
-    pair: Pair,
+    pair: ImagePair,
     xy: Float,
     index: NDArray[np.intp],
     candidates: Candidates,
@@ -468,7 +470,7 @@ def _by_sides(
 
 
 def _by_own_side(
-    pair: Pair, xy: Float, sides: Sides, field: MotionField, settings: MccSettings
+    pair: ImagePair, xy: Float, sides: Sides, field: MotionField, settings: MccSettings
 ) -> Look:
     """Refine parcels (N, 2) by that part of their templates that is on their own side."""
     expected = Prediction(
@@ -484,13 +486,13 @@ def _by_own_side(
     return look
 
 
-def _found_there(pair: Pair, look: Look, sides: Sides) -> NDArray[np.bool_]:
+def _found_there(pair: ImagePair, look: Look, sides: Sides) -> NDArray[np.bool_]:
     """Whether parcels (N,) were found by their whole templates where their side leads."""
     apart = pair.target.grid.rowcol(_found_end(look)) - sides.position
     return np.asarray(np.hypot(apart[:, 0], apart[:, 1]) < SAME)
 
 
-def _between_motions(pair: Pair, xy: Float, look: Look, guess: _Guess) -> NDArray[np.intp]:
+def _between_motions(pair: ImagePair, xy: Float, look: Look, guess: _Guess) -> NDArray[np.intp]:
     """Parcels, found or not, that others around them do not move with."""
     tracked = look.status == Status.TRACKED
     moved = np.where(tracked[:, None], look.end - xy, guess.prediction.displacement)
@@ -503,7 +505,7 @@ def _between_motions(pair: Pair, xy: Float, look: Look, guess: _Guess) -> NDArra
     return index[other]
 
 
-def _candidates(pair: Pair, xy: Float, look: Look, field: MotionField) -> Candidates:
+def _candidates(pair: ImagePair, xy: Float, look: Look, field: MotionField) -> Candidates:
     """Motions that parcels (N, 2) may follow: as they were found, and others around them."""
     motions = motions_around(field, xy, pair.source.grid.pixel)
     found = pair.target.grid.rowcol(_found_end(look))[:, None]
@@ -582,7 +584,9 @@ def _places(
     )
 
 
-def _tell_of_gaps(pair: Pair, xy: Float, look: Look, guess: _Guess, settings: MccSettings) -> None:
+def _tell_of_gaps(
+    pair: ImagePair, xy: Float, look: Look, guess: _Guess, settings: MccSettings
+) -> None:
     """Say where the target does not show the place of what was not found in it, in place."""
     unlike = np.flatnonzero(np.isin(look.status, (Status.NO_TEXTURE, Status.LOW_CORRELATION)))
     ends = xy[unlike] + guess.prediction.displacement[unlike]

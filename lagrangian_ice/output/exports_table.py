@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import MAP_CRS, Float, transform, xy_to_lonlat
-from lagrangian_ice.output.reading import open_product, read_passes
+from lagrangian_ice.output.reading import read_passes, reading
 from lagrangian_ice.output.variables import TRAJECTORIES
 from lagrangian_ice.times import ALWAYS, Window
 
@@ -135,7 +135,7 @@ def _read(
     path: Path, window: Window, stream: int | None
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Observations, parcels and passes of a file; ``image`` is a row of its own passes."""
-    with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
+    with reading(path, TRAJECTORIES) as dataset:
         time = dataset["time"].to_numpy()
         x = dataset["x"].to_numpy()
         known = np.isfinite(time) & np.isfinite(x)

@@ -20,9 +20,10 @@ from lagrangian_ice.output.deformation import write_deformation
 from lagrangian_ice.output.names import dates_of, product_name, products_of
 from lagrangian_ice.output.pairs import write_pairs
 from lagrangian_ice.output.reading import (
-    open_product,
     read_passes,
     read_sightings,
+    reading,
+    told_of_damage,
 )
 from lagrangian_ice.output.trajectories import write_trajectories
 from lagrangian_ice.output.variables import TRAJECTORIES
@@ -182,14 +183,13 @@ def deform_file(
         written.
     """
     check_output(Path(path_out), [Path(path_in)])
-    with open_product(path_in, TRAJECTORIES, decode_times=False) as dataset:
+    with reading(path_in, TRAJECTORIES) as dataset:
         header = header or header_of(dict(dataset.attrs), Path(path_in))
         settings = settings or header.settings.deformation
         stages = header.settings.model_copy(update={"deformation": settings})
-        patches = _patches(dataset, settings, window)
-        return write_deformation(
-            Path(path_out), replace(header, settings=stages), read_passes(dataset), patches
-        )
+        passes = read_passes(dataset)
+        patches = _patches(dataset, settings, window, Path(path_in))
+        return write_deformation(Path(path_out), replace(header, settings=stages), passes, patches)
 
 
 def lead_of(settings: DeformationSettings) -> float:
@@ -197,7 +197,9 @@ def lead_of(settings: DeformationSettings) -> float:
     return LONGEST * settings.nominal_days * SECONDS_PER_DAY
 
 
-def _patches(dataset: xr.Dataset, settings: DeformationSettings, window: Window) -> Iterator[Patch]:
+def _patches(
+    dataset: xr.Dataset, settings: DeformationSettings, window: Window, path: Path
+) -> Iterator[Patch]:
     """Patches of every stream; some days of observations in memory at once."""
     times = dataset["image_time"].to_numpy().astype(np.float64)
     times_of_ends = times[window.holds(times)]
@@ -211,7 +213,9 @@ def _patches(dataset: xr.Dataset, settings: DeformationSettings, window: Window)
     for stream in np.unique(dataset["stream"].to_numpy()).tolist():
         for begin, end in pairwise(spans.tolist()):
             inside = Window(begin - lead, min(end, window.end))
-            part = read_sightings(dataset, int(stream), inside)
+            # said here: while patches are written all other faults are of the output
+            with told_of_damage(path):
+                part = read_sightings(dataset, int(stream), inside)
             yield from deform(part, times, settings, times >= begin)
 
 

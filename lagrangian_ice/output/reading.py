@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import netCDF4
@@ -100,6 +101,30 @@ def open_product(
     return dataset
 
 
+@contextmanager
+def reading(path: str | Path, product: Product) -> Iterator[xr.Dataset]:
+    """Open a product to be read here and now; times are float64 seconds since 1970.
+
+    Raises
+    ------
+    ProductError
+        As :func:`open_product`, or if it turns out to be damaged while it is read.
+    """
+    with open_product(path, product, decode_times=False) as dataset, told_of_damage(path):
+        yield dataset
+
+
+@contextmanager
+def told_of_damage(path: str | Path) -> Iterator[None]:
+    """Name the file that is read where its values cannot be."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise ProductError(
+            f"{path}: damaged, cannot be read ({reason_of(error)}); make or fetch it again"
+        ) from error
+
+
 def is_deformation(path: str | Path) -> bool:
     """Whether a NetCDF file holds triangles.
 
@@ -159,7 +184,7 @@ def read_trajectories(path: str | Path, wanted: Wanted | None = None) -> pd.Data
     ProductError
         As :func:`open_trajectories`.
     """
-    with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
+    with reading(path, TRAJECTORIES) as dataset:
         count = max(dataset.sizes["trajectory"], 1)
         blocks = [slice(row, row + BLOCK) for row in range(0, count, BLOCK)]
         parts = [_observations_of(dataset.isel(trajectory=rows), wanted) for rows in blocks]
@@ -338,7 +363,7 @@ def read_deformation(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     ProductError
         If the file is not a readable deformation product.
     """
-    with open_product(path, DEFORMATION, decode_times=False) as dataset:
+    with reading(path, DEFORMATION) as dataset:
         frames = {
             dimension: pd.DataFrame(
                 {
@@ -380,7 +405,7 @@ def triangles_in(path: str | Path) -> int:
     ProductError
         If the file is not a readable deformation product.
     """
-    with open_product(path, DEFORMATION, decode_times=False) as dataset:
+    with reading(path, DEFORMATION) as dataset:
         return int(dataset.sizes["face"])
 
 
@@ -397,7 +422,7 @@ def read_pairs(path: str | Path) -> pd.DataFrame:
     ProductError
         If the file is not a readable pair drift product.
     """
-    with open_product(path, PAIRS, decode_times=False) as dataset:
+    with reading(path, PAIRS) as dataset:
         frame = pd.DataFrame(
             {
                 variable.name: dataset[variable.name].to_numpy()

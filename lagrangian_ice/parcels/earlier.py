@@ -43,7 +43,7 @@ Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Sightings(Rows):
+class PastSightings(Rows):
     """Sightings (N,): in which pass (-1: there is none), where (metres) and when (s)."""
 
     source: NDArray[np.int32]
@@ -136,7 +136,9 @@ def _witnesses(
             yield part, earlier.time[part], Pair(source, ids[part], vectors), near
 
 
-def earlier_sightings(parcels: Parcels, ids: NDArray[np.int64]) -> tuple[Sightings, Sightings]:
+def earlier_sightings(
+    parcels: Parcels, ids: NDArray[np.int64]
+) -> tuple[PastSightings, PastSightings]:
     """Sightings before the last ones, and older references, of parcels (N,)."""
     rows = transitions.rows_of(parcels, ids)
     return _before_last(parcels, rows), _older_references(parcels, rows)
@@ -162,17 +164,17 @@ def doubtful(vectors: Vectors, view: View) -> Bool:
     return np.asarray(vectors.tracked & (doubt(vectors) > limit))
 
 
-def _before_last(parcels: Parcels, rows: NDArray[np.int64]) -> Sightings:
-    everyone = Sightings(parcels.earlier_pass, parcels.earlier_xy, parcels.earlier_time)
+def _before_last(parcels: Parcels, rows: NDArray[np.int64]) -> PastSightings:
+    everyone = PastSightings(parcels.earlier_pass, parcels.earlier_xy, parcels.earlier_time)
     return everyone.take(rows)
 
 
-def _references(parcels: Parcels, rows: NDArray[np.int64]) -> Sightings:
-    everyone = Sightings(parcels.reference_pass, parcels.reference_xy, parcels.reference_time)
+def _references(parcels: Parcels, rows: NDArray[np.int64]) -> PastSightings:
+    everyone = PastSightings(parcels.reference_pass, parcels.reference_xy, parcels.reference_time)
     return everyone.take(rows)
 
 
-def _older_references(parcels: Parcels, rows: NDArray[np.int64]) -> Sightings:
+def _older_references(parcels: Parcels, rows: NDArray[np.int64]) -> PastSightings:
     """Sightings that are references, but neither the last one nor the one before."""
     found = _references(parcels, rows)
     same = found.source == parcels.pass_index[rows]
@@ -192,7 +194,7 @@ def _without(pair: Pair, refused: NDArray[np.int64]) -> Pair:
 
 
 def matched_from(
-    earlier: Sightings,
+    earlier: PastSightings,
     rows: Index,
     ends: Float,
     view: View,
@@ -203,7 +205,7 @@ def matched_from(
 
     Parameters
     ----------
-    earlier : Sightings
+    earlier : PastSightings
         Of N parcels.
     rows : (M,) intp
         Who is asked for.

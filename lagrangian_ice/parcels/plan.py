@@ -23,6 +23,7 @@ from lagrangian_ice.parcels.population import Parcels, State
 from lagrangian_ice.parcels.transitions import Bool, Index
 from lagrangian_ice.parcels.view import DAY, HOUR, Stream
 from lagrangian_ice.scenes.passes import Pass
+from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings
 from lagrangian_ice.times import to_seconds
 
@@ -35,6 +36,14 @@ class Outline:
     start: float
     time: float
     footprint: BaseGeometry
+
+    @classmethod
+    def of(cls, pass_id: str, scenes: Sequence[Scene]) -> Outline:
+        """Outline of a pass of these frames."""
+        start = min(to_seconds(scene.start) for scene in scenes)
+        stop = max(to_seconds(scene.stop) for scene in scenes)
+        area = shapely.union_all([scene.footprint for scene in scenes])
+        return cls(pass_id, start, 0.5 * (start + stop), area)
 
 
 @dataclass(frozen=True)

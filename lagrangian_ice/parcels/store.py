@@ -416,7 +416,7 @@ class Store:
                 break
             if (last & possible).any():
                 missed = self._rows("SELECT parcel_id FROM missed WHERE pass_index = ?", (index,))
-                dormant[_places(ids, _matrix(missed, 1))[0]] |= True
+                dormant[_places(ids, _matrix(missed, 1))[0]] = True
             seen = _matrix(self._rows(_LAST_SEEN, (index,)), 9)
             place, known = _places(ids, seen)
             seen = seen[known]
@@ -499,12 +499,14 @@ class Store:
         """All vectors, in order of pair and parcel, of one stream or of all."""
         members = self._members(stream)
         held: list[pd.DataFrame] = []
+        rows = 0
         for pair, count in self._rows("SELECT pair_index, count FROM pairs ORDER BY pair_index"):
             held.append(self._vectors(pair, count, members))
-            if sum(map(len, held)) >= CHUNK_ROWS:
+            rows += len(held[-1])
+            if rows >= CHUNK_ROWS:
                 yield pd.concat(held, ignore_index=True)
-                held = []
-        if sum(map(len, held)):
+                held, rows = [], 0
+        if rows:
             yield pd.concat(held, ignore_index=True)
 
     def _members(self, stream: int | None) -> NDArray[np.int64]:

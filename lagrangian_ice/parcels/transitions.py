@@ -136,7 +136,6 @@ def born(parcels: Parcels, parcel_id: ArrayLike, time: Float, pass_index: int) -
         state=_put(parcels.state, rows, State.ALIVE),
         time=_put(parcels.time, rows, time),
         pass_index=_put(parcels.pass_index, rows, pass_index),
-        covariance=_put(parcels.covariance, rows, 0.0),
         reference_time=_put(parcels.reference_time, rows, time),
         reference_pass=_put(parcels.reference_pass, rows, pass_index),
     )
@@ -200,7 +199,7 @@ def corrected(
     Raises
     ------
     ValueError
-        If one has not been seen or has ended.
+        If one is not alive.
     """
     rows = _rows_in(parcels, parcel_id, (State.ALIVE,), "corrected")
     return replace(
@@ -328,7 +327,7 @@ def expiry(parcels: Parcels, max_gap: float, window_end: dict[int, float]) -> Fl
     pending = parcels.state == State.PENDING
     times = parcels.time + max_gap
     for stream in np.unique(parcels.stream[pending]).tolist():
-        times[pending & (parcels.stream == stream)] = window_end.get(stream, np.nan)
+        times[pending & (parcels.stream == stream)] = window_end[stream]
     return np.asarray(times, dtype=np.float64)
 
 

@@ -16,7 +16,7 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.vectors import Status, Vectors, nothing_seen
 from lagrangian_ice.parcels.earlier import (
     Index,
-    Sightings,
+    PastSightings,
     earlier_sightings,
     matched_from,
     pixels_apart,
@@ -130,7 +130,7 @@ def _last_leads(missing: list[Pair], view: View, match: Match) -> tuple[Ids, _Le
 
 
 def _lead(
-    earlier: Sightings, rows: Index, ends: Float, correlation: Float, view: View, match: Match
+    earlier: PastSightings, rows: Index, ends: Float, correlation: Float, view: View, match: Match
 ) -> _Lead:
     """Look for some of N parcels from earlier sightings."""
     vectors = nothing_seen(earlier.xy)

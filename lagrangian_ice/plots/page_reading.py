@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.reading import check_corners, open_product, read_passes
+from lagrangian_ice.output.reading import check_corners, read_passes, reading
 from lagrangian_ice.output.variables import DEFORMATION, TRAJECTORIES
 from lagrangian_ice.times import Window
 
@@ -173,7 +173,7 @@ def read_lines(paths: Sequence[Path], window: Window, most: int) -> Lines | None
 
 
 def _count(path: Path, window: Window) -> int:
-    with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
+    with reading(path, TRAJECTORIES) as dataset:
         return int(np.count_nonzero(_known(dataset, window)))
 
 
@@ -184,7 +184,7 @@ def _known(dataset: xr.Dataset, window: Window) -> NDArray[np.bool_]:
 
 
 def _lines_of(path: Path, window: Window, step: int) -> Lines:
-    with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
+    with reading(path, TRAJECTORIES) as dataset:
         known = _known(dataset, window)[::step]
         kept = known.any(axis=1)
         row, col = np.nonzero(known[kept])
@@ -233,7 +233,7 @@ def read_mesh(paths: Sequence[Path], window: Window, most: int) -> Mesh | None:
     attributes: dict[str, str] = {}
     for path, count in zip(paths, counts, strict=True):
         pairs = np.flatnonzero(count)[::step]
-        with open_product(path, DEFORMATION, decode_times=False) as dataset:
+        with reading(path, DEFORMATION) as dataset:
             own_nodes, own_faces = _mesh_of(dataset, pairs, path)
             attributes = attributes or {key: str(value) for key, value in dataset.attrs.items()}
         before = sum(len(part) for part in nodes)
@@ -257,7 +257,7 @@ def read_mesh(paths: Sequence[Path], window: Window, most: int) -> Mesh | None:
 
 def _faces_of_pairs(path: Path, window: Window) -> NDArray[np.int64]:
     """Triangles of every pair of passes; 0 where the pair is not in the window."""
-    with open_product(path, DEFORMATION, decode_times=False) as dataset:
+    with reading(path, DEFORMATION) as dataset:
         pairs = dataset.sizes["pair"]
         owner = dataset["node_pair_index"].to_numpy().astype(np.int64)
         begin, end = np.full(pairs, np.inf), np.full(pairs, -np.inf)

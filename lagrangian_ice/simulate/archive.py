@@ -19,7 +19,7 @@ from lagrangian_ice.errors import WorkspaceError, reason_of
 from lagrangian_ice.files import in_place
 from lagrangian_ice.grid import Float, lonlat_to_xy, xy_to_lonlat
 from lagrangian_ice.simulate.instrument import NoiseSettings
-from lagrangian_ice.simulate.motion import IceMotion, MotionSettings, random_motion
+from lagrangian_ice.simulate.motion import MotionSettings, random_motion
 from lagrangian_ice.simulate.picture import picture_textures
 from lagrangian_ice.simulate.radar_swath import (
     RadarSwath,
@@ -226,7 +226,7 @@ def plan_archive(
     bounds = (x - reach, y - reach, x + reach, y + reach)
     rng = np.random.default_rng([seed, 2])
     motion = random_motion(bounds, begin, days, rng, settings.motion)
-    plans = _plan_passes(motion, begin, days, np.random.default_rng([seed, 3]), settings)
+    plans = _plan_passes(begin, days, np.random.default_rng([seed, 3]), settings)
     return Truth(motion, tuple(plan.swath for plan in plans)), plans
 
 
@@ -238,11 +238,7 @@ def _check_record(days: float, seed: int) -> None:
 
 
 def _plan_passes(
-    motion: IceMotion,
-    begin: float,
-    days: float,
-    rng: np.random.Generator,
-    settings: ArchiveSettings,
+    begin: float, days: float, rng: np.random.Generator, settings: ArchiveSettings
 ) -> list[PassPlan]:
     count = max(2, round(days * settings.passes_per_day))
     slot = days * SECONDS_PER_DAY / count

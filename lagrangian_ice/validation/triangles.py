@@ -19,10 +19,10 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.output.coast import distance_to_coast
 from lagrangian_ice.output.products import header_of
 from lagrangian_ice.output.reading import (
-    open_product,
     read_deformation,
     read_passes,
     read_sightings,
+    reading,
 )
 from lagrangian_ice.output.variables import TRAJECTORIES
 from lagrangian_ice.settings import DeformationSettings
@@ -245,7 +245,7 @@ class Record:
         ProductError
             If the file is not a trajectory product or its settings are damaged.
         """
-        with open_product(path, TRAJECTORIES, decode_times=False) as dataset:
+        with reading(path, TRAJECTORIES) as dataset:
             times = read_passes(dataset)["time"].to_numpy(np.float64)
             streams = np.unique(dataset["stream"].to_numpy())
             sightings = [read_sightings(dataset, int(stream)) for stream in streams]

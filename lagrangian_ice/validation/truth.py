@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from lagrangian_ice.deformation.strain import invariants, strain_rates
 from lagrangian_ice.deformation.triangles import UNFIT
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.reading import open_product, read_deformation, read_trajectories
+from lagrangian_ice.output.reading import read_deformation, read_trajectories, reading
 from lagrangian_ice.output.variables import TRAJECTORIES
 from lagrangian_ice.times import SECONDS_PER_DAY
 
@@ -294,7 +294,7 @@ def score_trajectories(
     ValueError
         If the product holds no observations.
     """
-    with open_product(trajectories, TRAJECTORIES, decode_times=False) as dataset:
+    with reading(trajectories, TRAJECTORIES) as dataset:
         ids = dataset["trajectory"].to_numpy().astype(np.int64)
         ended = ids[np.isfinite(dataset["death_time"].to_numpy())]
     strain = None

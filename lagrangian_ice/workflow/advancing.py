@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import shapely
 
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.parcels.plan import Outline, PlannedPass, plan
@@ -59,7 +58,7 @@ def advance(
     WorkspaceError
         If the workspace is missing, not seeded, held by another process or not writable.
     ValueError
-        If not exactly one of ``days`` and ``until`` is given, or it does not lie ahead.
+        If not exactly one of ``days`` and ``until`` is given, or it lies before the clock.
     """
     if (days is None) == (until is None):
         raise ValueError("give either days or until")
@@ -198,11 +197,11 @@ def plan_pairs(
         scenes = {scene.id: scene for scene in store.scenes()}
         found = queue_of(store, list(scenes.values()))
         waiting = [one for one in found.waiting if to_seconds(one.start) < goal]
-        done: dict[int, Outline] = {}
-        for row in store.passes().to_dict("records"):
-            frames = [scenes[name] for name in row["scene_ids"]]
-            area = shapely.union_all([scene.footprint for scene in frames])
-            done[row["pass_index"]] = Outline(row["pass_id"], row["start"], row["time"], area)
+        done = {
+            row["pass_index"]: Outline.of(row["pass_id"], [scenes[one] for one in row["scene_ids"]])
+            for row in store.passes().to_dict("records")
+            if row["scene_ids"]
+        }
         parcels = store.living(horizon(rules))
         ice = concentration_of(whole)
         return list(plan(parcels, waiting, done, store.streams(), rules, margin, ice))

@@ -19,7 +19,7 @@ from lagrangian_ice.parcels.pairs import match_ahead
 from lagrangian_ice.parcels.prepare import Prepared, Task, prepare
 from lagrangian_ice.settings import FirstGuessSettings
 
-Pair = tuple[str, str, float]
+PairKey = tuple[str, str, float]
 """Ids of the source pass and the target pass, and the speed that is searched, m s-1."""
 
 
@@ -52,8 +52,8 @@ class Ahead:
         self._settings = settings
         self._images: list[Job[Task, Prepared]] = []
         self._ready: dict[str, Task] = {}
-        self._expected: list[Pair] = []
-        self._fields: dict[Pair, Job[FieldTask, float]] = {}
+        self._expected: list[PairKey] = []
+        self._fields: dict[PairKey, Job[FieldTask, float]] = {}
 
     def begin(self, number: int) -> None:
         """Begin the images of a pass and those after it."""
@@ -72,13 +72,13 @@ class Ahead:
         with self.pool.lock:
             self._ready[name] = task
 
-    def expect(self, pairs: Iterable[Pair]) -> None:
+    def expect(self, pairs: Iterable[PairKey]) -> None:
         """Begin the fields of these pairs as soon as both images are there."""
         with self.pool.lock:
             self._expected = list(pairs) if self.depth else []
             self._begin_fields()
 
-    def fields(self, pairs: Sequence[Pair]) -> Iterator[float]:
+    def fields(self, pairs: Sequence[PairKey]) -> Iterator[float]:
         """Seconds that the field of each pair took, when it is there; 0 where none was begun."""
         with self.pool.lock:
             jobs = [self._fields.pop(pair, None) for pair in pairs]

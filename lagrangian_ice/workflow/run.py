@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import shapely
 
 from lagrangian_ice.engine import Job, Rank, Stopwatch, Workers, tasks
 from lagrangian_ice.errors import SceneError
@@ -40,7 +39,7 @@ from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings, Settings
 from lagrangian_ice.superlim.weights_files import find_weights
 from lagrangian_ice.times import iso, to_seconds
-from lagrangian_ice.workflow.ahead import Ahead, Pair
+from lagrangian_ice.workflow.ahead import Ahead, PairKey
 from lagrangian_ice.workflow.products import write_all
 from lagrangian_ice.workspace import queue_of
 
@@ -215,7 +214,7 @@ class Run:
                     prepared = ahead.image(number)
                 self._fold(one, prepared, ahead)
 
-    def _foreseen(self, passes: Sequence[Pass]) -> list[Pair]:
+    def _foreseen(self, passes: Sequence[Pass]) -> list[PairKey]:
         """Pairs that the next passes will be in, as far as one can tell now."""
         rules = self.settings.parcels
         margin = rules.birth_margin * self.settings.images.pixel
@@ -226,7 +225,7 @@ class Run:
         areas |= {one.id: one.footprint.area for one in done.values()}
         speeds = self._speeds_to_check()
         fastest = self.settings.first_guess.max_speed
-        pairs: list[Pair] = []
+        pairs: list[PairKey] = []
         for pair in (pair for one in planned for pair in one.pairs):
             speed = fastest if pair.purpose == "follow" else speeds.get(pair.source)
             if speed is not None and not self._are_few(pair.xy, areas[pair.source]):
@@ -253,12 +252,7 @@ class Run:
     def _outline(self, index: int) -> Outline:
         """Tell the plan of a processed pass."""
         if index not in self.outlines:
-            scenes = self.tasks[index].scenes
-            start = min(to_seconds(scene.start) for scene in scenes)
-            stop = max(to_seconds(scene.stop) for scene in scenes)
-            area = shapely.union_all([scene.footprint for scene in scenes])
-            outline = Outline(self.names[index], start, 0.5 * (start + stop), area)
-            self.outlines[index] = outline
+            self.outlines[index] = Outline.of(self.names[index], self.tasks[index].scenes)
         return self.outlines[index]
 
     def _fold(self, one: Pass, prepared: Prepared, ahead: Ahead) -> None:
@@ -439,7 +433,7 @@ def with_whole_paths(settings: Settings) -> Settings:
     return settings.model_copy(update={"parcels": parcels, "features": features})
 
 
-def _as_expected(pair: PairTask) -> Pair:
+def _as_expected(pair: PairTask) -> PairKey:
     return (*pair.names, pair.settings.first_guess.max_speed)
 
 

@@ -1,11 +1,15 @@
 """export in other layouts, import and validate on the command line."""
 
 import json
+import re
 import sys
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from lagrangian_ice.cli import run
 from lagrangian_ice.output.trajectories import write_trajectories
@@ -381,3 +385,43 @@ def test_a_folder_of_outputs_that_is_a_file_is_told(product, tmp_path, capsys, w
     out.touch()
     assert run([*words.format(product).split(), "--out", str(out)]) == 1
     assert f"{out}: is a file; --out names a folder" in told(capsys)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["deform", "LP", "--out", "out.nc"],
+        ["view", "LP", "--out", "out.html"],
+        ["plot", "trajectories", "LP", "--out", "out.png"],
+        ["export", "--format", "mojito", "--trajectories", "LP", "--out", "out"],
+        ["validate", "statistics", "LP", "--out", "out"],
+        ["validate", "buoys", "LP", "buoys.csv", "--out", "out"],
+    ],
+)
+def test_a_damaged_product_is_named(product, tmp_path, capsys, monkeypatch, words):
+    """One that opens, for its header is whole, and cannot be read to its end."""
+    monkeypatch.chdir(tmp_path)
+    write_buoys(tmp_path / "buoys.csv")
+    path = tmp_path / "damaged_LP.nc"
+    path.write_bytes(product.read_bytes())
+    spoil(path)
+    assert run([str(path) if word == "LP" else word for word in words]) == 1
+    said = told(capsys)
+    assert "damaged_LP.nc: damaged, cannot be read" in said
+    assert "NetCDF" in said
+
+
+def spoil(path):
+    """Overwrite all packed values that are of an observation each and of double precision."""
+    content = bytearray(path.read_bytes())
+    with xr.open_dataset(path) as dataset:
+        size = 8 * dataset["x"].size
+    found = 0
+    for start in re.finditer(b"\x78", bytes(content)):
+        unpacked = zlib.decompressobj()
+        with suppress(zlib.error):
+            if len(unpacked.decompress(content[start.start() :], size + 1)) == size:
+                content[start.start() + 2 : start.start() + 40] = b"\xff" * 38
+                found += 1
+    assert found > 2
+    path.write_bytes(content)

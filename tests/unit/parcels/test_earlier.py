@@ -6,7 +6,7 @@ from drifting_ice import DAY, T0, WHOLE, Ice, See, stream
 
 from lagrangian_ice.matching.vectors import Status, nothing_seen
 from lagrangian_ice.parcels import transitions as t
-from lagrangian_ice.parcels.earlier import Sightings, matched_from, speed_to_search
+from lagrangian_ice.parcels.earlier import PastSightings, matched_from, speed_to_search
 from lagrangian_ice.parcels.population import State
 from lagrangian_ice.parcels.view import View
 from lagrangian_ice.settings import ParcelSettings
@@ -281,7 +281,7 @@ def test_those_of_one_pass_are_looked_for_as_fast_as_the_fastest_of_them():
         return [nothing_seen(one.xy) for one in requests]
 
     xy = np.array([[0.0, 0.0], [1e4, 0.0], [2e4, 0.0]])
-    earlier = Sightings(np.array([0, 0, 1], np.int32), xy, np.full(3, T0))
+    earlier = PastSightings(np.array([0, 0, 1], np.int32), xy, np.full(3, T0))
     ends = xy + np.array([[0.0, 0.0], [0.1 * DAY, 0.0], [0.0, 0.0]])
     see = See(1, WHOLE)
     view = View(see.image(), 2, see.start, [stream()], SETTINGS, 0.6)
