@@ -180,10 +180,14 @@ class Tasks:
 
     def _handed_over(self, job: Job[Any, Any]) -> Future[Any]:
         try:
-            return self._executor.submit(job.function, job.item)
-        except BrokenExecutor:
-            self._restart(self._executor)
-            return self._executor.submit(job.function, job.item)
+            try:
+                return self._executor.submit(job.function, job.item)
+            except BrokenExecutor:
+                self._restart(self._executor)
+                return self._executor.submit(job.function, job.item)
+        except (OSError, RuntimeError) as error:
+            # No memory or no room for another process or thread.
+            raise BrokenExecutor(f"no worker can be started: {reason_of(error)}") from error
 
     def _done(self, job: Job[Any, Any], used: Executor, future: Future[Any]) -> None:
         if future.cancelled():

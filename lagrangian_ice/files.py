@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,13 +11,16 @@ from lagrangian_ice.errors import ProductError
 
 
 @contextlib.contextmanager
-def in_place(path: Path) -> Iterator[Path]:
+def in_place(path: Path, among_others: bool = False) -> Iterator[Path]:
     """Give the name to write to; move it to ``path`` when all went well, else remove it.
 
     Parameters
     ----------
     path : Path
         Where the file shall appear; one that is there is replaced in one step.
+    among_others : bool
+        Others may write the same file now, each under a hidden name of its own. What killed
+        processes left then stays until somebody removes it.
 
     Yields
     ------
@@ -28,7 +32,8 @@ def in_place(path: Path) -> Iterator[Path]:
     OSError
         If the folder cannot be written.
     """
-    beside = path.with_name(f".{path.name}.part")
+    own = f"{uuid.uuid4().hex}." if among_others else ""
+    beside = path.with_name(f".{own}{path.name}.part")
     try:
         yield beside
         beside.replace(path)

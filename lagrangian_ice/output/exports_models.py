@@ -115,7 +115,8 @@ def write_sitrack(chosen: Chosen, out: Path, name: str, crs: str = MAP_CRS) -> l
         dataset["id_buoy"][:] = ids
         values = {
             "latitude": lonlat[:, 1],
-            "longitude": lonlat[:, 0] % 360.0,
+            # in single precision, as the file has it: what rounds up to 360 is 0
+            "longitude": np.float32(lonlat[:, 0] % 360.0) % 360.0,
             "y_pos": km[:, 1],
             "x_pos": km[:, 0],
             "time_pos": np.rint(table["time"].to_numpy()),

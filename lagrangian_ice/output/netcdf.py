@@ -16,6 +16,8 @@ from lagrangian_ice.grid import Float, crs_attributes, xy_to_lonlat
 from lagrangian_ice.output.variables import Product, Variable
 from lagrangian_ice.output.whole import whole_file
 
+CACHE_BYTES = 4 * 2**20
+"""Of a variable, in memory while a file is written, or read from its beginning to its end."""
 CHUNK_1D = 16384
 """Elements of a chunk along dimensions that grow."""
 
@@ -37,8 +39,27 @@ def new_file(path: Path) -> Iterator[netCDF4.Dataset]:
     ProductError
         If it cannot be written.
     """
-    with whole_file(path) as beside, netCDF4.Dataset(beside, "w", format="NETCDF4") as dataset:
+    with (
+        whole_file(path) as beside,
+        small_caches(),
+        netCDF4.Dataset(beside, "w", format="NETCDF4") as dataset,
+    ):
         yield dataset
+
+
+@contextmanager
+def small_caches() -> Iterator[None]:
+    """Let files that are created or opened inside keep little of each variable in memory.
+
+    By itself the library keeps 64 MiB of each, 4 GB of a season's deformation, though all is
+    written and read once, from the first chunk to the last.
+    """
+    before = netCDF4.get_chunk_cache()
+    netCDF4.set_chunk_cache(CACHE_BYTES, *before[1:])
+    try:
+        yield
+    finally:
+        netCDF4.set_chunk_cache(*before)
 
 
 def define(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lagrangian_ice.deformation.pairs import Sightings
 from lagrangian_ice.errors import ProductError, reason_of
 from lagrangian_ice.grid import Float
-from lagrangian_ice.output.netcdf import IMAGE_TEXTS
+from lagrangian_ice.output.netcdf import IMAGE_TEXTS, small_caches
 from lagrangian_ice.output.variables import (
     DEFORMATION,
     PAIRS,
@@ -110,7 +110,11 @@ def reading(path: str | Path, product: Product) -> Iterator[xr.Dataset]:
     ProductError
         As :func:`open_product`, or if it turns out to be damaged while it is read.
     """
-    with open_product(path, product, decode_times=False) as dataset, told_of_damage(path):
+    with (
+        small_caches(),
+        open_product(path, product, decode_times=False) as dataset,
+        told_of_damage(path),
+    ):
         yield dataset
 
 

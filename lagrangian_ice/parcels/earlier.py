@@ -288,7 +288,13 @@ def closures(
     rows = transitions.rows_of(parcels, seen.parcel_id)
     reference = _references(parcels, rows)
     age = view.start - reference.time
-    due = (age >= due_after) & (reference.source != seen.source_pass) & (due_after > 0)
+    known = (reference.source != NO_PASS) & (due_after > 0)
+    found_from_it = known & (reference.source == seen.source_pass)
+    due = known & ~found_from_it & (age >= due_after)
+    # Nothing is left to compare; so old a reference is given up all the same.
+    given_up = found_from_it & (age >= 2 * due_after)
+    compared_with = np.where(given_up, reference.source, seen.reference_pass)
+    seen = replace(seen, reference_pass=compared_with.astype(np.int32))
     pairs = []
     found = list(matched_from(reference, np.flatnonzero(due), seen.xy, view, match))
     for part, source, vectors in found:

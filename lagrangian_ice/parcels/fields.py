@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -92,7 +94,7 @@ def _path(task: FieldTask) -> Path | None:
 def _save(path: Path, field: MotionField) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
-        with in_place(path) as beside, beside.open("wb") as file:
+        with in_place(path, among_others=True) as beside, beside.open("wb") as file:
             np.savez(file, **{one.name: getattr(field, one.name) for one in fields(field)})
     except OSError as error:
         raise WorkspaceError(f"{path}: cannot be written ({reason_of(error)})") from None
@@ -105,4 +107,7 @@ def _loaded(path: Path) -> MotionField | None:
             values = {one.name: archive[one.name] for one in fields(MotionField)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+    # Those not used for longest go first; another user's, or one that is gone, stays as it is.
+    with suppress(OSError):
+        os.utime(path)
     return MotionField(**{name: v if v.ndim else v.item() for name, v in values.items()})

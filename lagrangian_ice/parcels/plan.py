@@ -179,6 +179,8 @@ def _births(
 def _seeds(
     parcels: Parcels, index: int, here: _Birthplace, stream: Stream, settings: ParcelSettings
 ) -> Parcels:
+    if here.area.is_empty:
+        return transitions.no_parcels()
     row, col = transitions.nodes_within(here.area.bounds, stream.spacing)
     nodes = np.stack([col, row], axis=-1).astype(np.float64) * stream.spacing
     free = here.fits(nodes, settings) & transitions.vacant(parcels, row, col, stream.spacing)

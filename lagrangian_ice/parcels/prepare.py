@@ -15,6 +15,7 @@ import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -201,6 +202,19 @@ def keep_template(task: Task, ready: Ready) -> None:
     except OSError:
         # Gone from the cache, or a disk that has no links.
         _save(path, *ready)
+    _on_disk(path)
+
+
+def _on_disk(path: Path) -> None:
+    """Wait until a power cut cannot take a file any more: the scenes may be deleted."""
+    for one, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
+        # disks that cannot are left alone
+        with suppress(OSError):
+            handle = os.open(one, flags)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def drop_templates(folder: Path, needed: Container[str]) -> None:
@@ -223,12 +237,15 @@ def clean(folder: Path, names: str) -> None:
 def _ensured(task: Task) -> tuple[Path, bool]:
     """Where the image is in the cache, and whether it had to be made."""
     path = _path(task)
-    there = path.exists()
-    if there:
+    try:
         os.utime(path)
-    else:
+    except FileNotFoundError:
         _make(task)
-    return path, not there
+        return path, True
+    except OSError:
+        # There, but another user's.
+        pass
+    return path, False
 
 
 def _make(task: Task) -> Ready:
@@ -313,7 +330,7 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
     shown = np.isfinite(image.data).any(axis=0)
     try:
         path.parent.mkdir(exist_ok=True)
-        with in_place(path) as beside, beside.open("wb") as file:
+        with in_place(path, among_others=True) as beside, beside.open("wb") as file:
             np.savez(
                 file,
                 about=np.array(json.dumps(about)),
@@ -336,9 +353,11 @@ def _loaded(path: Path) -> Ready | None:
             # earlier files hold incidence angles too, that nobody asks for
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays["about"]))
-        os.utime(path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+    # another user's, or just gone
+    with suppress(OSError):
+        os.utime(path)
     x0, y0, pixel, rows, cols = about["grid"]
     grid = Grid(x0, y0, pixel, (int(rows), int(cols)))
     shown = _unpacked(arrays["shown"], grid.shape)

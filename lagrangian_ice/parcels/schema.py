@@ -215,6 +215,10 @@ def locked(workspace: Path, *, create: bool = False) -> Iterator[None]:
             raise WorkspaceError(
                 f"{workspace}: another lagrangian-ice is writing here; wait until it is done"
             ) from None
+        except OSError as error:
+            raise WorkspaceError(
+                f"{workspace}: cannot be locked ({reason_of(error)}); use a disk that has locks"
+            ) from None
         yield
     finally:
         os.close(handle)
@@ -235,9 +239,9 @@ def _opened(path: Path, writable: bool) -> sqlite3.Connection:
     if writable:
         connection = sqlite3.connect(path, isolation_level=None, timeout=30)
         connection.execute("PRAGMA journal_mode = WAL")
-        # With WAL a killed process loses nothing and a power cut at most the last passes,
-        # whole ones: advancing again makes them again.
-        connection.execute("PRAGMA synchronous = NORMAL")
+        # Nor may a power cut take a pass back: templates that it made needless are gone then, and
+        # the scenes perhaps too.
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)

@@ -199,6 +199,11 @@ class Store:
         """When the last of the catalogued scenes ended, seconds since 1970; 0 without one."""
         return float(self._rows("SELECT ifnull(max(stop), 0) FROM scenes")[0][0])
 
+    def latest_pass(self) -> float:
+        """When the last processed pass began, seconds since 1970; -inf without one."""
+        (start,) = self._rows("SELECT max(start) FROM passes")[0]
+        return -np.inf if start is None else float(start)
+
     def order_added(self) -> dict[str, int]:
         """When each scene was catalogued: higher is later."""
         return dict(self._rows("SELECT id, added FROM scenes"))
@@ -383,7 +388,7 @@ class Store:
             References and sightings before the last are looked for so long before the last
             pass, seconds. No reference of a parcel that lives is older than twice the sum of
             the time after which it is due and the gap after which a parcel ends; no sighting
-            before the last is older than twice that gap.
+            before the last is older than twice that gap, but for the time that a pass takes.
         """
         rows = self._rows(
             "SELECT p.parcel_id, p.stream, p.seed_row, p.seed_col, s.spacing, s.date "

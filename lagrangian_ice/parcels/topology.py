@@ -105,7 +105,8 @@ def moving_alike(
     # The nearest of each is itself; beyond the reach there are infinite distances.
     others = np.arange(2, count + 2)
     distance, index = cKDTree(xy0).query(xy0[asked], others, distance_upper_bound=reach)
-    near = np.isfinite(distance)
+    # Twins of two streams, seeded at one node, say the same by the same vector.
+    near = np.isfinite(distance) & (distance > 0)
     other = moved[np.where(near, index, 0)]
     return near, near & (np.linalg.norm(other - moved[asked, None], axis=2) <= farthest)
 

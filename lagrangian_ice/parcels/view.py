@@ -150,8 +150,8 @@ class View:
 
     @property
     def finest(self) -> float:
-        """Spacing of the finest stream, metres: streams of several spacings are one mesh."""
-        return min((one.spacing for one in self.streams), default=self.settings.spacing)
+        """Spacing of the finest stream so far, metres: streams of several are one mesh."""
+        return min((one.spacing for one in self.begun), default=self.settings.spacing)
 
     @property
     def begun(self) -> list[Stream]:

@@ -79,14 +79,19 @@ class Ahead:
             self._begin_fields()
 
     def fields(self, pairs: Sequence[PairKey]) -> Iterator[float]:
-        """Seconds that the field of each pair took, when it is there; 0 where none was begun."""
+        """Seconds that the field of each pair took, when it is there; 0 where none was begun.
+
+        One that several are about to need is begun now: each would find it for itself.
+        """
         with self.pool.lock:
-            jobs = [self._fields.pop(pair, None) for pair in pairs]
+            for pair in {pair for pair in pairs if pairs.count(pair) > 1}:
+                self._begin_field(pair)
+            jobs = {pair: self._fields.pop(pair, None) for pair in dict.fromkeys(pairs)}
             self._expected = [pair for pair in self._expected if pair not in pairs]
-            for job in jobs:
+            for job in jobs.values():
                 if job is not None:
                     self.pool.hurry(job)
-        return (0.0 if job is None else job.result() for job in jobs)
+        return (_seconds(jobs[pair], pair in pairs[:number]) for number, pair in enumerate(pairs))
 
     def _image_is_there(self, name: str, task: Task, done: Future[Prepared]) -> None:
         # The task's own error comes when its turn has come.
@@ -100,8 +105,18 @@ class Ahead:
 
     def _begin_fields(self) -> None:
         for pair in self._expected:
-            source, target = (self._ready.get(name) for name in pair[:2])
-            if source is not None and target is not None and pair not in self._fields:
-                settings = self._settings.model_copy(update={"max_speed": pair[2]})
-                task = FieldTask(source, target, settings)
-                self._fields[pair] = self.pool.submit(match_ahead, task, rank=Rank.SOON)
+            self._begin_field(pair)
+
+    def _begin_field(self, pair: PairKey) -> None:
+        """Begin a field unless it is begun, or an image is not there."""
+        source, target = (self._ready.get(name) for name in pair[:2])
+        if source is not None and target is not None and pair not in self._fields:
+            settings = self._settings.model_copy(update={"max_speed": pair[2]})
+            task = FieldTask(source, target, settings)
+            self._fields[pair] = self.pool.submit(match_ahead, task, rank=Rank.SOON)
+
+
+def _seconds(job: Job[FieldTask, float] | None, told: bool) -> float:
+    """Wait for a field; its seconds are told once."""
+    seconds = 0.0 if job is None else job.result()
+    return 0.0 if told else seconds

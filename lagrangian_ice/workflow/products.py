@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,14 @@ import pandas as pd
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.output.attributes import Header
 from lagrangian_ice.output.names import find_products
-from lagrangian_ice.output.products import KINDS, Records, dates_of_streams, lead_of, write_products
+from lagrangian_ice.output.products import (
+    KINDS,
+    Chunks,
+    Records,
+    dates_of_streams,
+    lead_of,
+    write_products,
+)
 from lagrangian_ice.output.whole import whole_folder
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.settings import Settings
@@ -46,13 +53,13 @@ def _whole(store: Store, window: Window = ALWAYS) -> Records:
 class _Part(NamedTuple):
     """What some kinds of products are written from.
 
-    Observations are chosen by their own time, or all of a pass by its mean time
-    (``whole_passes``), as patches and pairs are.
+    Observations are chosen by their own time or, as what is computed from them needs those of so
+    many seconds before too (``lead``), all of a pass by its mean time.
     """
 
     kinds: Sequence[str]
     window: Window
-    whole_passes: bool
+    lead: float = 0.0
 
 
 def export(
@@ -93,15 +100,15 @@ def export(
     with Store(workspace) as store:
         settings = settings or store.recalled_settings()
         header = Header(settings, store.weights_sha256, "lagrangian-ice export")
-        # Patches that end in the window may have begun before it.
-        before = Window(window.start - lead_of(settings.deformation), window.end)
-        parts = [_Part(kinds, window, False)]
-        if "DP" in kinds and before != window:
+        parts = [_Part(kinds, window)]
+        if "DP" in kinds and window.start > -np.inf:
             others = [kind for kind in kinds if kind != "DP"]
-            parts = [_Part(others, window, False), _Part(["DP"], before, True)]
+            # Patches that end in the window may have begun before it.
+            parts = [_Part(others, window), _Part(["DP"], window, lead_of(settings.deformation))]
         whole = _whole(store, window)
-        chosen = [(_excerpt(whole, part, stream), part) for part in parts if part.kinds]
-        if all(_holds_nothing(records, part, window) for records, part in chosen):
+        excerpts = [(_excerpt(whole, part, stream), part) for part in parts if part.kinds]
+        chosen = [(records, part) for records, part in excerpts if not records.parcels.empty]
+        if not chosen:
             raise WorkspaceError(
                 f"{workspace}: holds no observation to export, of the time and stream asked for"
             )
@@ -114,18 +121,13 @@ def export(
     return [out / path.name for path in written]
 
 
-def _holds_nothing(records: Records, part: _Part, window: Window) -> bool:
-    """Whether nothing can be written; patches are of passes that end in the window."""
-    ended = window.holds(records.passes["time"].to_numpy(np.float64))
-    return records.parcels.empty or (part.whole_passes and not ended.any())
-
-
 def _excerpt(whole: Records, part: _Part, stream: int | None) -> Records:
     """Take what is seen in a window, the pairs that end in it and the passes all of it began in."""
-    window, full = part.window, part.whole_passes
-    passes, pairs = whole.passes, whole.pairs
+    window, passes, pairs = part.window, whole.passes, whole.pairs
     ends = pd.Series(window.holds(passes["time"].to_numpy()), passes.index)
-    own = ends if full else (passes["stop"] >= window.start) & (passes["start"] < window.end)
+    own = (passes["stop"] >= window.start) & (passes["start"] < window.end)
+    if part.lead:
+        own = passes["time"].between(window.start - part.lead, window.end, inclusive="left")
     inside = passes.loc[own, "pass_index"]
     # A pass over an edge of the window has observations inside, whatever its mean time is.
     targets = passes.loc[own | ends, "pass_index"]
@@ -138,7 +140,9 @@ def _excerpt(whole: Records, part: _Part, stream: int | None) -> Records:
     def observations(number: int) -> Iterator[pd.DataFrame]:
         for frame in whole.observations(number):
             chosen = frame["pass_index"].isin(inside).to_numpy()
-            yield frame[chosen if full else chosen & window.holds(frame["time"].to_numpy())]
+            if not part.lead:
+                chosen = chosen & window.holds(frame["time"].to_numpy())
+            yield frame[chosen]
 
     def vectors(number: int) -> Iterator[pd.DataFrame]:
         for frame in whole.vectors(number):
@@ -146,20 +150,27 @@ def _excerpt(whole: Records, part: _Part, stream: int | None) -> Records:
             ends = frame["pair_index"].map(target_time).to_numpy(np.float64)
             yield frame[window.holds(ends)]
 
-    parcels = _parcels_with(whole.parcels, stream, observations)
+    ending = passes.loc[ends if part.lead else own, "pass_index"]
+    parcels = _parcels_seen(whole.parcels, stream, observations, ending)
     return Records(passes[kept], parcels, observations, pairs, vectors, whole.dates)
 
 
-def _parcels_with(
-    parcels: pd.DataFrame,
-    stream: int | None,
-    observations: Callable[[int], Iterable[pd.DataFrame]],
+def _parcels_seen(
+    parcels: pd.DataFrame, stream: int | None, observations: Chunks, ending: pd.Series
 ) -> pd.DataFrame:
-    """Parcels with observations, and how many of them are chosen."""
+    """Parcels with observations, and how many of them are chosen; of streams seen at the end.
+
+    A stream that none of the passes ``ending`` sees has nothing to be written.
+    """
     streams = sorted(set(parcels["stream"])) if stream is None else [stream]
     counts: Counter[int] = Counter()
     for number in streams:
+        own: Counter[int] = Counter()
+        seen = False
         for frame in observations(number):
-            counts.update(frame["parcel_id"].tolist())
+            own.update(frame["parcel_id"].tolist())
+            seen = seen or bool(frame["pass_index"].isin(ending).any())
+        if seen:
+            counts.update(own)
     chosen = parcels[parcels["parcel_id"].isin(list(counts))]
     return chosen.assign(n_obs=[counts[i] for i in chosen["parcel_id"]])

@@ -390,7 +390,8 @@ def _size(paths: Iterable[Path]) -> int:
 
 def horizon(settings: ParcelSettings) -> float:
     """How long before the last pass an earlier sighting of a parcel can be, seconds."""
-    return 2 * (settings.closure_days + settings.max_gap_days) * DAY
+    # Parcels are seen in the course of a pass, rules count from its start: a day more.
+    return (2 * (settings.closure_days + settings.max_gap_days) + 1) * DAY
 
 
 def concentration_of(settings: Settings) -> Concentration | None:

@@ -178,8 +178,10 @@ def _check_new_stream(store: Store, workspace: Path, date: datetime, wanted: boo
             f"{workspace}: is seeded already, from {iso(streams[0].date)}; "
             "--stream begins another stream beside it"
         )
-    if clock is not None and to_seconds(date) < clock:
+    # A killed advance leaves passes done beyond the clock; none of them would see the stream.
+    done = max((clock or -np.inf, store.latest_pass()))
+    if to_seconds(date) < done:
         raise WorkspaceError(
-            f"{workspace}: processed until {iso(clock)}; a stream cannot begin earlier, "
+            f"{workspace}: processed until {iso(done)}; a stream cannot begin earlier, "
             f"at {date:%Y-%m-%d %H:%M}"
         )

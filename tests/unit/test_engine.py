@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -439,3 +439,34 @@ def test_half_loaded_torch_is_left_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", half)
     with one_thread():
         assert list(thread_map(str, [1, 2])) == ["1", "2"]
+
+
+class Refusing(SerialExecutor):
+    """Takes one task that is never done, because its worker dies, and no other after it."""
+
+    def __init__(self, first, then):
+        self.first, self.then, self.count = first, then, 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.count += 1
+        if self.count > 1:
+            raise self.then
+        future = Future()
+        if self.first is not None:
+            future.set_exception(self.first)
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@pytest.mark.parametrize("first", [None, BrokenExecutor("died")])
+@pytest.mark.parametrize(
+    "then", [OSError(12, "no memory"), RuntimeError("can't start new thread")], ids=str
+)
+def test_where_no_worker_can_be_started_the_work_is_done_here(first, then, caplog):
+    executor = Refusing(first, then)
+    pool = Tasks(lambda: executor, 1)
+    jobs = [pool.submit(double, number) for number in (1, 2, 3)]
+    assert [job.future.exception(10) is None for job in jobs].count(False) >= 2
+    assert [job.result() for job in jobs] == [2, 4, 6]
+    assert "no worker can be started" in caplog.text

@@ -53,3 +53,15 @@ def test_what_is_no_regular_file_is_left_alone(tmp_path):
 def test_a_name_that_is_not_utf8_is_refused():
     with pytest.raises(ProductError, match=r"^'a.udcff.nc': is not valid UTF-8"):
         check_output(Path(os.fsdecode(b"a\xff.nc")))
+
+
+def test_two_that_write_the_same_file_among_others_do_not_meet(tmp_path):
+    path = tmp_path / "out.npz"
+    with in_place(path, among_others=True) as one, in_place(path, among_others=True) as other:
+        assert one != other
+        for beside in (one, other):
+            # what a killed run left is found by this
+            assert beside.match(".*.npz.part")
+            beside.write_text("the same")
+    assert path.read_text() == "the same"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,5 +1,9 @@
 """Motion fields in the cache."""
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +12,7 @@ import pytest
 from rasterio.transform import Affine
 
 from lagrangian_ice.matching.match import match_field
+from lagrangian_ice.parcels import fields as home
 from lagrangian_ice.parcels.fields import FieldTask, ensure_field, keep_field
 from lagrangian_ice.parcels.prepare import Recent, Task, load, prepare
 from lagrangian_ice.scenes.reader import open_scene
@@ -96,3 +101,32 @@ def test_where_an_image_cannot_be_had_there_is_none(pair):
         path.unlink()
     pair.source.scenes[0].path.unlink()
     assert keep_field(pair, Recent()) == 0
+
+
+def test_a_field_that_is_used_is_not_the_first_to_go(pair):
+    ensure_field(pair, Recent())
+    (path,) = kept(pair)
+    os.utime(path, (1e9, 1e9))
+    ensure_field(pair, Recent())
+    assert path.stat().st_mtime > 1.5e9
+
+
+def test_two_workers_that_find_one_field_at_once_both_have_it(pair):
+    recent = [Recent(), Recent()]
+    for one in recent:
+        one.get(pair.source), one.get(pair.target)
+    meet = threading.Barrier(2)
+    whole = home.in_place
+
+    @contextmanager
+    def together(path, **more):
+        with whole(path, **more) as beside:
+            yield beside
+            meet.wait(10)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as threads:
+        patch.setattr(home, "in_place", together)
+        one, other = threads.map(lambda some: ensure_field(pair, some)[0], recent)
+    same(one, other)
+    assert len(kept(pair)) == 1
+    assert [path for path in pair.source.cache.iterdir() if path.name.endswith(".part")] == []

@@ -11,6 +11,7 @@ from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.concentration import IceField, RegularCells
 from lagrangian_ice.parcels.fold import open_water, shown
 from lagrangian_ice.parcels.population import EndReason, State
+from lagrangian_ice.parcels.view import View
 from lagrangian_ice.settings import ParcelSettings
 
 SETTINGS = ParcelSettings(birth_margin=0, reseed=False)
@@ -201,3 +202,14 @@ def test_who_merges_ends_when_it_was_seen():
     assert fold.ends.reason.tolist() == [EndReason.MERGED]
     at = fold.observations.parcel_id == fold.ends.parcel_id[0]
     assert fold.ends.time.tolist() == fold.observations.time[at].tolist() == [T0 + DAY]
+
+
+def test_a_finer_stream_that_has_not_begun_changes_nothing():
+    parcels = seen_at([*FEW, (6, 0)], 1e4)
+    see = See(1, WHOLE)
+    later = stream(1, day=10.0, spacing=1e3)
+    view = View(see.image(), 1, see.start, [stream(), later], SETTINGS, 0.6)
+    assert view.finest == 1e4
+    assert len(parcels) == 7
+    after = View(see.image(), 1, T0 + 10 * DAY, [stream(), later], SETTINGS, 0.6)
+    assert after.finest == 1e3

@@ -130,3 +130,10 @@ def test_a_pair_holds_all_that_will_be_looked_for_and_a_pass_follows_the_last_in
         ("done", 12, 12),
         ("pass_1", 12, 12),
     }
+
+
+def test_a_pass_narrower_than_both_margins_bears_nobody():
+    settings = ParcelSettings(birth_margin=0)
+    narrow = See(0, (0.0, 0.0, 3000.0, 100_000.0))
+    (planned,) = plan(t.no_parcels(), [as_pass(narrow)], {}, STREAMS, settings, 1600.0)
+    assert planned.born == 0

@@ -156,3 +156,30 @@ def test_what_a_killed_run_left_goes_what_others_write_stays(tmp_path):
     export.mkdir()
     clean(tmp_path, "*.npz")
     assert sorted(tmp_path.iterdir()) == sorted([export, *others])
+
+
+def test_an_image_that_another_run_removes_meanwhile_is_made_again(task, monkeypatch):
+    made = load(task)
+    (path,) = task.cache.glob("*.npz")
+    look = os.utime
+
+    def gone_just_now(file, *more):
+        path.unlink(missing_ok=True)
+        look(file, *more)
+
+    monkeypatch.setattr(home.os, "utime", gone_just_now)
+    prepared = prepare(task)
+    assert prepared.scenes == task.scenes
+    monkeypatch.undo()
+    assert_same(made, load(task))
+
+
+def test_an_image_of_another_user_is_used(task, monkeypatch):
+    made = load(task)
+
+    def refused(*_):
+        raise PermissionError(1, "not yours")
+
+    monkeypatch.setattr(home.os, "utime", refused)
+    monkeypatch.setattr(home, "_make", None)
+    assert_same(made, load(task))

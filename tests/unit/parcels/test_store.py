@@ -4,7 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from drifting_ice import DAY, T0, WHOLE, Ice, See, record, stream
 from made_scenes import made_scene
 
 from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.matching.vectors import nothing_seen
 from lagrangian_ice.parcels import transitions as t
 from lagrangian_ice.parcels.population import State
 from lagrangian_ice.parcels.schema import DATABASE, locked
 from lagrangian_ice.parcels.store import NewScenes, Store
 from lagrangian_ice.settings import ParcelSettings
+from lagrangian_ice.workflow.run import horizon
 
 WEST = (-1_000.0, -1_000.0, 24_000.0, 31_000.0)
 SETTINGS = ParcelSettings(birth_margin=0)
@@ -481,3 +483,73 @@ def test_an_end_of_time_stays_though_the_pass_that_noticed_is_taken_back(tmp_pat
         store.take_back(T0 + 5 * DAY, T0 + 6 * DAY)
         assert store.parcels()["death_time"].tolist() == [T0 + 4 * DAY] * 24
         assert len(store.living()) == 0
+
+
+def test_the_latest_pass_counts_whatever_the_clock_says(tmp_path):
+    with seeded(tmp_path) as store:
+        assert store.latest_pass() == -np.inf
+        world = Ice()
+        for day in (0, 3):
+            world.process(store, See(day, WHOLE), SETTINGS)
+        assert store.latest_pass() == T0 + 3 * DAY
+
+
+@dataclass
+class OfOldTemplates(Ice):
+    """Ice at rest that is found surely from every sixth pass alone."""
+
+    velocity: tuple[float, float] = (0.0, 0.0)
+
+    def answer(self, one, target):
+        vectors = self.match(one.source_pass, target, one.xy)
+        if one.source_pass % 6 == 0:
+            return vectors
+        if one.source_pass == target - 1:
+            return replace(vectors, covariance=vectors.covariance * 400.0)
+        return nothing_seen(one.xy)
+
+
+def test_what_is_found_from_an_old_reference_alone_has_another_before_it_is_forgotten(tmp_path):
+    settings = ParcelSettings(birth_margin=0, reseed=False)
+    beyond = horizon(settings)
+    with seeded(tmp_path) as store:
+        world = OfOldTemplates()
+        for day in range(20):
+            fold = world.process(store, See(day, WHOLE), settings)
+            again = store.living(beyond)
+            for name in vars(again):
+                np.testing.assert_array_equal(getattr(again, name), getattr(fold.parcels, name))
+            oldest = T0 + day * DAY - fold.parcels.reference_time.min()
+            assert oldest <= 2 * settings.closure_days * DAY
+    assert set(fold.observations.source_pass) == {18}
+    assert len(fold.observations.parcel_id) == 24
+
+
+class Later(See):
+    """A pass that sees its parcels at its end."""
+
+    def image(self):
+        image = super().image()
+        return replace(image, node_time=image.node_time + 50.0)
+
+
+class SeenLater(Ice):
+    """Ice at rest that is seen at the end of each pass."""
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        return replace(vectors, xy1=xy, time0=vectors.time0 + 50, time1=vectors.time1 + 50)
+
+
+def test_seen_in_the_course_of_passes_the_sighting_before_the_last_is_read_back(tmp_path):
+    """Each is seen at the end of a pass; 4 days, the longest gap, are between them."""
+    settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=0)
+    with seeded(tmp_path) as store:
+        world, between = SeenLater(), 4 + 20 / DAY
+        for number in range(2):
+            world.process(store, Later(number * between, WHOLE), settings)
+        world.hidden = (WHOLE,)
+        fold = world.process(store, Later(2 * between, WHOLE), settings)
+        again = store.living(horizon(settings))
+    assert set(fold.parcels.earlier_pass) == {0}
+    np.testing.assert_array_equal(again.earlier_pass, fold.parcels.earlier_pass)

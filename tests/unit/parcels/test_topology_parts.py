@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lagrangian_ice.parcels import topology
-from lagrangian_ice.parcels.topology import folding
+from lagrangian_ice.parcels.topology import folding, moving_alike
 
 SPACING = 10_000.0
 
@@ -51,3 +51,13 @@ def test_only_where_ice_parts_it_is_triangulated_and_nothing_is_missed(seed, sid
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(topology, "_uneasy", lambda xy0, *_: np.ones(len(xy0), dtype=bool))
         np.testing.assert_array_equal(folding(xy, end, side * SPACING), found)
+
+
+def test_the_twin_of_another_stream_is_no_company():
+    xy = np.array([[0.0, 0.0], [0.0, 0.0], [60e3, 0.0]])
+    moved = np.array([[5.0, 0.0], [5.0, 0.0], [5.0, 0.0]])
+    near, alike = moving_alike(xy, moved, np.arange(3), 50e3, 1.0)
+    assert not near.any()
+    assert not alike.any()
+    near, _ = moving_alike(xy, moved, np.arange(3), 70e3, 1.0)
+    assert near.any(axis=1).all()

@@ -1,6 +1,6 @@
-"""The frames that the tests of the products use serve the excerpts, too."""
+"""The frames of the products' tests, and the ice of the parcels', serve here, too."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "output"))
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("output", "parcels")]

@@ -134,3 +134,13 @@ def test_what_cannot_be_read_is_no_source_and_tells_in_its_turn(work):
 def test_who_only_hands_tasks_in_does_not_load_torch():
     code = "import sys, lagrangian_ice.workflow; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_field_that_two_need_at_once_is_found_once(work):
+    with tasks(Workers(2, "threads")) as pool:
+        ahead = made(pool)
+        for name in ("x", "y"):
+            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+        found = list(ahead.fields([("x", "y", 0.6), ("x", "y", 0.6), ("y", "x", 0.6)]))
+        assert work.begun == ["xy"]
+        assert [one > 0 for one in found] == [True, False, False]

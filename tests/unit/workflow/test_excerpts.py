@@ -1,7 +1,6 @@
 """Parts of the state: each is whole by itself, and parts that meet hold everything once."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from product_frames import DAY, HEADER, START, make_frames, records_of
 from lagrangian_ice.output.products import write_products
 from lagrangian_ice.output.reading import read_trajectories
 from lagrangian_ice.times import ALWAYS, Window
-from lagrangian_ice.workflow.products import _excerpt, _holds_nothing, _Part
+from lagrangian_ice.workflow.products import _excerpt, _Part
 
 SECOND = START + 2 * DAY + 3630.0
 """Mean time of the third pass."""
@@ -45,8 +44,8 @@ def frames():
     return replace(made, passes=passes, observations=observations, pairs=pairs)
 
 
-def excerpt(frames, window, kinds=("LP",), whole_passes=False, stream=None):
-    return _excerpt(records_of(frames, window), _Part(kinds, window, whole_passes), stream)
+def excerpt(frames, window, kinds=("LP",), lead=0.0, stream=None):
+    return _excerpt(records_of(frames, window), _Part(kinds, window, lead), stream)
 
 
 @pytest.mark.parametrize("later", [-1.0, 3.0])
@@ -89,38 +88,50 @@ def test_pairs_and_vectors_are_those_that_end_inside(frames):
 
 def test_whole_passes_are_chosen_by_their_mean_time(frames):
     window = Window(SECOND + 1, SECOND + DAY + 1)
-    found = excerpt(frames, window, ["DP"], whole_passes=True)
-    assert set(pd.concat(list(found.observations(0)))["pass_index"]) == {13}
+    found = excerpt(frames, window, ["DP"], lead=DAY)
+    assert set(pd.concat(list(found.observations(0)))["pass_index"]) == {12, 13}
     assert set(excerpt(frames, window).passes["pass_index"]) >= {12, 13}
 
 
-def test_one_stream_alone(frames):
-    two = replace(frames, parcels=frames.parcels.assign(stream=[0, 1] * 32))
-    records = records_of(two)
+def of_two_streams(frames, last_of_second):
+    """Every second parcel is of stream b, which no pass after the given one sees."""
+    parcels = frames.parcels.assign(stream=[0, 1] * 32)
+    records = records_of(replace(frames, parcels=parcels))
 
     def own(stream):
-        ids = two.parcels.loc[two.parcels["stream"] == stream, "parcel_id"]
-        return [two.observations[two.observations["parcel_id"].isin(ids)]]
+        ids = parcels.loc[parcels["stream"] == stream, "parcel_id"]
+        rows = frames.observations[frames.observations["parcel_id"].isin(ids)]
+        yield rows[rows["pass_index"] <= last_of_second] if stream else rows
 
-    records = replace(records, observations=own)
-    found = _excerpt(records, _Part(["LP"], ALWAYS, False), 1)
+    return replace(records, observations=own)
+
+
+def test_one_stream_alone(frames):
+    records = of_two_streams(frames, 14)
+    found = _excerpt(records, _Part(["LP"], ALWAYS), 1)
     assert set(found.parcels["stream"]) == {1}
-    assert len(_excerpt(records, _Part(["LP"], ALWAYS, False), None).parcels) == 64
+    assert len(_excerpt(records, _Part(["LP"], ALWAYS), None).parcels) == 64
+
+
+@pytest.mark.parametrize("lead", [0.0, 3 * DAY])
+def test_a_stream_that_ended_before_has_nothing_to_be_written(frames, lead):
+    """Though what is computed at the beginning of the window needs what was before it."""
+    window = Window(START + 3 * DAY)
+    part = _Part(["DP"], window, lead)
+    records = of_two_streams(frames, 12)
+    assert _excerpt(records, part, 1).parcels.empty
+    assert set(_excerpt(records, part, None).parcels["stream"]) == {0}
 
 
 @pytest.mark.parametrize(
-    ("start", "whole_passes", "nothing"),
+    ("start", "lead", "nothing"),
     [
-        (SECOND - 1, True, False),
+        (SECOND - 1, DAY, False),
         # a patch may begin before the window, but none ends in it
-        (START + 4 * DAY + 4000, True, True),
-        (START + 4 * DAY + 4000, False, True),
-        (START + 4 * DAY + 3630 + 5, False, False),
+        (START + 4 * DAY + 4000, 4 * DAY, True),
+        (START + 4 * DAY + 4000, 0.0, True),
+        (START + 4 * DAY + 3630 + 5, 0.0, False),
     ],
 )
-def test_nothing_is_held_where_nothing_ends(frames, start, whole_passes, nothing):
-    window = Window(start)
-    before = Window(start - 4 * DAY) if whole_passes else window
-    part = SimpleNamespace(window=before, whole_passes=whole_passes)
-    records = _excerpt(records_of(frames, window), part, None)
-    assert _holds_nothing(records, part, window) == nothing
+def test_nothing_is_held_where_nothing_ends(frames, start, lead, nothing):
+    assert excerpt(frames, Window(start), lead=lead).parcels.empty == nothing
