@@ -171,7 +171,7 @@ def _place_frame(
     polarisations: Sequence[str],
     span: Span | None,
     fit_noise: bool,
-) -> list[Float]:
+) -> list[Float | None]:
     """Put a frame's bands on the map where nothing is yet; their trends where a span is given."""
     with ThreadPoolExecutor(thread_count()) as pool:
         layers = list(pool.map(lambda name: _layer(frame, name, span, fit_noise), polarisations))
@@ -193,11 +193,11 @@ def _place_frame(
 
 @dataclass(frozen=True)
 class _Layer:
-    """One band of a frame, reduced, and what is known of it."""
+    """One band of a frame, reduced, and what is known of it; no trend where none shows."""
 
     source: Source
     floor: float
-    trend: Float
+    trend: Float | None
 
 
 def _layer(frame: _Frame, polarisation: str, span: Span | None, fit_noise: bool) -> _Layer:
@@ -209,15 +209,15 @@ def _layer(frame: _Frame, polarisation: str, span: Span | None, fit_noise: bool)
     source = Source(reduce_rows(blocks, scene.shape, factors), factors, sigma)
     noise = stored.noise_floor
     floor = FLOOR if noise is None else max(FLOOR, NOISE_SHARE * noise)
-    trend = np.zeros(1) if span is None else _trend(frame, source, floor, span)
+    trend = None if span is None else _trend(frame, source, floor, span)
     return _Layer(source, floor, trend)
 
 
-def _trend(frame: _Frame, source: Source, floor: float, span: Span) -> Float:
+def _trend(frame: _Frame, source: Source, floor: float, span: Span) -> Float | None:
     scene = frame.scene
     order = trend_order(scene.shape[1] * scene.pixel) if frame.georeference.is_swath else 0
     if order == 0:
-        return np.zeros(1)
+        return None
     steps = [max(1, size // _TREND_SIDE) for size in source.pixels.shape]
     thin = source.pixels[:: steps[0], :: steps[1]]
     rows, cols = (np.arange(0, n, s) for n, s in zip(source.pixels.shape, steps, strict=True))
@@ -231,13 +231,16 @@ def _trend(frame: _Frame, source: Source, floor: float, span: Span) -> Float:
     return fit_trend(_from_linear(thin, scene.units, floor), sea, across, order)
 
 
-def _subtract_trends(data: Pixels, trends: Sequence[Sequence[Float]], across: Float) -> None:
-    """Take out one trend for all frames, for two would leave a step where the frames meet."""
+def _subtract_trends(data: Pixels, trends: Sequence[Sequence[Float | None]], across: Float) -> None:
+    """Take out one trend for all frames, for two would leave a step where the frames meet.
+
+    It is that of the frames that show one: others, of land for example, are of the same swath.
+    """
     for band, fitted in zip(data, zip(*trends, strict=True), strict=True):
-        orders = {len(trend) for trend in fitted}
-        if len(orders) > 1 or orders == {1}:
+        known = [trend for trend in fitted if trend is not None]
+        if len({len(trend) for trend in known}) != 1:
             continue
-        nodes = trend_at(np.mean(fitted, axis=0), across).astype(np.float32)
+        nodes = trend_at(np.mean(known, axis=0), across).astype(np.float32)
         subtract_between_nodes(band, nodes, TIME_STRIDE)
 
 

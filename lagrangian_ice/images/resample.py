@@ -82,7 +82,7 @@ def reduction(scale: tuple[float, float]) -> tuple[tuple[int, int], tuple[float,
 
 
 def block_mean(pixels: Pixels, factors: tuple[int, int]) -> Pixels:
-    """Mean of the valid pixels of each block; NaN where fewer than half are valid.
+    """Mean of the valid pixels of each block; NaN where fewer than half are, or it is incomplete.
 
     Parameters
     ----------
@@ -106,6 +106,9 @@ def block_mean(pixels: Pixels, factors: tuple[int, int]) -> Pixels:
         count[: part.shape[0], : part.shape[1]] += valid
     mean = np.full((rows, cols), np.nan, dtype=np.float32)
     np.divide(total, count, out=mean, where=2 * count >= factors[0] * factors[1])
+    # the mean of an incomplete block is not that of its centre
+    mean[pixels.shape[0] // factors[0] :] = np.nan
+    mean[:, pixels.shape[1] // factors[1] :] = np.nan
     return mean
 
 

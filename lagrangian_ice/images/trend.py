@@ -37,7 +37,7 @@ def trend_order(width: float) -> int:
 
 def fit_trend(
     pixels: NDArray[np.float32], ice: NDArray[np.bool_], position: Float, order: int
-) -> Float:
+) -> Float | None:
     """Trend across the columns as Legendre coefficients; its mean over all columns is zero.
 
     Parameters
@@ -49,23 +49,22 @@ def fit_trend(
     position : (cols,) float64
         Of the columns across the swath, -1 to 1.
     order : int
-        Of the polynomial over the position.
+        Of the polynomial over the position, 1 or more.
 
     Returns
     -------
-    (order + 1,) float64
-        All are 0 where too few columns have data.
+    (order + 1,) float64 or None
+        None where too few columns have data to tell.
     """
-    none = np.zeros(order + 1)
     usable = np.where(ice, pixels, np.float32(np.nan))
     count = np.isfinite(usable).sum(axis=0)
     columns = np.flatnonzero(count >= max(8, _MIN_SHARE * pixels.shape[0]))
-    if order < 1 or columns.size < _MIN_COLUMNS * (order + 1):
-        return none
+    if columns.size < _MIN_COLUMNS * (order + 1):
+        return None
     seen = position[columns]
     # a polynomial through one side of the swath says nothing of the other
     if np.ptp(seen) < 1.0:
-        return none
+        return None
     medians = np.nanmedian(usable[:, columns], axis=0).astype(np.float64)
     coefficients = _robust_fit(seen, medians, np.sqrt(count[columns]), order)
     coefficients[0] = 0.0

@@ -174,7 +174,10 @@ def colour_factor(
 
 @dataclass
 class _Ascent:
-    """Warps on their way up: a step that lowers the correlation is taken back and halved."""
+    """Warps on their way up: a step that lowers the correlation is taken back and halved.
+
+    ``moving`` (N,) tells which have not come to rest, ``lost`` (N,) which never will.
+    """
 
     warp: Tensor
     trial: Tensor
@@ -182,6 +185,7 @@ class _Ascent:
     step: Tensor
     scale: Tensor
     moving: Tensor
+    lost: Tensor
 
     @classmethod
     def begin(cls, warp: Tensor) -> _Ascent:
@@ -193,6 +197,7 @@ class _Ascent:
             torch.zeros(count, 6, dtype=torch.float64, device=warp.device),
             torch.ones(count, dtype=torch.float64, device=warp.device),
             torch.ones(count, dtype=torch.bool, device=warp.device),
+            torch.zeros(count, dtype=torch.bool, device=warp.device),
         )
 
     def judge(self, index: Tensor, correlation: Tensor, step: Tensor) -> None:
@@ -208,6 +213,8 @@ class _Ascent:
         scaled = self.scale[index, None] * self.step[index]
         self.trial[index], size = _composed(self.warp[index], scaled)
         self.moving[index] = size > CONVERGED
+        # A step that cannot be taken leads nowhere; it is not a small one.
+        self.lost[index] = size.isnan()
 
 
 @dataclass(frozen=True)
@@ -235,10 +242,10 @@ class _Template:
             known = _inner(known, MARGIN).flatten(1)
         slope = slope_matrix(side, MARGIN).to(wide)
         values = _inner(wide, MARGIN).flatten(1)
+        spread = _spread(values, known)
         by_row = (slope @ wide[:, :, MARGIN:-MARGIN]).flatten(1)
         by_col = (wide[:, MARGIN:-MARGIN, :] @ slope.T).flatten(1)
         # Slopes in units of the template's own spread, as the differences are.
-        spread = values.std(dim=1, keepdim=True).clamp_min(1e-6)
         by_row, by_col = by_row / spread, by_col / spread
         still = torch.eye(2, dtype=torch.float64, device=values.device)[None, None]
         counting = templates.counting(still)
@@ -353,6 +360,16 @@ def _slopes(values: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
     return slope @ square[:, :, inner], square[:, inner, :] @ slope.T
 
 
+def _spread(values: Tensor, known: Tensor | None) -> Tensor:
+    """Take the standard deviation (N, 1) of what is known: what bridges the rest has none."""
+    if known is None:
+        return values.std(dim=1, keepdim=True).clamp_min(1e-6)
+    count = _count(values, known)
+    mean = torch.where(known, values, 0.0).sum(dim=1, keepdim=True) / count
+    square = torch.where(known, values - mean, 0.0).square().sum(dim=1, keepdim=True)
+    return (square / (count - 1).clamp_min(1)).sqrt().clamp_min(1e-6)
+
+
 def _standardised(values: Tensor, known: Tensor | None) -> Tensor:
     """Zero mean and unit variance over the known pixels, 0 elsewhere."""
     if known is None:
@@ -424,6 +441,7 @@ class _Climbed:
         strain = strain - torch.eye(2, dtype=torch.float64, device=warp.device)
         near = (warp - self.first)[:, :2, 2].norm(dim=1) <= FARTHEST
         sound = near & (strain.abs().amax(dim=(1, 2)) < LARGEST_STRAIN) & ~self.ascent.moving
+        sound &= ~self.ascent.lost
         return AffineFit(
             self.corner + warp[:, :2, 2] + _turned(matrix, self.offset),
             matrix,

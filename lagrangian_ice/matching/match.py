@@ -224,8 +224,7 @@ def _refined(
     look, prediction = _second_look(pair, xy, look, guess, settings)
     guess = _Guess(prediction, guess.field)
     look = _beside_cracks(pair, xy, look, guess, settings)
-    if settings.min_odds > 0:
-        _refuse_other_ice(pair, xy, look, settings)
+    _refuse_other_ice(pair, xy, look, settings)
     if settings.other_polarisation and _two_in_common(source, target):
         look = _with_other_polarisation(pair, places, xy, look, guess, settings)
     _tell_of_gaps(pair, xy, look, guess, settings)
@@ -364,7 +363,9 @@ def _anew(pair: ImagePair, xy: Float, guess: _Guess, settings: MccSettings) -> L
     look = pair.look(xy, guess.prediction, guess.field, settings)
     failed = _worth_larger_templates(pair, xy, look, settings)
     found = _by_larger_templates(pair, xy[failed], guess.take(failed), settings)
-    return _beside_cracks(pair, xy, look.put(failed, found), guess, settings)
+    look = _beside_cracks(pair, xy, look.put(failed, found), guess, settings)
+    _refuse_other_ice(pair, xy, look, settings)
+    return look
 
 
 def _beside_cracks(
@@ -403,7 +404,9 @@ def _beside_cracks(
 
 
 def _refuse_other_ice(pair: ImagePair, xy: Float, look: Look, settings: MccSettings) -> None:
-    """Give up parcels of which only ice around may have been found, in place."""
+    """Give up parcels of which only ice around may have been found, in place, if it is asked."""
+    if settings.min_odds <= 0:
+        return
     found = np.flatnonzero(look.status == Status.TRACKED)
     places = pair.places(xy[found], look.take(found))
     unsure = seen_again(pair.bands, *places, settings.half_width) < settings.min_odds

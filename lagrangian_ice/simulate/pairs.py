@@ -47,7 +47,7 @@ class PairCase:
     plate_size : float
         Distance of neighbouring plate centres, pixels.
     days : float
-        Between the images.
+        Between the images; 1 or more, for what changes in the ice is drawn anew day by day.
     """
 
     rotation: float = 2.0
@@ -60,8 +60,8 @@ class PairCase:
     def __post_init__(self) -> None:
         if not 0.05 <= self.correlation <= 0.98:
             raise ValueError(f"correlation {self.correlation} is not between 0.05 and 0.98")
-        if not self.days > 0:
-            raise ValueError(f"days {self.days} is not positive")
+        if not self.days >= 1:
+            raise ValueError(f"days {self.days} is not allowed; use 1 or more")
 
 
 CASES = {
@@ -302,12 +302,17 @@ def _noise(
 
 def local_variance(image: Image) -> Image:
     """Variance within templates at a net of places; NaN where a template has missing pixels."""
-    centred = (image - np.nanmean(image)).astype(np.float64)
-    mean = cv2.blur(centred, (TEMPLATE, TEMPLATE))
-    square = cv2.blur(centred**2, (TEMPLATE, TEMPLATE))
+    # The blur keeps running sums, which a missing pixel would never leave again.
+    missing = ~np.isfinite(image)
+    centred = np.where(missing, 0.0, image - np.nanmean(image))
+    mean, square, share = (
+        cv2.blur(values, (TEMPLATE, TEMPLATE))
+        for values in (centred, centred**2, missing.astype(np.float64))
+    )
+    variance = np.where(share < 0.5 / TEMPLATE**2, square - mean**2, np.nan)
     half = TEMPLATE // 2
     inner = (slice(half, -half, half), slice(half, -half, half))
-    return np.asarray((square - mean**2)[inner], dtype=np.float32)
+    return np.asarray(variance[inner], dtype=np.float32)
 
 
 def _image(

@@ -55,7 +55,9 @@ class FieldSettings:
     changing : float
         Standard deviation of the part of the texture that changes in time, dB.
     memory : float
-        Correlation of that part with itself a day later, 0 to 1.
+        Correlation of that part with itself a day later, 0 to 1, at whole days from the
+        reference time. Between them it is interpolated, and alike for longer: at noon 0.8 for
+        a memory of 0.6.
     lead : float
         Backscatter of new leads in HH, dB.
     ridge : float

@@ -1,8 +1,8 @@
 """Trajectories against drifting buoys.
 
 The buoy alone is interpolated in time, to the exact times of the parcel's two observations; the
-two displacements between them are then compared. A parcel is compared with the buoy that is
-nearest to it at the first of the two.
+two displacements between them are then compared. A parcel is compared with the buoy that, of those
+with positions at both, is nearest to it at the first of the two.
 """
 
 from __future__ import annotations

@@ -80,6 +80,8 @@ def _read_one(path: Path) -> pd.DataFrame:
     lon, lat, index = (columns[name] for name in NEEDED[1:])
     good = np.isfinite(lon) & np.isfinite(lat) & np.isfinite(index)
     good &= (lat > 0) & (lat <= 90) & (np.abs(lon) <= 360)
+    # a record whose time was never written says nothing
+    good &= np.isfinite(seconds)[:, None]
     record = np.broadcast_to(np.arange(len(seconds))[:, None], good.shape)[good]
     xy = lonlat_to_xy(np.stack([lon[good], lat[good]], axis=1))
     return pd.DataFrame(

@@ -69,7 +69,7 @@ def localisation(triangles: Triangles) -> dict[str, Any]:
     work = np.cumsum((total * triangles.area)[order])
     if not len(work) or work[-1] <= 0:
         return {"share_in_15_percent": None, "area_of_half": None}
-    area, work = area / area[-1], work / work[-1]
+    area, work = (np.concatenate([[0.0], part / part[-1]]) for part in (area, work))
     return {
         "share_in_15_percent": float(np.interp(LOCALISED_AREA, area, work)),
         "area_of_half": float(np.interp(0.5, work, area)),

@@ -7,7 +7,7 @@ from rasterio.transform import Affine
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.grid import transform
 from lagrangian_ice.images import geocode
-from lagrangian_ice.images.geocode import geocode_pass
+from lagrangian_ice.images.geocode import _subtract_trends, geocode_pass
 from lagrangian_ice.scenes.reader import open_scene, read_georeference
 from lagrangian_ice.settings import ImageSettings
 
@@ -364,3 +364,17 @@ def test_times_of_frames_and_reach_of_the_nodes(write_scene):
     assert 32 * (image.node_time.shape[0] - 1) >= rows - 1
     assert 32 * (image.node_time.shape[1] - 1) >= cols - 1
     assert np.isfinite(image.node_time).all()
+
+
+@pytest.mark.parametrize("unknown", [[], [None], [None, None]])
+def test_frames_that_show_no_trend_have_no_say_in_the_pass(unknown):
+    """Half of the trend stayed in where one frame of two was land."""
+    across = np.linspace(-1, 1, 9)[None].repeat(5, axis=0)
+    shape = (64, 128)
+    fitted = np.array([0.1, -2.0, 0.3])
+    data, alone = np.zeros((2, *shape), np.float32), np.zeros((1, *shape), np.float32)
+    _subtract_trends(alone, [[fitted]], across)
+    _subtract_trends(data, [[fitted, None], *([one, None] for one in unknown)], across)
+    assert np.ptp(alone) > 2
+    np.testing.assert_array_equal(data[0], alone[0])
+    np.testing.assert_array_equal(data[1], 0)

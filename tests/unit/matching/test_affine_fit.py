@@ -6,8 +6,8 @@ import torch
 from moving_texture import moved_pair
 
 from lagrangian_ice.matching import matched_filter
-from lagrangian_ice.matching.affine_fit import fit_affine
-from lagrangian_ice.matching.sampling import Band
+from lagrangian_ice.matching.affine_fit import _Ascent, _spread, fit_affine
+from lagrangian_ice.matching.sampling import Band, bridged
 from lagrangian_ice.matching.templates import Templates
 
 
@@ -108,3 +108,24 @@ def test_unrelated_images_do_not_converge_to_a_confident_match():
         torch.zeros(len(first.start), dtype=torch.float64),
     )
     assert float(fit.correlation.median()) < 0.5
+
+
+def test_the_spread_of_a_template_is_that_of_its_known_pixels():
+    """Slopes are in its units, and with them the stated error: bridges would make it small."""
+    values = torch.from_numpy(np.random.default_rng(0).normal(3, 2, (5, 400)).astype(np.float32))
+    known = torch.ones(5, 400, dtype=torch.bool)
+    torch.testing.assert_close(_spread(values, known), _spread(values, None))
+    known[:, 250:] = False
+    filled = bridged(values, known)
+    torch.testing.assert_close(_spread(filled, known), values[:, :250].std(dim=1, keepdim=True))
+    assert (filled.std(dim=1) < 0.9 * _spread(filled, known)[:, 0]).all()
+
+
+def test_a_step_that_cannot_be_taken_is_no_small_one():
+    ascent = _Ascent.begin(torch.eye(3, dtype=torch.float64).repeat(3, 1, 1))
+    steps = torch.zeros(3, 6, dtype=torch.float64)
+    # turns the template inside out; at rest; moves on
+    steps[0, 1], steps[2, 0] = -1.0, 0.5
+    ascent.judge(torch.arange(3), torch.full((3,), 0.5, dtype=torch.float64), steps)
+    assert ascent.lost.tolist() == [True, False, False]
+    assert ascent.moving.tolist() == [False, False, True]

@@ -1,11 +1,18 @@
 """Two looks at the same ice made one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from lagrangian_ice.matching import match
 from lagrangian_ice.matching.look import Look
 from lagrangian_ice.matching.polarisations import AGREE, COMMON, both, is_faint, near, torn_around
 from lagrangian_ice.matching.vectors import Status
+from lagrangian_ice.settings import Settings
+from lagrangian_ice.simulate.pairs import CASES, known_motion_pair
+from lagrangian_ice.superlim.extract import extract_features
+from lagrangian_ice.superlim.weights_store import load_network
 
 PIXEL = 100.0
 
@@ -104,3 +111,32 @@ def test_around_a_point_ice_is_torn_where_sure_points_near_it_moved_apart():
     assert torn_around(xy, others, moved, PIXEL).tolist() == [True, False]
     assert torn_around(xy, others[:1], moved[:1], PIXEL).tolist() == [False, False]
     assert torn_around(xy, others[:0], moved[:0], PIXEL).tolist() == [False, False]
+
+
+def test_what_the_other_polarisation_finds_is_asked_for_other_ice_too(monkeypatch):
+    """Where ``min_odds`` asks whether only ice around may have been found."""
+    asked = []
+    refuse = match._refuse_other_ice
+
+    def noted(pair, xy, look, settings):
+        before = {tuple(one) for one in xy[look.status == Status.TRACKED]}
+        refuse(pair, xy, look, settings)
+        asked.append(before)
+
+    monkeypatch.setattr(match, "_refuse_other_ice", noted)
+    settings = Settings()
+    case = replace(CASES["shear"], correlation=0.35)
+    pair = known_motion_pair(4, case, shape=(512, 512))
+    network = load_network("default")
+    first, second = (
+        extract_features(image, network, settings.features) for image in (pair.source, pair.target)
+    )
+    net = np.stack(np.meshgrid(np.arange(20, 500, 20), np.arange(20, 500, 20)), -1)
+    xy = pair.source.grid.xy(net.reshape(-1, 2) + 0.3)
+    strict = settings.mcc.model_copy(update={"min_odds": 6.0})
+    found = match.match_images(
+        pair.source, first, pair.target, second, xy, settings.first_guess, strict
+    )
+    assert found.tracked.sum() > 100
+    assert {tuple(one) for one in xy[found.tracked]} <= set.union(*asked)
+    assert len(asked) == 2

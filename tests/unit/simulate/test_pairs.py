@@ -93,3 +93,20 @@ def test_wrong_arguments_are_named() -> None:
         known_motion_pair(0, polarisations=("VV",))
     with pytest.raises(ValueError, match=r"correlation 1\.2"):
         PairCase(correlation=1.2)
+
+
+def test_a_missing_pixel_is_missed_by_the_templates_that_have_it_alone():
+    image = np.random.default_rng(0).normal(size=(400, 400)).astype(np.float32)
+    whole = local_variance(image)
+    image[60, 60] = np.nan
+    found = local_variance(image)
+    assert np.isfinite(whole).all()
+    # 33 pixels across, one every 16
+    assert np.count_nonzero(np.isnan(found)) in {4, 6, 9}
+    known = np.isfinite(found)
+    np.testing.assert_allclose(found[known], whole[known], rtol=1e-3)
+
+
+def test_less_than_a_day_is_no_case():
+    with pytest.raises(ValueError, match=r"days 0\.5 is not allowed; use 1 or more"):
+        PairCase(days=0.5)

@@ -415,3 +415,14 @@ def test_several_files_of_one_run_are_joined(model):
     path = model()
     twice = read_drifters([path, path])
     pd.testing.assert_frame_equal(twice, read_drifters([path]))
+
+
+def test_a_record_without_a_time_is_no_record(tmp_path):
+    time = START + np.arange(5) * DAY / 2
+    path = tmp_path / "m.nc"
+    write_model(path, np.array([4, 9]), time, np.tile([0.0, -900e3], (5, 2, 1)))
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["time"][4] = np.ma.masked
+    table = read_drifters([path])
+    assert np.isfinite(table["time"]).all()
+    assert ModelTracks(table).end == time[3]

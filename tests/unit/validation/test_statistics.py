@@ -274,3 +274,15 @@ def test_of_a_long_record_every_nth_day_is_looked_at(products, monkeypatch):
     assert thinned["distributions_per_day"]["shear"]["mean"] == pytest.approx(
         whole["distributions_per_day"]["shear"]["mean"], rel=0.1
     )
+
+
+def test_of_equal_triangles_the_share_is_that_of_the_area():
+    gradients = np.zeros((4, 2, 2))
+    gradients[:, 0, 0] = 0.1
+    four = Triangles(
+        np.zeros(4, np.int64), np.zeros((4, 2)), gradients, np.full(4, 5e7), np.ones(4),
+        np.zeros((4, 3)), np.zeros(4),
+    )  # fmt: skip
+    found = localisation(four)
+    assert found["share_in_15_percent"] == pytest.approx(0.15)
+    assert found["area_of_half"] == pytest.approx(0.5)
