@@ -114,12 +114,35 @@ def prepare(task: Task) -> Prepared:
         path, made = _ensured(task)
         return Prepared(task.scenes, {}, path.stem, made * (time.perf_counter() - begun))
     except SceneError as error:
-        failed = _unreadable(task.scenes) or {one.id: str(error) for one in task.scenes}
+        failed = _unreadable(task.scenes) or _odd_ones(task.scenes)
+        failed = failed or {one.id: str(error) for one in task.scenes}
     good = tuple(scene for scene in task.scenes if scene.id not in failed)
     if good:
         rest = prepare(replace(task, scenes=good))
         return replace(rest, failed=failed | rest.failed, seconds=time.perf_counter() - begun)
     return Prepared((), failed, seconds=time.perf_counter() - begun)
+
+
+def _odd_ones(scenes: Sequence[Scene]) -> dict[str, str]:
+    """Frames without the polarisation that most of a pass have, and why they are left out.
+
+    None where all have one in common.
+    """
+    having = {
+        name: [scene for scene in scenes if name in scene.polarisations]
+        for scene in scenes
+        for name in scene.polarisations
+    }
+    if any(len(some) == len(scenes) for some in having.values()):
+        return {}
+    # of as many frames the co-polarised band, which is furthest above the noise
+    kept = max(having, key=lambda name: (len(having[name]), name[0] == name[-1]))
+    return {
+        scene.id: f"{scene.path}: has {', '.join(scene.polarisations)}, not {kept}, in which most "
+        "frames of its pass are; track it by itself"
+        for scene in scenes
+        if kept not in scene.polarisations
+    }
 
 
 def load(task: Task) -> Ready:

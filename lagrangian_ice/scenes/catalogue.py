@@ -12,7 +12,8 @@ from pathlib import Path
 from lagrangian_ice.errors import SceneError, reason_of
 from lagrangian_ice.scenes.metadata_cache import MetadataCache, signature
 from lagrangian_ice.scenes.names import printable
-from lagrangian_ice.scenes.reader import open_scene, scene_kind
+from lagrangian_ice.scenes.reader import holds_product, open_scene, scene_kind
+from lagrangian_ice.scenes.safe_files import MANIFEST
 from lagrangian_ice.scenes.scene import Scene
 
 _UNFORESEEN = (ValueError, ArithmeticError, RuntimeError, OSError)
@@ -154,8 +155,7 @@ def _candidates(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
     found: dict[str, Path] = {}
     closed: list[OSError] = []
     for path in map(Path, paths):
-        searched = _is_folder(path) and scene_kind(path) is None
-        for candidate in _scenes_below(path, closed) if searched else [path]:
+        for candidate in _scenes_below(path, closed) if _is_searched(path) else [path]:
             # unlike Path.resolve it takes links in a circle
             found.setdefault(os.path.realpath(candidate), candidate)
     folders = {printable(Path(error.filename)): reason_of(error) for error in closed}
@@ -165,21 +165,35 @@ def _candidates(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
     ]
 
 
-def _is_folder(path: Path) -> bool:
+def _is_searched(path: Path) -> bool:
+    """Whether a path is a folder of scenes, not a scene."""
     try:
-        return path.is_dir()
+        if not path.is_dir() or (path / MANIFEST).is_file():
+            return False
+        # `unzip -d X.SAFE` makes such, and some name an archive so
+        return scene_kind(path) is None or any(scene_kind(one) == "safe" for one in path.iterdir())
     except OSError:
         # in a closed folder: told when it is opened
-        return False
+        return scene_kind(path) is None and path.is_dir()
 
 
 def _scenes_below(folder: Path, closed: list[OSError]) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder, onerror=closed.append):
-        products = [name for name in folders if scene_kind(Path(name)) == "safe"]
+    """Scenes in a folder and those in it, also by links, each folder once."""
+    seen = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
+        places = {name: os.path.realpath(Path(parent, name)) for name in folders}
+        new = [name for name in folders if places[name] not in seen]
+        seen.update(places.values())
+        products = [name for name in new if not _is_searched(Path(parent, name))]
         # what is inside of a product is not a scene by itself
-        folders[:] = [name for name in folders if name not in products]
-        scenes = [name for name in files if scene_kind(Path(name)) is not None]
-        yield from (Path(parent) / name for name in products + scenes)
+        folders[:] = [name for name in new if name not in products]
+        scenes = [name for name in files if _is_scene(Path(parent, name))]
+        yield from (Path(parent, name) for name in products + scenes)
+
+
+def _is_scene(path: Path) -> bool:
+    """Whether a file should be a scene: by its name, or as a zip that holds a product."""
+    return scene_kind(path) is not None or (path.suffix.lower() == ".zip" and holds_product(path))
 
 
 def _iso(moment: datetime) -> str:

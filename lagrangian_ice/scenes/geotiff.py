@@ -60,12 +60,20 @@ _SAMPLE_BLOCKS = 5
 _SAMPLE_SIDE = 64
 _SCAN_PIXELS = 2**22
 _ORBIT = re.compile(r"[0-9]{1,7}")
+_PIXELS = (5.0, 2000.0)
+"""Metres; scenes of pixels outside of it are of another instrument, or in other units."""
 _MAX_COORDINATE = 1e12
 """No transform has larger numbers: further out than the Sun, in metres."""
 _MAX_CONTROL_POINTS = 4096
 """Memory of the fit through them goes with their square; a long product has some 1000."""
 _DB_MEDIAN = -1.0
 """A median below this is dB: linear sigma nought less its noise is at most slightly negative."""
+_LOWEST_DB = -60.0
+"""No sigma nought that an instrument measures has a lower median; stored numbers may."""
+_WRONG_BY = 50.0
+"""Pixels that a control point may be off from what the others tell of its place."""
+_OUTSTANDING = 5.0
+"""Times as far off as any of the others is what is a mistake."""
 _GREY_LEVEL = 20.0
 """No sigma nought is that large for one pixel in a hundred; display levels are."""
 
@@ -101,6 +109,7 @@ def open_geotiff(path: Path, time: datetime | None = None) -> Scene:
         outline = footprint(georeference)
         if outline.is_empty or not outline.area > 0:
             raise SceneError(f"{path}: its georeference does not lie on the north polar map")
+        pixel = _checked_pixel(path, georeference)
         start, stop = _times(path, dataset, facts, time)
         check_times(path, start, stop)
         units = _units(path, dataset, bands)
@@ -118,7 +127,7 @@ def open_geotiff(path: Path, time: datetime | None = None) -> Scene:
             polarisations=bands.polarisations,
             units=units,
             shape=(dataset.height, dataset.width),
-            pixel=mean_pixel(georeference),
+            pixel=pixel,
             footprint=outline,
         )
 
@@ -182,6 +191,17 @@ def _check_pixels(path: Path, dataset: DatasetReader) -> None:
             f"{path}: uncalibrated digital numbers of a SAFE product; "
             "give sigma nought (linear or dB) instead"
         )
+
+
+def _checked_pixel(path: Path, georeference: Georeference) -> float:
+    """Mean pixel, metres."""
+    pixel = mean_pixel(georeference)
+    if not _PIXELS[0] <= pixel <= _PIXELS[1]:
+        raise SceneError(
+            f"{path}: pixels of {pixel:.3g} m; {_PIXELS[0]:g} to {_PIXELS[1]:g} m are read, are "
+            "its transform and CRS those of the image, and in metres?"
+        )
+    return pixel
 
 
 def _find_bands(path: Path, dataset: DatasetReader, facts: NameFacts) -> _Bands:
@@ -288,6 +308,13 @@ def _from_control_points(path: Path, dataset: DatasetReader) -> GcpGeoreference:
     positions = transform(table[first, 2:4], _known_crs(path, crs.to_wkt()), MAP_CRS)
     if not np.all(np.abs(positions) < HEMISPHERE):
         raise SceneError(f"{path}: control points off the north polar map")
+    wrong = _wrong_point(rowcol, positions)
+    if wrong is not None:
+        row, col = rowcol[wrong]
+        raise SceneError(
+            f"{path}: its control point at row {row:g}, column {col:g} does not agree with the "
+            "others; correct it or leave it out"
+        )
     # files count from the corner of the first pixel
     georeference = GcpGeoreference(rowcol - 0.5, positions, shape)
     try:
@@ -299,6 +326,37 @@ def _from_control_points(path: Path, dataset: DatasetReader) -> GcpGeoreference:
     return georeference
 
 
+def _wrong_point(rowcol: NDArray[np.float64], positions: NDArray[np.float64]) -> int | None:
+    """Control point (N, 2) that is far from where the others tell that it is; None if none is.
+
+    The others are those that a quadratic polynomial goes through, up to a quarter left out. A
+    swath that bends more than that is off at its ends, but not by so much more than elsewhere.
+    """
+    terms = quadratic(_scaled(rowcol))
+    pixel = np.sqrt(np.ptp(positions, axis=0).prod() / np.ptp(rowcol, axis=0).prod())
+    left, off = np.arange(len(rowcol)), _off(terms, positions) / pixel
+    while off.max() > _WRONG_BY:
+        left = np.delete(left, off.argmax())
+        # as many points as terms tell nothing of one another
+        if len(left) < max(2 * terms.shape[1], 0.75 * len(rowcol)):
+            return None
+        off = _off(terms[left], positions[left]) / pixel
+    removed = np.setdiff1d(np.arange(len(rowcol)), left)
+    fit, *_ = np.linalg.lstsq(terms[left], positions[left], rcond=None)
+    errors = np.linalg.norm(positions[removed] - terms[removed] @ fit, axis=1) / pixel
+    if len(removed) == 0 or errors.min() < _OUTSTANDING * off.max():
+        return None
+    return int(removed[errors.argmax()])
+
+
+def _off(terms: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far (N,) positions (N, 2) are from what a fit through the others tells."""
+    q, _ = np.linalg.qr(terms)
+    residual = positions - q @ (q.T @ positions)
+    own = np.sum(q**2, axis=1)
+    return np.asarray(np.linalg.norm(residual, axis=1) / np.maximum(1.0 - own, 1e-9))
+
+
 def _scaled(rowcol: NDArray[np.float64]) -> NDArray[np.float64]:
     """To between 0 and 1, so that the rank of their terms can be told."""
     spread = np.ptp(rowcol, axis=0)
@@ -307,7 +365,11 @@ def _scaled(rowcol: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _known_crs(path: Path, wkt: str) -> str:
     try:
-        CRS.from_wkt(wkt)
+        crs = CRS.from_wkt(wkt)
+        if not (crs.is_projected or crs.is_geographic):
+            raise SceneError(
+                f"{path}: its CRS ({crs.name}) is neither a map nor longitude, latitude"
+            )
         transform(np.zeros((1, 2)), wkt, MAP_CRS)
     except ProjError as error:
         raise SceneError(
@@ -367,14 +429,14 @@ def _pass_id(dataset: DatasetReader, facts: NameFacts, platform: str, start: dat
 
 
 def _units(path: Path, dataset: DatasetReader, bands: _Bands) -> Units:
-    told = {_told_units(dataset, index) for index in bands.indexes} - {None}
     samples = [_sample(path, dataset, index) for index in bands.indexes]
-    if len(told) == 1:
-        return told.pop() or "grey"
-    judged = {_judge(dataset, index, s) for index, s in zip(bands.indexes, samples, strict=True)}
-    if len(judged) > 1 or len(told) > 1:
+    found = {
+        _told_units(dataset, index) or _judge(path, dataset, index, sample)
+        for index, sample in zip(bands.indexes, samples, strict=True)
+    }
+    if len(found) > 1:
         raise SceneError(f"{path}: its bands have different units; give both linear or both in dB")
-    return judged.pop()
+    return found.pop()
 
 
 def _told_units(dataset: DatasetReader, index: int) -> Units | None:
@@ -388,8 +450,13 @@ def _told_units(dataset: DatasetReader, index: int) -> Units | None:
     return "db" if words & {"db", "decibel", "decibels"} else None
 
 
-def _judge(dataset: DatasetReader, index: int, sample: Pixels) -> Units:
+def _judge(path: Path, dataset: DatasetReader, index: int, sample: Pixels) -> Units:
     low, median, high = np.percentile(sample.astype(np.float64), [1, 50, 99])
+    if median < _LOWEST_DB:
+        raise SceneError(
+            f"{path}: half of band {index} is below {median:.4g}, which is no sigma nought in dB; "
+            "set its scale and offset"
+        )
     is_integer = np.issubdtype(np.dtype(dataset.dtypes[index - 1]), np.integer)
     if median < _DB_MEDIAN:
         return "db"

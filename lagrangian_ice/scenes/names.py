@@ -15,6 +15,7 @@ PRODUCT_POLARISATIONS = {
     "DV": ("VV", "VH"),
 }
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TIME = re.compile(r"(?<!\d)(\d{8})[Tt](\d{6})(?!\d)")
 _PLATFORM = re.compile(r"(?<![A-Za-z0-9])(S1[A-D])(?![A-Za-z0-9])", re.IGNORECASE)
 _PRODUCT = re.compile(r"_[012][SA](SH|SV|DH|DV)(?=_)")
@@ -71,8 +72,12 @@ def read_name(name: str) -> NameFacts:
 
 
 def printable(path: Path) -> Path:
-    """Path that can be printed and stored: bytes that are not UTF-8 become escapes."""
-    return Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
+    """Path that can be printed and stored.
+
+    Bytes that are not UTF-8, and characters that would move a terminal's cursor, become escapes.
+    """
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return Path(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text))
 
 
 def is_sentinel1_name(name: str) -> bool:

@@ -35,7 +35,7 @@ def open_tiff(path: str) -> DatasetReader:
     """
     with (
         _FILTERS,
-        rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"),
+        rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

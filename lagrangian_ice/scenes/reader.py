@@ -20,6 +20,7 @@ from lagrangian_ice.scenes.geotiff import (
 )
 from lagrangian_ice.scenes.names import is_sentinel1_name, printable
 from lagrangian_ice.scenes.safe import open_safe, safe_band, safe_georeference
+from lagrangian_ice.scenes.safe_files import MANIFEST, is_product_zip
 from lagrangian_ice.scenes.scene import Kind, Scene
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -28,12 +29,12 @@ _ROWS = 512
 
 def scene_kind(path: Path) -> Kind | None:
     """Kind of scene that a path is by its name, or None."""
-    suffix = path.suffix.lower()
-    if suffix in TIFF_SUFFIXES:
+    name = path.name.lower()
+    if name.endswith(TIFF_SUFFIXES):
         return "geotiff"
-    if suffix == ".safe" or (suffix == ".zip" and is_sentinel1_name(path.name)):
+    if name.endswith((".safe", ".safe.zip")):
         return "safe"
-    return None
+    return "safe" if name.endswith(".zip") and is_sentinel1_name(name) else None
 
 
 def open_scene(path: Path, time: datetime | None = None) -> Scene:
@@ -58,7 +59,7 @@ def open_scene(path: Path, time: datetime | None = None) -> Scene:
     path = Path(path)
     _check_path(path)
     kind = scene_kind(path)
-    if kind == "safe":
+    if kind == "safe" or holds_product(path):
         return open_safe(path)
     if kind is None:
         raise SceneError(
@@ -67,9 +68,22 @@ def open_scene(path: Path, time: datetime | None = None) -> Scene:
     return open_geotiff(path, time)
 
 
+def holds_product(path: Path) -> bool:
+    """Whether a folder or zip is a SAFE product, whatever its name is."""
+    try:
+        if path.is_dir():
+            return (path / MANIFEST).is_file()
+    except OSError:
+        # a closed folder is told when it is opened
+        return False
+    return path.suffix.lower() == ".zip" and is_product_zip(path)
+
+
 def _check_path(path: Path) -> None:
     if printable(path) != path:
-        raise SceneError(f"{printable(path)}: a name that is not UTF-8; rename it")
+        raise SceneError(
+            f"{printable(path)}: a name that is not UTF-8 or holds control characters; rename it"
+        )
     if not path.exists():
         if path.is_symlink():
             raise SceneError(f"{path}: a link that leads nowhere; mend or remove it")

@@ -270,7 +270,10 @@ def _size(product: SafeProduct, name: str) -> int:
 
 def _check_image(name: str, dataset: DatasetReader, annotation: Annotation) -> None:
     if (dataset.count, dataset.dtypes[0]) != (1, "uint16"):
-        raise SceneError(f"{name}: {dataset.count} bands of {dataset.dtypes[0]}, not one of uint16")
+        raise SceneError(
+            f"{name}: {dataset.count} bands of {dataset.dtypes[0]}, not one of uint16; "
+            "get the product again"
+        )
     if (dataset.height, dataset.width) != annotation.shape:
         rows, cols = annotation.shape
         raise SceneError(

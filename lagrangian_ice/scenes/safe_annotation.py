@@ -167,7 +167,10 @@ def _check_image(
 def _word(root: Node, path: str, allowed: re.Pattern[str]) -> str:
     word = root.text(path)
     if not allowed.fullmatch(word):
-        raise SceneError(f"{root.source}: <{path}> is {word[:20]!r}; known is {allowed.pattern}")
+        raise SceneError(
+            f"{root.source}: <{path}> is {word[:20]!r}; known is {allowed.pattern}; "
+            "get the product again"
+        )
     return word
 
 
@@ -180,14 +183,21 @@ def _noise_removed(root: Node) -> bool:
 def _orbit(root: Node, start: datetime, stop: datetime) -> Orbit:
     vectors = root.nodes("generalAnnotation/orbitList/orbit")
     if len(vectors) < 2:
-        raise SceneError(f"{root.source}: {len(vectors)} orbit vectors; at least 2 are needed")
+        raise SceneError(
+            f"{root.source}: {len(vectors)} orbit vectors; at least 2 are needed; "
+            "get the product again"
+        )
     times = np.array([(one.time("time") - start).total_seconds() for one in vectors])
     positions = _vectors(vectors, "position")
     velocities = _vectors(vectors, "velocity")
     if np.any(np.diff(times) <= 0):
-        raise SceneError(f"{root.source}: its orbit vectors are not in time order")
+        raise SceneError(
+            f"{root.source}: its orbit vectors are not in time order; get the product again"
+        )
     if times[0] > 1.0 or times[-1] < (stop - start).total_seconds() - 1.0:
-        raise SceneError(f"{root.source}: its orbit vectors do not cover the image's time")
+        raise SceneError(
+            f"{root.source}: its orbit vectors do not cover the image's time; get the product again"
+        )
     return Orbit(times, positions, velocities)
 
 
@@ -206,10 +216,15 @@ def _tie_grid(root: Node, start: datetime, shape: tuple[int, int]) -> TieGrid:
     lattice = np.stack(np.meshgrid(lines, pixels, indexing="ij"), axis=-1).reshape(-1, 2)
     given = np.stack([line, pixel], axis=-1)[order]
     if min(size) < _SPLINE_POINTS or not np.array_equal(given, lattice):
-        raise SceneError(f"{root.source}: its {len(points)} tie points are not a full grid")
+        raise SceneError(
+            f"{root.source}: its {len(points)} tie points are not a full grid; "
+            "get the product again"
+        )
     ends = (lines[-1] - shape[0] + 1, pixels[-1] - shape[1] + 1)
     if max(lines[0], pixels[0]) > 1.0 or min(ends) < -1.0:
-        raise SceneError(f"{root.source}: its geolocation grid does not cover the image")
+        raise SceneError(
+            f"{root.source}: its geolocation grid does not cover the image; get the product again"
+        )
     times = np.array([_after(one.time("azimuthTime"), start) for one in points])
     fields = {
         tag: np.array([one.number(tag) for one in points])[order].reshape(size)

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from lagrangian_ice.errors import SceneError, reason_of
+from lagrangian_ice.errors import SceneError, reason_of, shortened
 from lagrangian_ice.scenes.safe_xml import MAX_XML_BYTES, Node, parse_xml
 
 MANIFEST = "manifest.safe"
@@ -134,7 +134,10 @@ class ZipFiles:
 
     def gdal_path(self, name: str) -> str:
         """Path that GDAL opens."""
-        return f"/vsizip/{{{self.path}}}/{self._root}{name}"
+        # braces keep GDAL from looking for the end of the zip's name, and must not be in it
+        path = str(self.path)
+        archive = path if {"{", "}"} & set(path) else f"{{{path}}}"
+        return f"/vsizip/{archive}/{self._root}{name}"
 
     @cached_property
     def _all_members(self) -> dict[str, int]:
@@ -144,7 +147,10 @@ class ZipFiles:
         except _BROKEN_ZIP as error:
             raise SceneError(self._broken("", error)) from None
         if len(found) > MAX_MEMBERS:
-            raise SceneError(f"{self.path}: {len(found)} files; a product has fewer than 100")
+            raise SceneError(
+                f"{self.path}: {len(found)} files; a product has fewer than 100; "
+                "get the product again"
+            )
         names = [one.filename for one in found]
         if len(set(names)) < len(names):
             raise SceneError(f"{self.path}: holds the same name twice; get the product again")
@@ -161,7 +167,10 @@ class ZipFiles:
             if PurePosixPath(name).name == MANIFEST and name.count("/") <= 1
         ]
         if len(manifests) != 1:
-            raise SceneError(f"{self.path}: {len(manifests)} manifests ({MANIFEST}) in it, not one")
+            raise SceneError(
+                f"{self.path}: {len(manifests)} manifests ({MANIFEST}) in it, not one; "
+                "get the product again"
+            )
         return manifests[0].removesuffix(MANIFEST)
 
     @cached_property
@@ -227,6 +236,15 @@ class SafeProduct:
         return parse_xml(self.files.read(name), f"{self.files.path}/{name}")
 
 
+def is_product_zip(path: Path) -> bool:
+    """Whether a zip can be read and holds a manifest, at its top or in one folder."""
+    try:
+        ZipFiles(path).sizes(".")
+    except SceneError:
+        return False
+    return True
+
+
 def product_id(path: Path) -> str:
     """Name of a product without ``.SAFE`` and ``.zip``; of a manifest, that of its folder."""
     name = path.resolve().parent.name if path.name == MANIFEST else path.name
@@ -256,7 +274,10 @@ def find_product(path: Path) -> SafeProduct:
     named = _named_files(files, manifest)
     expected = _polarisations(manifest) | {polarisation for _, polarisation in named}
     if not expected:
-        raise SceneError(f"{files.path}: its manifest names no annotation of HH, HV, VV or VH")
+        raise SceneError(
+            f"{files.path}: its manifest names no annotation of HH, HV, VV or VH; "
+            "get the product again"
+        )
     bands = [_band(files, named, one) for one in sorted(expected, key=_ORDER.index)]
     return SafeProduct(files, tuple(bands), _processor(manifest))
 
@@ -293,7 +314,10 @@ def _named_files(files: ProductFiles, manifest: Node) -> dict[tuple[str, str], s
         name = _inside(files.path, location.get("href", ""))
         polarisation = _POLARISATION.search(PurePosixPath(name).name)
         if polarisation is None:
-            raise SceneError(f"{files.path}: {name} tells no polarisation (HH, HV, VV or VH)")
+            raise SceneError(
+                f"{files.path}: {shortened(name)!r} tells no polarisation (HH, HV, VV or VH); get "
+                "the product again"
+            )
         key = (role, polarisation.group(1).upper())
         if key in named:
             raise SceneError(f"{files.path}: two {role} files of {key[1]}; only GRD is read")
@@ -304,7 +328,10 @@ def _named_files(files: ProductFiles, manifest: Node) -> dict[tuple[str, str], s
 def _inside(path: Path, href: str) -> str:
     name = href.removeprefix("./")
     if not _CLEAN.fullmatch(name) or {".", ".."} & set(name.split("/")):
-        raise SceneError(f"{path}: its manifest names {href[:80]!r}, not a file of the product")
+        raise SceneError(
+            f"{path}: its manifest names {href[:80]!r}, not a file of the product; "
+            "get the product again"
+        )
     return name
 
 

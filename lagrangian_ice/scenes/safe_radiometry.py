@@ -200,13 +200,16 @@ def read_radiometry(annotation: Annotation, calibration: Node, noise: Node) -> R
     shape = annotation.shape
     gain = _vectors(calibration, "calibrationVectorList/calibrationVector", "sigmaNought", shape)
     if not np.all(gain.values > MIN_GAIN):
-        raise SceneError(f"{calibration.source}: <sigmaNought> holds values that are not positive")
+        raise SceneError(
+            f"{calibration.source}: <sigmaNought> holds values that are not positive; "
+            "get the product again"
+        )
     # the single list of old products (IPF before 2.9)
     old = noise.has("noiseVectorList/noiseVector")
     path = "noiseVectorList/noiseVector" if old else "noiseRangeVectorList/noiseRangeVector"
     range_noise = _vectors(noise, path, "noiseLut" if old else "noiseRangeLut", shape)
     if not np.all(range_noise.values >= 0):
-        raise SceneError(f"{noise.source}: the noise holds negative values")
+        raise SceneError(f"{noise.source}: the noise holds negative values; get the product again")
     return Radiometry(gain, range_noise, _blocks(noise, shape), annotation.noise_removed)
 
 
@@ -214,22 +217,31 @@ def _vectors(root: Node, path: str, tag: str, shape: tuple[int, int]) -> RangeVe
     nodes = root.nodes(path)
     if not 2 <= len(nodes) <= MAX_VECTORS:
         raise SceneError(
-            f"{root.source}: {len(nodes)} vectors <{path}>; 2 to {MAX_VECTORS} are allowed"
+            f"{root.source}: {len(nodes)} vectors <{path}>; 2 to {MAX_VECTORS} are allowed; "
+            "get the product again"
         )
     lines = np.array([one.number("line") for one in nodes])
     _check_increasing(root, path, lines)
     gap = _LINE_GAP * np.diff(lines).max()
     if lines[0] > gap or lines[-1] < shape[0] - 1 - gap:
-        raise SceneError(f"{root.source}: its vectors do not cover the {shape[0]} lines")
+        raise SceneError(
+            f"{root.source}: its vectors do not cover the {shape[0]} lines; get the product again"
+        )
     columns = np.arange(shape[1])
     values = np.empty((len(nodes), shape[1]), dtype=np.float32)
     for row, node in zip(values, nodes, strict=True):
         pixels, table = node.numbers("pixel"), node.numbers(tag)
         if len(pixels) != len(table):
-            raise SceneError(f"{root.source}: {len(table)} values <{tag}> at {len(pixels)} pixels")
+            raise SceneError(
+                f"{root.source}: {len(table)} values <{tag}> at {len(pixels)} pixels; "
+                "get the product again"
+            )
         _check_increasing(root, "pixel", pixels)
         if pixels[0] > _COLUMN_GAP or pixels[-1] < shape[1] - 1 - _COLUMN_GAP:
-            raise SceneError(f"{root.source}: <{tag}> does not cover the {shape[1]} columns")
+            raise SceneError(
+                f"{root.source}: <{tag}> does not cover the {shape[1]} columns; "
+                "get the product again"
+            )
         row[:] = np.interp(columns, pixels, table)
     return RangeVectors(lines, values)
 
@@ -242,10 +254,15 @@ def _check_increasing(root: Node, name: str, values: Float) -> None:
 def _blocks(root: Node, shape: tuple[int, int]) -> tuple[AzimuthBlock, ...]:
     nodes = root.nodes("noiseAzimuthVectorList/noiseAzimuthVector")
     if len(nodes) > MAX_VECTORS:
-        raise SceneError(f"{root.source}: {len(nodes)} azimuth blocks; at most {MAX_VECTORS}")
+        raise SceneError(
+            f"{root.source}: {len(nodes)} azimuth blocks; at most {MAX_VECTORS}; "
+            "get the product again"
+        )
     blocks = tuple(_block(root, node, shape) for node in nodes)
     if blocks and _covered(blocks, shape) < MIN_COVER:
-        raise SceneError(f"{root.source}: its azimuth blocks do not cover the image")
+        raise SceneError(
+            f"{root.source}: its azimuth blocks do not cover the image; get the product again"
+        )
     return blocks
 
 
@@ -254,7 +271,10 @@ def _block(root: Node, node: Node, shape: tuple[int, int]) -> AzimuthBlock:
     last = node.integer("lastAzimuthLine"), node.integer("lastRangeSample")
     lines, factors = node.numbers("line"), node.numbers("noiseAzimuthLut")
     if len(lines) != len(factors) or np.any(factors < 0):
-        raise SceneError(f"{root.source}: an azimuth block of {len(lines)} lines is damaged")
+        raise SceneError(
+            f"{root.source}: an azimuth block of {len(lines)} lines is damaged; "
+            "get the product again"
+        )
     _check_increasing(root, "line", lines)
     rows, cols = (
         slice(min(max(a, 0), size), min(max(b + 1, 0), size))

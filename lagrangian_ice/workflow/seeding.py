@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,8 @@ from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
 from lagrangian_ice.workflow.catalogue import compared, scenes_under
 from lagrangian_ice.workflow.run import chosen_settings, concentration_of, with_whole_paths
+
+log = logging.getLogger(__name__)
 
 
 def seed(
@@ -94,6 +97,7 @@ def seed(
         plan = _planned_seed(list(known.values()), date, chosen, workspace, new.unreadable)
         number = len(store.streams())
         if number == 0:
+            _tell_of_pixels(plan, chosen.images.pixel)
             images = chosen.images.model_copy(update={"pixel": plan.pixel})
             chosen = chosen.model_copy(update={"images": images})
         start = to_seconds(date)
@@ -107,9 +111,12 @@ def seed(
 
 @dataclass(frozen=True)
 class _SeedPlan:
+    """Nodes, the pixel to track at (m), and the scenes that are coarser."""
+
     row: NDArray[np.int32]
     col: NDArray[np.int32]
     pixel: float
+    coarser: list[Scene]
 
 
 def _planned_seed(
@@ -139,7 +146,26 @@ def _planned_seed(
             f"node of the {spacing:g} m grid"
         )
     frames = [scene for one in passes for scene in one.scenes]
-    return _SeedPlan(row[chosen], col[chosen], working_pixel(frames, settings.images.pixel))
+    pixel = _pixel_of_most(frames, settings.images.pixel)
+    coarser = [scene for scene in frames if working_pixel([scene], pixel) > pixel]
+    return _SeedPlan(row[chosen], col[chosen], pixel, coarser)
+
+
+def _pixel_of_most(scenes: Sequence[Scene], pixel: float) -> float:
+    """Pixel to track a season at, m: as asked for, or that of most scenes where it is coarser.
+
+    One coarse scene among others does not set it for all of them.
+    """
+    usual = sorted(scenes, key=lambda scene: scene.pixel)[len(scenes) // 2]
+    return working_pixel([usual], pixel)
+
+
+def _tell_of_pixels(plan: _SeedPlan, asked: float) -> None:
+    if plan.pixel > asked:
+        log.info("tracked at %g m, the pixel of most scenes, not at %g m", plan.pixel, asked)
+    for scene in plan.coarser:
+        told = (scene.path, scene.pixel, plan.pixel)
+        log.warning("%s: pixels of %.0f m, coarser than the %.0f m that are tracked at", *told)
 
 
 def _on_ice(xy: Float, passes: Sequence[Pass], settings: Settings) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """Images that are kept come back bit for bit."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +184,23 @@ def test_an_image_of_another_user_is_used(task, monkeypatch):
     monkeypatch.setattr(home.os, "utime", refused)
     monkeypatch.setattr(home, "_make", None)
     assert_same(made, load(task))
+
+
+def test_frames_without_a_polarisation_in_common_do_not_take_the_others_along(write_scene, task):
+    """All of the pass was lost."""
+    (first,) = task.scenes
+    pixels = np.random.default_rng(1).normal(-15, 3, (90, 120)).astype(np.float32)
+    scenes = []
+    for number, name in enumerate(("HV", "HH", "HV")):
+        path = write_scene(
+            f"s{number}_{name}.tif", pixels, tags=TAGS | {"lagrangian_ice_pass": "one"}
+        )
+        scenes.append(replace(open_scene(path), pass_id=first.pass_id))
+    prepared = prepare(replace(task, scenes=(first, *scenes[:2])))
+    assert [scene.polarisations for scene in prepared.scenes] == [("HH",), ("HH",)]
+    ((name, reason),) = prepared.failed.items()
+    assert name == "s0_HV"
+    assert "has HV, not HH, in which most frames of its pass are" in reason
+    # as many of both: the co-polarised one
+    prepared = prepare(replace(task, scenes=(scenes[0], scenes[2], first, scenes[1])))
+    assert [scene.id for scene in prepared.scenes] == [first.id, "s1_HH"]

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from tiny_safe import Tiny, write_folder, write_zip
 
+from lagrangian_ice.errors import SceneError
 from lagrangian_ice.scenes import catalogue
 from lagrangian_ice.scenes.catalogue import find_scenes, scene_as_dict
 from lagrangian_ice.scenes.metadata_cache import MetadataCache
@@ -166,3 +169,61 @@ def test_dictionaries_for_json(archive):
     assert entries[0]["polarisations"] == ["HV"]
     assert shapely.from_wkt(entries[0]["footprint"]).area > 0
     assert [entry["status"] for entry in entries] == ["readable"] * 2 + ["unreadable"] * 2
+
+
+TINY = Tiny(shape=(240, 300))
+
+
+def found_ids(folder):
+    scenes, unreadable = find_scenes([folder])
+    assert unreadable == []
+    return [scene.id for scene in scenes]
+
+
+@pytest.mark.parametrize("short_names", [False, True])
+def test_a_product_whose_folder_lost_its_ending_is_one_scene(tmp_path, short_names):
+    """Its measurement files were taken for two scenes more, or for damaged ones."""
+    folder = tmp_path / "archive" / "scene1"
+    write_folder(replace(TINY, short_names=short_names).files(), folder)
+    assert found_ids(tmp_path) == ["scene1"]
+    assert found_ids(folder) == ["scene1"]
+    assert open_scene(folder).polarisations == ("HH", "HV")
+
+
+def test_a_zip_that_holds_a_product_is_a_scene_whatever_its_name(tmp_path):
+    names = ["3f2b1c9e.zip", "renamed.SAFE.zip"]
+    for name in names:
+        write_zip(TINY.files(), tmp_path / name, f"{TINY.name}.SAFE/")
+        assert open_scene(tmp_path / name).id == name.split(".")[0]
+    write_zip({"notes.txt": b"something else"}, tmp_path / "other.zip")
+    (tmp_path / "damaged.zip").write_bytes(b"PK")
+    assert sorted(found_ids(tmp_path)) == ["3f2b1c9e", "renamed"]
+    with pytest.raises(SceneError, match="not a scene"):
+        open_scene(tmp_path / "other.zip")
+
+
+def test_a_folder_of_products_may_be_named_as_one(tmp_path):
+    """As `unzip -d X.SAFE X.zip` makes it."""
+    folder = tmp_path / f"{TINY.name}.SAFE"
+    write_folder(TINY.files(), folder / f"{TINY.name}.SAFE")
+    assert found_ids(tmp_path) == [TINY.name]
+    assert found_ids(folder) == [TINY.name]
+
+
+def test_linked_folders_are_searched_once(tmp_path, write_scene):
+    write_scene("elsewhere/a_20210101T120000_HH.tif", PIXELS)
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for name in ("one", "other"):
+        (archive / name).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert found_ids(archive) == ["a_20210101T120000_HH"]
+
+
+def test_names_do_not_move_the_cursor(tmp_path):
+    path = tmp_path / "bad\nname\x1b[2J.SAFE"
+    write_folder(TINY.files(), path)
+    _, (told,) = find_scenes([tmp_path])
+    assert "\n" not in told.reason
+    assert "\x1b" not in told.reason
+    assert r"bad\x0aname\x1b[2J.SAFE" in told.reason
+    assert "control characters; rename it" in told.reason

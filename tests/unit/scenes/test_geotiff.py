@@ -499,7 +499,9 @@ def test_a_pipe_is_not_waited_for(tmp_path, name):
 def test_a_name_that_is_not_utf8(tmp_path):
     path = tmp_path / os.fsdecode(b"\xff_20210101T120000_HH.tif")
     path.touch()
-    with pytest.raises(SceneError, match=r"\\xff_2021.*UTF-8; rename it") as caught:
+    with pytest.raises(
+        SceneError, match=r"\\xff_2021.*UTF-8 or holds control characters; rename it"
+    ) as caught:
         open_scene(path)
     assert str(caught.value).encode()
 
@@ -517,10 +519,76 @@ def test_footprint_and_pixel_of_a_north_up_scene(write_scene):
 
 def test_footprint_follows_curved_edges(write_scene):
     # a lon/lat box: its southern edge is an arc on the polar map, far from the chord
-    box = Affine(60 / 50, 0, -75.0, 0, -4 / 40, 84.0)
-    scene = open_scene(write_scene(NAME, linear(), crs="EPSG:4326", transform=box))
+    box = Affine(60 / 600, 0, -75.0, 0, -4 / 320, 84.0)
+    pixels = np.tile(linear(), (8, 12))
+    scene = open_scene(write_scene(NAME, pixels, crs="EPSG:4326", transform=box))
     radius = np.hypot(*np.array(scene.footprint.exterior.coords).T).max()
     assert scene.footprint.is_valid
     assert scene.footprint.bounds[1] == pytest.approx(-radius, rel=1e-3)
     # a straight southern edge would end far north of that
     assert radius * (1 - np.cos(np.radians(30))) > 100_000
+
+
+@pytest.mark.parametrize("pixel", [0.04, 2500.0])
+def test_pixels_of_no_such_instrument(write_scene, pixel):
+    """Kilometres taken for metres took hours, and 2500 m a workspace that nothing could read."""
+    path = write_scene(NAME, linear(), transform=Affine(pixel, 0, -2e5, 0, -pixel, -1e6))
+    refused(path, f"pixels of {pixel:.3g} m; 5 to 2000 m are read")
+
+
+def test_one_band_in_db_and_one_linear(write_scene):
+    """The linear one was taken for dB, for its neighbour tells its units."""
+    bands = np.stack([linear(), 10 * np.log10(linear())])
+    path = write_scene(NAME, bands, descriptions=["sigma0_HH", "sigma0_HV_db"])
+    refused(path, "different units")
+    path = write_scene(NAME, bands[[1, 1]], descriptions=["sigma0_HH", "sigma0_HV_db"])
+    assert open_scene(path).units == "db"
+
+
+def test_numbers_that_are_no_decibels(write_scene):
+    stored = np.full((40, 50), -1500, np.int16)
+    refused(write_scene(NAME, stored), "below -1500", "set its scale and offset")
+
+
+def test_a_system_that_is_no_map(write_scene):
+    refused(write_scene(NAME, linear(), crs="EPSG:4978"), "is neither a map nor longitude")
+
+
+def control_points():
+    row, col = (index.ravel() for index in np.mgrid[0:41:5, 0:51:5])
+    return np.stack([row, col, -3e5 + 400 * col, -1e6 - 400 * row], axis=1)
+
+
+@pytest.mark.parametrize("wrong", [(40,), (0,), (98,), (40, 41, 17)])
+def test_a_control_point_that_the_others_contradict(write_scene, wrong):
+    points = control_points()
+    points[list(wrong), 2:] += [40e3, -90e3]
+    path = write_scene(NAME, linear(), transform=None, gcps=points)
+    line = refused(path, "does not agree with the others; correct it or leave it out")
+    assert any(f"row {points[one, 0]:g}, column {points[one, 1]:g} " in line for one in wrong)
+
+
+@pytest.mark.parametrize("far", [10.0, 40.0, 60.0, 100.0, 200.0, 400.0])
+def test_a_swath_that_bends_has_no_wrong_point(far):
+    """At its corners it is 48 to 1,360 pixels from what a parabola through the others tells."""
+    row, col = (index.ravel() for index in np.mgrid[0:20001:1000, 0:10001:1000])
+    along = row / 10_000 - 1
+    x = 40.0 * (col + 13 * far * along**3)
+    assert (
+        geotiff._wrong_point(
+            np.stack([row, col], axis=1).astype(float), np.stack([x, -40.0 * row], axis=1)
+        )
+        is None
+    )
+
+
+def test_files_beside_it_are_not_looked_at(write_scene):
+    """They said otherwise, and a change of theirs was not noticed."""
+    path = write_scene(NAME, linear())
+    alone = open_scene(path).footprint
+    path.with_name(f"{path.name}.aux.xml").write_text(
+        "<PAMDataset><SRS>EPSG:3413</SRS><GeoTransform>1e5, 100, 0, -2e5, 0, -100</GeoTransform>"
+        "</PAMDataset>"
+    )
+    path.with_suffix(".tfw").write_text("100\n0\n0\n-100\n1e5\n-2e5\n")
+    assert open_scene(path).footprint.equals(alone)

@@ -226,3 +226,10 @@ def test_future_products_are_refused(tmp_path):
 def test_footprint_is_the_outline_of_the_pixels(tmp_path):
     scene = open_scene(folder_of(TINY, tmp_path))
     assert math.isclose(scene.footprint.area, 240 * 300 * scene.pixel**2, rel_tol=1e-3)
+
+
+def test_a_zip_in_a_folder_with_half_a_brace(tmp_path):
+    place = tmp_path / "a}b"
+    place.mkdir()
+    path = write_zip(TINY.files(), place / f"{TINY.name}.zip", f"{TINY.name}.SAFE/")
+    assert np.isfinite(read_band(open_scene(path), "HH")).any()
