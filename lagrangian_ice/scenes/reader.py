@@ -59,7 +59,8 @@ def open_scene(path: Path, time: datetime | None = None) -> Scene:
     path = Path(path)
     _check_path(path)
     kind = scene_kind(path)
-    if kind == "safe" or holds_product(path):
+    # what is wrong with a zip the reader of products tells best
+    if kind == "safe" or path.suffix.lower() == ".zip" or holds_product(path):
         return open_safe(path)
     if kind is None:
         raise SceneError(

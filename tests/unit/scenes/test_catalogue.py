@@ -198,8 +198,9 @@ def test_a_zip_that_holds_a_product_is_a_scene_whatever_its_name(tmp_path):
     write_zip({"notes.txt": b"something else"}, tmp_path / "other.zip")
     (tmp_path / "damaged.zip").write_bytes(b"PK")
     assert sorted(found_ids(tmp_path)) == ["3f2b1c9e", "renamed"]
-    with pytest.raises(SceneError, match="not a scene"):
-        open_scene(tmp_path / "other.zip")
+    for name, told in (("other.zip", "0 manifests"), ("damaged.zip", "not a readable zip")):
+        with pytest.raises(SceneError, match=told):
+            open_scene(tmp_path / name)
 
 
 def test_a_folder_of_products_may_be_named_as_one(tmp_path):
