@@ -846,8 +846,8 @@ def _vector(
 PAIRS = Product(
     "PD",
     "Drift of sea ice between pairs of Sentinel-1 images",
-    "Every vector that was looked for between two images, found or not, with all measures of "
-    "its quality, before any joining to trajectories.",
+    "Every vector that was found between two images, or not though the later one shows where it "
+    "ought to be, with all measures of its quality, before any joining to trajectories.",
     "Errors are of each vector alone, without the geolocation errors of the two images.",
     "CF-1.11, ACDD-1.3",
     "",
