@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -89,6 +90,8 @@ def run_demo(
     """
     archive = directory / SCENES
     clock = _clock(directory)
+    if clock is not None:
+        _check_settings(directory, settings)
     _make_archive(archive, days, seed, area_km, told)
     if clock is None:
         count, _ = workflow.seed(directory, BEGIN, scenes=[archive], settings=settings)
@@ -132,6 +135,18 @@ def _clock(directory: Path) -> float | None:
         return store.clock
 
 
+def _check_settings(directory: Path, settings: Settings) -> None:
+    """Refuse other settings than those that a demo was begun with."""
+    with Store(directory) as store:
+        kept = store.recalled_settings()
+        if workflow.chosen_settings(store, settings) != kept:
+            raise WorkspaceError(
+                f"{directory}: holds a demo with other settings (parcels "
+                f"{kept.parcels.spacing:g} m apart); give the same --spacing and --config, or "
+                "choose another folder for this demo"
+            )
+
+
 def _make_archive(
     archive: Path, days: float, seed: int, area_km: float, told: Callable[[str], None]
 ) -> None:
@@ -146,8 +161,12 @@ def _make_archive(
             "another folder for the demo"
         )
     told(f"simulating {days:g} days of passes over {area_km:g} km of drifting ice")
-    for path, done, total in write_archive(archive, days, seed, BEGIN, settings):
+    # One that was stopped on the way is begun anew.
+    unfinished = archive.with_name(f".{archive.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for path, done, total in write_archive(unfinished, days, seed, BEGIN, settings):
         log.info("scene %d of %d: %s", done, total, path.name)
+    unfinished.replace(archive)
 
 
 def _check_archive(archive: Path, days: float, seed: int, settings: ArchiveSettings) -> None:

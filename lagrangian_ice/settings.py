@@ -445,7 +445,8 @@ def as_toml(settings: Settings) -> str:
         stage = getattr(settings, stage_name)
         lines += [f"# {type(stage).__doc__}", f"[{stage_name}]"]
         for name, field in type(stage).model_fields.items():
-            value = json.dumps(getattr(stage, name))
+            # TOML's escapes are those of JSON, but not for halves of a character, nor for DEL
+            value = json.dumps(getattr(stage, name), ensure_ascii=False).replace("\x7f", "\\u007f")
             lines += [f"# {field.description}", f"{name} = {value}"]
         lines.append("")
     return "\n".join(lines)

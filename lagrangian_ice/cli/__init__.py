@@ -127,7 +127,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupted() -> int:
-    click.echo("interrupted; the next call goes on from here", err=True)
+    click.echo("interrupted; call it again", err=True)
     return EXIT_INTERRUPTED
 
 

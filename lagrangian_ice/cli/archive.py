@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lagrangian_ice.cli.common import A_PATH, Env, changed, common
+from lagrangian_ice.cli.common import A_NUMBER, A_PATH, Env, changed, common
 
 if TYPE_CHECKING:
     from lagrangian_ice.simulate.archive import Format
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("directory", default="demo", type=A_PATH)
-@click.option("--days", type=float, default=3.0, show_default=True, help="Length of the record.")
-@click.option("--area", type=float, default=120.0, show_default=True, help="Its side, km.")
+@click.option("--days", type=A_NUMBER, default=3.0, show_default=True, help="Length of the record.")
+@click.option("--area", type=A_NUMBER, default=120.0, show_default=True, help="Its side, km.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated ice.")
-@click.option("--spacing", type=float, default=5000.0, show_default=True, help="Of parcels, m.")
+@click.option("--spacing", type=A_NUMBER, default=5000.0, show_default=True, help="Of parcels, m.")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes [default: 2 at most].")
 @common
 def demo(
@@ -52,11 +52,11 @@ def demo(
 
 @click.command()
 @click.argument("directory", type=A_PATH)
-@click.option("--days", type=float, required=True, help="Length of the record.")
+@click.option("--days", type=A_NUMBER, required=True, help="Length of the record.")
 @click.option("--seed", type=int, required=True, help="The same seed gives the same pixels.")
 @click.option("--start", default="2021-01-01", show_default=True, help="First day (UTC).")
-@click.option("--area", type=float, default=200.0, show_default=True, help="Side, km.")
-@click.option("--pixel", type=float, default=80.0, show_default=True, help="Of the scenes, m.")
+@click.option("--area", type=A_NUMBER, default=200.0, show_default=True, help="Side, km.")
+@click.option("--pixel", type=A_NUMBER, default=80.0, show_default=True, help="Of the scenes, m.")
 @click.option("--zip", "form", flag_value="safe-zip", help="SAFE products as zips.")
 @click.option("--geotiff", "form", flag_value="geotiff", help="GeoTIFFs with GCPs instead.")
 @click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,20 @@ class NamedPath(click.Path):
 
 
 A_PATH = NamedPath(path_type=Path)
+
+
+class FiniteRange(click.FloatRange):
+    """A number that is one: neither infinite nor NaN, which no comparison refuses."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take what click takes, but for these."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+A_NUMBER = FiniteRange()
 
 
 WORKSPACE_VARIABLE = "LAGRANGIAN_ICE_WORKSPACE"

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lagrangian_ice.cli.common import A_PATH, Env, check_writable, common
+from lagrangian_ice.cli.common import (
+    A_PATH,
+    EXIT_UNREADABLE,
+    Env,
+    FiniteRange,
+    check_writable,
+    common,
+)
 
 if TYPE_CHECKING:
     from lagrangian_ice.superlim.network import SuperLIM, Topology
@@ -25,16 +32,20 @@ def weights() -> None:
 
 @weights.command("list")
 @common
-def weights_list(env: Env) -> None:
+def weights_list(env: Env) -> int:
     """List the weights that have a name."""
     from lagrangian_ice.superlim.weights_store import list_weights
 
-    for entry in list_weights():
+    entries, damaged = list_weights()
+    for entry in entries:
         origin = "built in" if entry.built_in else "imported"
         click.echo(
             f"{entry.name:<16} {origin:<8} {entry.parameters:>9} parameters, "
             f"{_kind(entry.topology)}, sha256 {entry.sha256}  {entry.path}"
         )
+    for reason in damaged:
+        click.echo(f"unreadable: {reason}", err=True)
+    return EXIT_UNREADABLE if damaged else 0
 
 
 def _kind(topology: Topology) -> str:
@@ -130,10 +141,10 @@ class Data:
 @click.option("--steps", type=click.IntRange(min=1), default=2000, show_default=True)
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--size", type=click.IntRange(min=64), default=256, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=3e-3,
     show_default=True,
     help="Highest rate of the one cycle.",
@@ -148,28 +159,28 @@ class Data:
 )
 @click.option(
     "--simulated",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.0,
     show_default=True,
     help="Share of simulated textures beside the scenes'.",
 )
 @click.option(
     "--rotation",
-    type=click.FloatRange(0, 180),
+    type=FiniteRange(0, 180),
     default=70.0,
     show_default=True,
     help="Degrees by which half of the views are turned at most.",
 )
 @click.option(
     "--noise",
-    type=click.FloatRange(min=0.05),
+    type=FiniteRange(min=0.05),
     default=0.9,
     show_default=True,
     help="Largest speckle, in standard deviations of the texture.",
 )
 @click.option(
     "--change",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.6,
     show_default=True,
     help="Largest change of the texture between the looks, in the same.",
@@ -198,7 +209,7 @@ class Data:
 )
 @click.option(
     "--real-share",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.5,
     show_default=True,
     help="Share of the steps that see these pairs; the others see moved textures.",
@@ -234,8 +245,7 @@ def train(env: Env, directory: Path, **given: Any) -> None:
         raise click.UsageError(f"--size {options.size}: must be a multiple of 8")
     if options.stage in ("adapt", "descriptors") and options.start_weights is None:
         raise click.UsageError(f"--stage {options.stage} needs --start: its keypoints are taught")
-    if options.pairs and options.stage != "descriptors":
-        raise click.UsageError("--pair belongs to --stage descriptors")
+    _refuse_idle(options)
     if options.start_weights and (options.channels or options.separable):
         raise click.UsageError("--channels and --separable are for new networks, without --start")
     from lagrangian_ice.superlim.training.loop import Recipe
@@ -262,6 +272,25 @@ def train(env: Env, directory: Path, **given: Any) -> None:
     click.echo(f"wrote {directory / 'weights.pt'}; `weights import` gives it a name")
 
 
+def _refuse_idle(options: TrainOptions) -> None:
+    """Refuse options that the others leave without an effect."""
+    where = click.get_current_context().get_parameter_source
+    idle = {
+        "pairs": (options.stage == "descriptors", "--stage descriptors"),
+        "real_share": (bool(options.pairs), "--pair"),
+        "labelled": (options.stage == "adapt", "--stage adapt"),
+        "looks": (options.stage == "adapt", "--stage adapt"),
+        "scenes": (options.stage != "detector", "the other stages: a detector sees drawn shapes"),
+        "simulated": (bool(options.scenes), "--scenes"),
+        "hardest": (options.loss == "hinge", "--loss hinge"),
+        "loss": (options.stage in ("joint", "descriptors"), "--stage joint or descriptors"),
+    }
+    for name, (used, of) in idle.items():
+        if not used and where(name) is click.core.ParameterSource.COMMANDLINE:
+            option = "--pair" if name == "pairs" else f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} belongs to {of}")
+
+
 def _topology(options: TrainOptions, start: SuperLIM | None) -> Topology:
     """Take the start's, or make a new one; both can get a rotation input."""
     from lagrangian_ice.superlim.network import Topology
@@ -280,7 +309,7 @@ def _data(options: TrainOptions, env: Env) -> Data:
 
     side = 2 * options.size
     source = (
-        textures.from_scenes(options.scenes, side, options.simulated)
+        textures.from_scenes(options.scenes, side, options.simulated, options.size)
         if options.scenes
         else textures.simulated(side)
     )

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lagrangian_ice.cli.common import (
+    A_NUMBER,
     A_PATH,
     EXIT_ERROR,
     Env,
+    FiniteRange,
     changed,
     common,
     moment,
@@ -35,10 +37,12 @@ if TYPE_CHECKING:
     help="Catalogue the scenes under this path first; may be repeated.",
 )
 @click.argument("more", nargs=-1, type=A_PATH, metavar="[PATH]...")
-@click.option("--spacing", type=float, help="Of the grid, metres [default: 10000, or as before].")
+@click.option(
+    "--spacing", type=A_NUMBER, help="Of the grid, metres [default: 10000, or as before]."
+)
 @click.option(
     "--window-days",
-    type=float,
+    type=A_NUMBER,
     help="Passes of these days are seeded [default: 3, or as before].",
 )
 @click.option("--stream", is_flag=True, help="Begin another stream beside those there are.")
@@ -101,7 +105,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--cache-gb",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         help="Disk that geocoded passes may take [default: 30].",
     )
     @click.option("--products/--no-products", default=True, help="Rewrite the products at the end.")
@@ -147,7 +151,7 @@ def options_of(env: Env, how: dict[str, Any]) -> Options:
 
 
 @click.command()
-@click.option("--days", type=float, help="Process the passes of the next N days.")
+@click.option("--days", type=A_NUMBER, help="Process the passes of the next N days.")
 @click.option("--until", help="Process the passes before this date.")
 @click.option("--plan", "planned", is_flag=True, help="List passes and pairs and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: a list of objects.")

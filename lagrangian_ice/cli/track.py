@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lagrangian_ice.cli.common import A_PATH, Env, changed, check_writable, common
+from lagrangian_ice.cli.common import A_NUMBER, A_PATH, Env, changed, check_writable, common
 from lagrangian_ice.files import write_text
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     type=A_PATH,
     help="CSV with columns x,y (EPSG:3413 metres) or lon,lat.",
 )
-@click.option("--spacing", type=float, help="Track a grid of points this many metres apart.")
+@click.option("--spacing", type=A_NUMBER, help="Track a grid of points this many metres apart.")
 @click.option("--out", required=True, type=A_PATH, help="FILE.csv or FILE.nc.")
-@click.option("--pixel", type=float, help="Working grid, metres.")
+@click.option("--pixel", type=A_NUMBER, help="Working grid, metres.")
 @click.option("--polarisation", help="Track this band alone.")
-@click.option("--max-speed", type=float, help="Fastest ice, m/s.")
+@click.option("--max-speed", type=A_NUMBER, help="Fastest ice, m/s.")
 @click.option("--weights", help="Name from `weights list`, or a file.")
 @click.option(
     "--rotation",
-    type=float,
+    type=A_NUMBER,
     help="Degrees counter-clockwise by which the ice is thought to have turned.",
 )
 @click.option("--no-refine", is_flag=True, help="The network's first guess alone.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lagrangian_ice.cli.common import A_PATH, Env, check_folder, common
+from lagrangian_ice.cli.common import A_PATH, Env, FiniteRange, check_folder, common
 
 if TYPE_CHECKING:
     from lagrangian_ice.validation.triangles import StatisticsOptions
@@ -61,7 +61,7 @@ def validate() -> None:
 @click.option("--out", required=True, type=A_PATH, help="Folder.")
 @click.option(
     "--max-distance",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=4000.0,
     show_default=True,
     help="Between parcel and buoy at the start, m.",

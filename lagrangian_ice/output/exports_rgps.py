@@ -121,17 +121,17 @@ def _csv_lines(
         chosen.images["pass_id"].str.replace(",", "_").to_numpy()[image],
         table["stream"].map(letters).to_numpy(),
         image_year,
-        _fixed(image_day, 6),
+        _day(image_day),
         _fixed(centre[image, 0], 4),
         _fixed(centre[image, 1], 4),
         table["parcel_id"].to_numpy(),
         birth_year,
-        _fixed(birth_day, 6),
+        _day(birth_day),
         death_year,
-        _fixed(death_day, 6),
+        _day(death_day),
         parcels["exported"].to_numpy(),
         year,
-        _fixed(day, 6),
+        _day(day),
         _fixed(map_xy[rows, 0], 4),
         _fixed(map_xy[rows, 1], 4),
         _fixed(lonlat[rows, 1], 5),
@@ -143,6 +143,11 @@ def _csv_lines(
 
 def _fixed(values: Float, digits: int) -> list[str]:
     return [f"{value:.{digits}f}" for value in values]
+
+
+def _day(values: Float) -> list[str]:
+    """Days of the year to a tenth of a second, never one after the last: that is rounded down."""
+    return _fixed(np.where(values > 0, np.floor(np.round(values * 1e9) / 1e3) / 1e6, values), 6)
 
 
 def _write_csv(path: Path, blocks: Iterable[pd.DataFrame]) -> None:

@@ -168,6 +168,8 @@ def plot_deformation(path: str | Path, out: str | Path) -> Path:
     """
     nodes, faces = read_deformation(path)
     faces = faces[(faces["quality_flag"].astype(int) & UNFIT) == 0]
+    known = np.isfinite(faces[list(_PANELS[:3])].to_numpy(np.float64)).all(axis=1)
+    faces = faces.iloc[np.flatnonzero(known)]
     faces = _newest(nodes, _not_empty(faces, path, "triangles of good quality"))
     corners = faces[["node_1", "node_2", "node_3"]].to_numpy()
     triangles = nodes[["x", "y"]].to_numpy()[corners]

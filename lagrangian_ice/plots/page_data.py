@@ -64,6 +64,9 @@ def steps(block: Block, name: str, values: Float, origin: float = 0.0) -> dict[s
     """Column of positions or times as differences of whole quanta; nothing may be missing."""
     whole = np.rint((values - origin) / QUANTUM).astype(np.int64)
     differences = np.diff(whole, prepend=0)
+    if np.abs(differences).max(initial=0) > np.iinfo(np.int32).max:
+        # years between two of them
+        return exact(block, name, values)
     return {
         "name": name,
         "delta": True,

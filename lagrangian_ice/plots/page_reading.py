@@ -231,14 +231,18 @@ def read_mesh(paths: Sequence[Path], window: Window, most: int) -> Mesh | None:
     nodes: list[pd.DataFrame] = []
     faces: list[pd.DataFrame] = []
     attributes: dict[str, str] = {}
+    pairs_before = 0
     for path, count in zip(paths, counts, strict=True):
         pairs = np.flatnonzero(count)[::step]
+        if len(pairs) == 0:
+            continue
         with reading(path, DEFORMATION) as dataset:
             own_nodes, own_faces = _mesh_of(dataset, pairs, path)
             attributes = attributes or {key: str(value) for key, value in dataset.attrs.items()}
         before = sum(len(part) for part in nodes)
         own_faces[["a", "b", "c"]] += before
-        own_faces["pair"] += 0 if not faces else int(faces[-1]["pair"].max()) + 1
+        own_faces["pair"] += pairs_before
+        pairs_before += len(pairs)
         nodes.append(own_nodes)
         faces.append(own_faces)
     found = Mesh(

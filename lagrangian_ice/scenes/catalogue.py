@@ -170,11 +170,13 @@ def _is_searched(path: Path) -> bool:
     try:
         if not path.is_dir() or (path / MANIFEST).is_file():
             return False
+        if scene_kind(path) != "safe":
+            return True
         # `unzip -d X.SAFE` makes such, and some name an archive so
-        return scene_kind(path) is None or any(scene_kind(one) == "safe" for one in path.iterdir())
+        return any(scene_kind(one) == "safe" for one in path.iterdir())
     except OSError:
         # in a closed folder: told when it is opened
-        return scene_kind(path) is None and path.is_dir()
+        return scene_kind(path) != "safe"
 
 
 def _scenes_below(folder: Path, closed: list[OSError]) -> Iterator[Path]:

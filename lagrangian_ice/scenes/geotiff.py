@@ -334,6 +334,9 @@ def _wrong_point(rowcol: NDArray[np.float64], positions: NDArray[np.float64]) ->
     """
     terms = quadratic(_scaled(rowcol))
     pixel = np.sqrt(np.ptp(positions, axis=0).prod() / np.ptp(rowcol, axis=0).prod())
+    if not pixel > 0:
+        # on one line; said elsewhere
+        return None
     left, off = np.arange(len(rowcol)), _off(terms, positions) / pixel
     while off.max() > _WRONG_BY:
         left = np.delete(left, off.argmax())

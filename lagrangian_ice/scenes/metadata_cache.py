@@ -25,13 +25,15 @@ from typing import Any
 import shapely
 
 from lagrangian_ice import __version__
+from lagrangian_ice.scenes.safe_files import MANIFEST
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.times import SECONDS_PER_DAY
 
 CACHE_NAME = "scenes.cache.sqlite"
 
-FORMAT = f"2 {__version__}"
-"""Entries of another form, or read by another version of the readers, are not used."""
+FORMAT = f"3 {__version__}"
+"""Entries of another form, or read by another version of the readers, are not used: the number
+goes up when they begin to take or refuse other files."""
 
 WAITING = 200
 """Entries after which they are written, so that little is lost when the process is killed."""
@@ -145,6 +147,9 @@ def signature(path: Path) -> str:
     path : Path
         File, or SAFE folder.
     """
+    if path.name == MANIFEST:
+        # it stands for its product
+        path = path.parent
     try:
         facts = [_facts("", path.stat())] if path.is_file() else sorted(_folder_facts(path))
     except OSError as error:

@@ -74,10 +74,11 @@ def holds_product(path: Path) -> bool:
     try:
         if path.is_dir():
             return (path / MANIFEST).is_file()
+        # a pipe would be waited for without end
+        return path.suffix.lower() == ".zip" and path.is_file() and is_product_zip(path)
     except OSError:
         # a closed folder is told when it is opened
         return False
-    return path.suffix.lower() == ".zip" and is_product_zip(path)
 
 
 def _check_path(path: Path) -> None:

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -194,7 +194,7 @@ def write_archive(
     done, total : int
         Scenes written, scenes in all.
     """
-    _check_record(days, seed)
+    _check_record(days, seed, start)
     if settings.texture is not None:
         picture_textures(settings.texture, (1, 1))
     _prepare(directory)
@@ -217,7 +217,7 @@ def plan_archive(
     days: float, seed: int, start: datetime, settings: ArchiveSettings
 ) -> tuple[Truth, list[PassPlan]]:
     """Decide on the motion and the passes without making any image."""
-    _check_record(days, seed)
+    _check_record(days, seed, start)
     begin = to_seconds(start)
     x, y = lonlat_to_xy(CENTRE)
     half = 0.5e3 * settings.area_km
@@ -230,11 +230,17 @@ def plan_archive(
     return Truth(motion, tuple(plan.swath for plan in plans)), plans
 
 
-def _check_record(days: float, seed: int) -> None:
+def _check_record(days: float, seed: int, start: datetime) -> None:
     if not 0 < days <= 400:
         raise ValueError(f"days {days} is not more than 0 and at most 400")
     if seed < 0:
         raise ValueError(f"seed {seed} is negative")
+    end = start + timedelta(days=days)
+    if start < datetime(1970, 1, 1, tzinfo=UTC) or end > datetime.now(UTC):
+        raise ValueError(
+            f"start {start:%Y-%m-%d %H:%M}: scenes from there to {end:%Y-%m-%d %H:%M} are not all "
+            "between 1970 and now, and would be refused; use another start"
+        )
 
 
 def _plan_passes(

@@ -151,10 +151,25 @@ def save_network(network: SuperLIM, path: Path) -> str:
     return sha256_of(path)
 
 
-def list_weights() -> list[WeightsEntry]:
-    """All weights that have a name: the package's first, then the imported ones."""
+def list_weights() -> tuple[list[WeightsEntry], list[str]]:
+    """All weights that have a name: the package's first, then the imported ones.
+
+    Returns
+    -------
+    entries : list of WeightsEntry
+        Those that can be read.
+    damaged : list of str
+        One line for each of the others.
+    """
     paths = sorted(package_folder().glob("*.pt")) + sorted(user_folder().glob("*.pt"))
-    return [_entry(path.stem, path) for path in paths]
+    entries: list[WeightsEntry] = []
+    damaged: list[str] = []
+    for path in paths:
+        try:
+            entries.append(_entry(path.stem, path))
+        except WeightsError as error:
+            damaged.append(str(error))
+    return entries, damaged
 
 
 def _entry(name: str, path: Path) -> WeightsEntry:

@@ -7,7 +7,7 @@ passes that wait, ``products`` writes what came of it.
 from lagrangian_ice.workflow.advancing import advance, plan_pairs, rebuild
 from lagrangian_ice.workflow.catalogue import add_scenes
 from lagrangian_ice.workflow.products import export, write_all
-from lagrangian_ice.workflow.run import Options, Outcome
+from lagrangian_ice.workflow.run import Options, Outcome, chosen_settings
 from lagrangian_ice.workflow.seeding import seed
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Outcome",
     "add_scenes",
     "advance",
+    "chosen_settings",
     "export",
     "plan_pairs",
     "rebuild",

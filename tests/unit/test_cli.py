@@ -324,7 +324,7 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(tmp_path):
         child.terminate()
         _, said = child.communicate(timeout=60)
     assert child.returncode == 130
-    assert said.decode().splitlines()[-1] == "interrupted; the next call goes on from here"
+    assert said.decode().splitlines()[-1] == "interrupted; call it again"
     assert b"Traceback" not in said
 
 
@@ -387,3 +387,19 @@ def test_figures_do_not_ask_for_the_backend_of_the_environment(tmp_path):
         check=False,
     )
     assert b"none.nc" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["advance", "--days", "1", "--cache-gb"],
+        ["advance", "--days"],
+        ["track", "a.tif", "b.tif", "--out", "c.csv", "--spacing"],
+        ["seed", "--date", "2021-01-01", "--spacing"],
+        ["simulate", "x", "--seed", "1", "--days"],
+    ],
+)
+def test_numbers_are_finite(words, value, capsys):
+    assert run([*words, value]) == 2
+    assert f"{value} is not a finite number" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from rasterio.transform import Affine
 from lagrangian_ice.cli import run as run_cli
 from lagrangian_ice.simulate.texture import ice_texture
 from lagrangian_ice.superlim.network import SuperLIM
-from lagrangian_ice.superlim.weights_store import load_network, save_network
+from lagrangian_ice.superlim.weights_store import list_weights, load_network, save_network
 
 SMALL = ["--size", "64", "--batch", "1", "--steps", "2", "-q"]
 
@@ -176,3 +176,40 @@ def test_weights_are_not_exported_onto_themselves(run, tmp_path):
     (tmp_path / "mine.pt").rename(path)
     told = run("weights", "export", path, path, code=1)
     assert told == f"error: {path}: would replace {path}; give another name for the output\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--hardest", "5"], "--hardest belongs to --loss hinge"),
+        (["--real-share", "0.5"], "--real-share belongs to --pair"),
+        (["--labelled", "5"], "--labelled belongs to --stage adapt"),
+        (["--looks", "5"], "--looks belongs to --stage adapt"),
+        (["--simulated", "0.5"], "--simulated belongs to --scenes"),
+        (["--stage", "detector", "--scenes", "x.tif"], "--scenes belongs to the other stages"),
+        (["--stage", "detector", "--loss", "hinge"], "--loss belongs to --stage joint"),
+        (["--noise", "nan"], "nan is not a finite number"),
+        (["--rotation", "nan"], "nan is not a finite number"),
+        (["--learning-rate", "inf"], "inf is not a finite number"),
+        (["--seed", "-1"], "--seed"),
+    ],
+)
+def test_options_of_train_that_would_have_no_effect_or_no_sense(tmp_path, capsys, words, told):
+    assert run_cli(["train", str(tmp_path / "t"), *words]) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_scene_smaller_than_the_views_is_told_before_the_training(tmp_path, run, write_scene):
+    path = write_scene("small_20210101T120000_HH.tif", np.full((44, 60), 0.05, np.float32))
+    told = run("train", tmp_path / "t", "--size", 64, "--scenes", path, code=1)
+    assert "44 x 60 pixels are too few for views of 64; leave it out, or give a smaller" in told
+
+
+def test_damaged_weights_do_not_hide_the_others(tmp_path, run, monkeypatch):
+    assert [entry.name for entry in list_weights()[0]][:1] == ["default"]
+    monkeypatch.setenv("LAGRANGIAN_ICE_WEIGHTS", str(tmp_path))
+    (tmp_path / "broken.pt").write_text("x")
+    assert [entry.name for entry in list_weights()[0]][:1] == ["default"]
+    told = run("weights", "list", code=3)
+    assert "broken.pt: not a torch weights file" in told

@@ -8,7 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from lagrangian_ice.errors import SettingsError
-from lagrangian_ice.settings import ParcelSettings, Settings, as_toml, load, recalled
+from lagrangian_ice.settings import (
+    ParcelSettings,
+    ProductSettings,
+    Settings,
+    as_toml,
+    load,
+    recalled,
+)
 
 
 def write(tmp_path, text):
@@ -105,3 +112,11 @@ def test_only_regular_files_of_bounded_size_are_read(tmp_path):
             load(path)
     with pytest.raises(SettingsError, match=r"my\.toml: larger than 1 MiB"):
         load(write(tmp_path, "#" * (2**20 + 1)))
+
+
+def test_every_text_comes_back_from_toml(tmp_path):
+    name = 'A \U0001f600 \x7f "quoted" \\ \u00e9\t'
+    settings = Settings(product=ProductSettings(creator_name=name))
+    path = tmp_path / "s.toml"
+    path.write_text(as_toml(settings), encoding="utf-8")
+    assert load(path) == settings

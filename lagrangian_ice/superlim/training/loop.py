@@ -256,13 +256,16 @@ def _save(run: _Run, directory: Path, settings: str) -> None:
 
 
 def _cut_curve(curve: Path, step: int) -> None:
-    """Remove rows that an interrupted run wrote after its last checkpoint."""
+    """Remove rows that an interrupted run wrote after its last checkpoint, all of a first one."""
+    if step == 0:
+        curve.unlink(missing_ok=True)
     if not curve.exists():
         return
     with curve.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     with in_place(curve) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows[: step + 1])
+        kept = [row for row in rows[1:] if row and int(row[0]) <= step]
+        csv.writer(file).writerows(rows[:1] + kept)
 
 
 def _log(curve: Path, step: int, parts: dict[str, float]) -> None:

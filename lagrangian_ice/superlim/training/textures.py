@@ -26,7 +26,9 @@ def simulated(side: int) -> TextureSource:
     return lambda rng: ice_texture((side, side), rng)
 
 
-def from_scenes(paths: Sequence[Path], side: int, simulated_share: float = 0.0) -> TextureSource:
+def from_scenes(
+    paths: Sequence[Path], side: int, simulated_share: float = 0.0, least: int = 1
+) -> TextureSource:
     """Textures cut from real scenes, turned and mirrored, in proportion to their size.
 
     Parameters
@@ -37,17 +39,19 @@ def from_scenes(paths: Sequence[Path], side: int, simulated_share: float = 0.0) 
         Pixels; smaller where a scene is.
     simulated_share : float
         Share of the textures that is simulated instead, 0 to 1.
+    least : int
+        Pixels that a scene must have along each side.
 
     Raises
     ------
     SceneError
-        If a scene cannot be read, or none has a part without gaps.
+        If a scene cannot be read or is too small, or none has a part without gaps.
     ValueError
         If there are no paths.
     """
     if not paths:
         raise ValueError("no scenes to take textures from")
-    bands = [band for path in paths for band in _bands(path)]
+    bands = [band for path in paths for band in _bands(path, least)]
     weight = np.array([np.isfinite(band).sum() for band in bands], dtype=np.float64)
 
     def texture(rng: np.random.Generator) -> Pixels:
@@ -63,9 +67,15 @@ def from_scenes(paths: Sequence[Path], side: int, simulated_share: float = 0.0) 
     return texture
 
 
-def _bands(path: Path) -> list[Pixels]:
+def _bands(path: Path, least: int) -> list[Pixels]:
     """Bands in dB or grey levels."""
     scene = open_scene(path)
+    if min(scene.shape) < least:
+        rows, cols = scene.shape
+        raise SceneError(
+            f"{path}: {rows} x {cols} pixels are too few for views of {least}; leave it out, or "
+            "give a smaller --size"
+        )
     bands = [read_band(scene, name) for name in scene.polarisations]
     if scene.units != "linear":
         return bands

@@ -15,6 +15,7 @@ from pyproj import Transformer
 from rgps_reader import read_rgps_lp, seconds_of
 
 from lagrangian_ice.errors import ProductError
+from lagrangian_ice.output import exports_rgps
 from lagrangian_ice.output.exports import FORMATS, export_trajectories
 from lagrangian_ice.output.exports_rgps import year_and_day
 from lagrangian_ice.output.names import dates_of, product_name
@@ -465,3 +466,15 @@ def test_an_export_does_not_replace_what_it_is_made_of(files, tmp_path):
         export_trajectories([first], ["mojito"], tmp_path)
     assert first.read_bytes() == files[0].read_bytes()
     assert sorted(tmp_path.iterdir()) == sorted([given, first])
+
+
+def test_no_day_comes_after_the_last_of_a_year():
+    """A tenth of a millisecond before midnight was day 367."""
+    last = np.datetime64("2020-12-31T23:59:59.9999").astype("datetime64[us]").astype(float) / 1e6
+    _, day = year_and_day([last, np.nan])
+    assert exports_rgps._day(day) == ["366.999999", "-1.000000"]
+    assert exports_rgps._day(np.array([305.0, 305.25, 1.1])) == [
+        "305.000000",
+        "305.250000",
+        "1.100000",
+    ]

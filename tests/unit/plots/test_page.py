@@ -20,8 +20,9 @@ from product_frames import DAY, START, make_frames, write_frames
 from lagrangian_ice.cli import run
 from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import lonlat_to_xy, xy_to_lonlat
+from lagrangian_ice.output.products import deform_file
 from lagrangian_ice.output.reading import read_deformation, read_trajectories
-from lagrangian_ice.plots import coastline, page, page_data
+from lagrangian_ice.plots import coastline, page, page_data, page_reading
 from lagrangian_ice.plots.page import write_page
 from lagrangian_ice.times import Window
 
@@ -415,3 +416,28 @@ def test_the_address_brings_a_view_back(browser, written):
     assert browser("document.getElementById('line-colour').value") == "correlation"
     assert browser("document.getElementById('now').textContent").startswith("2021-01-03 00:00:00")
     assert "Parcel 12" in browser("document.getElementById('details').innerText")
+
+
+def test_a_file_without_a_pair_in_the_window_is_no_obstacle(products, tmp_path):
+    """As of a stream that has just begun: all files are named on the command line, or none."""
+    early = tmp_path / "early_DP.nc"
+    deform_file(products["LP"], early, window=Window(end=START + 3.5 * DAY))
+    none = tmp_path / "none_DP.nc"
+    deform_file(products["LP"], none, window=Window(end=START))
+    late = Window(start=START + 3.8 * DAY)
+    alone = page_reading.read_mesh([products["DP"]], late, 10**6)
+    for paths in ([early, products["DP"]], [none, products["DP"]], [products["DP"], none]):
+        found = page_reading.read_mesh(paths, late, 10**6)
+        assert len(found.faces) == len(alone.faces) > 0
+        assert found.attributes == alone.attributes
+    everything = page_reading.read_mesh([products["DP"], early, none], Window(), 10**6)
+    whole = page_reading.read_mesh([products["DP"]], Window(), 10**6)
+    assert everything.faces["pair"].max() > whole.faces["pair"].max()
+    assert page_reading.read_mesh([none], Window(), 10**6) is None
+
+
+def test_times_years_apart_are_exact_on_the_page():
+    times = np.array([0.0, 1.0, 8 * 366 * DAY]) + START
+    block = page_data.Block()
+    assert not page_data.steps(block, "time", times, START).get("delta")
+    assert page_data.steps(block, "time", times[:2], START)["delta"]

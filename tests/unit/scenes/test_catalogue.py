@@ -228,3 +228,26 @@ def test_names_do_not_move_the_cursor(tmp_path):
     assert "\x1b" not in told.reason
     assert r"bad\x0aname\x1b[2J.SAFE" in told.reason
     assert "control characters; rename it" in told.reason
+
+
+def test_a_pipe_named_as_a_zip_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.zip")
+    assert found_ids(tmp_path) == []
+
+
+def test_a_folder_named_as_a_picture_is_searched(tmp_path, write_scene):
+    write_scene("mosaics.tif/a_20210101T120000_HH.tif", PIXELS)
+    assert found_ids(tmp_path) == ["a_20210101T120000_HH"]
+
+
+def test_a_product_given_by_its_manifest_is_read_again_when_it_is_repaired(tmp_path):
+    folder = tmp_path / f"{TINY.name}.SAFE"
+    write_folder(TINY.files(), folder)
+    measurement = sorted((folder / "measurement").iterdir())[0]
+    content = measurement.read_bytes()
+    measurement.unlink()
+    cache = MetadataCache(tmp_path)
+    for scenes_there in (0, 1):
+        scenes, unreadable = find_scenes([folder / "manifest.safe"], cache)
+        assert (len(scenes), len(unreadable)) == (scenes_there, 1 - scenes_there)
+        measurement.write_bytes(content)

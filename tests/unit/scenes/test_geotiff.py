@@ -592,3 +592,11 @@ def test_files_beside_it_are_not_looked_at(write_scene):
     )
     path.with_suffix(".tfw").write_text("100\n0\n0\n-100\n1e5\n-2e5\n")
     assert open_scene(path).footprint.equals(alone)
+
+
+def test_control_points_on_a_line_are_no_mapping(write_scene):
+    points = control_points()
+    points[:, 2:] = [-3e5, -1e6]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refused(write_scene(NAME, linear(), transform=None, gcps=points))

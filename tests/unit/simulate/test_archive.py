@@ -166,3 +166,12 @@ def test_wrong_arguments_and_folders_are_named(
         simulate_archive(file / "below", 1, 1, START)
     with pytest.raises(WorkspaceError, match="holds Sentinel-1 scenes already"):
         simulate_archive(archive[0], 1, 1, START)
+
+
+@pytest.mark.parametrize(
+    "start", [datetime(1965, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)]
+)
+def test_times_that_no_reader_takes_are_not_simulated(tmp_path, start):
+    with pytest.raises(ValueError, match="not all between 1970 and now"):
+        simulate_archive(tmp_path / "a", 1.0, 1, start)
+    assert not (tmp_path / "a").exists()

@@ -56,7 +56,7 @@ def test_published_weights_file_runs_through_the_same_code(tmp_path, user_folder
 def test_list_tells_built_in_from_imported(tmp_path, user_folder):
     weights_store.export_weights("default", tmp_path / "other.pt")
     weights_store.import_weights(tmp_path / "other.pt")
-    told = {entry.name: entry.built_in for entry in weights_store.list_weights()}
+    told = {entry.name: entry.built_in for entry in weights_store.list_weights()[0]}
     assert told == {"default": True, "light": True, "other": False}
 
 
@@ -73,7 +73,7 @@ def test_other_topologies_come_back_from_their_files(tmp_path, user_folder, topo
     made = SuperLIM(topology).eval()
     weights_store.save_network(made, tmp_path / "other.pt")
     weights_store.import_weights(tmp_path / "other.pt", "other")
-    (entry,) = (one for one in weights_store.list_weights() if one.name == "other")
+    (entry,) = (one for one in weights_store.list_weights()[0] if one.name == "other")
     assert entry.topology == topology
     loaded = weights_store.load_network("other")
     image = torch.rand(1, 1, 64, 64)

@@ -12,7 +12,7 @@ from lagrangian_ice.superlim.network import Scaling, SuperLIM, Topology
 from lagrangian_ice.superlim.training import loop, stages
 from lagrangian_ice.superlim.training.adaptation import LabelRecipe, label_images
 from lagrangian_ice.superlim.training.drift import DriftPair
-from lagrangian_ice.superlim.training.loop import Recipe, train
+from lagrangian_ice.superlim.training.loop import Recipe, _cut_curve, train
 from lagrangian_ice.superlim.training.pairs import Unlikeness
 
 TINY = Topology(channels=(4, 4, 8, 8), detector_width=8, descriptor_width=16)
@@ -181,3 +181,17 @@ def test_detector_of_stage_c_stays_where_its_teacher_is(tmp_path):
     torch.manual_seed(9)
     other = SuperLIM(TINY).eval()
     assert stage.losses(other, batch).parts["detector_loss"] > own
+
+
+def test_the_curve_of_another_training_is_not_gone_on_with(tmp_path):
+    """Its header stayed above the rows of the new one."""
+    (tmp_path / "curve.csv").write_text("step,other_loss\n1,9.0\n2,9.0\n")
+    _cut_curve(tmp_path / "curve.csv", 0)
+    assert not (tmp_path / "curve.csv").exists()
+
+
+def test_rows_are_cut_by_their_step(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text("step,loss\n5,1.0\n6,1.0\n7,1.0\n")
+    _cut_curve(path, 6)
+    assert path.read_text().splitlines() == ["step,loss", "5,1.0", "6,1.0"]
