@@ -266,18 +266,34 @@ def _fractions(whole: ArrayLike, variable: Variable) -> Float:
 def _regular(dataset: netCDF4.Dataset, variable: Variable) -> RegularCells | None:
     """Cells of projected coordinates; None where they or their projection are not told."""
     mapping = str(getattr(variable, "grid_mapping", "")).split(":")[0].strip()
-    axes = variable.dimensions[:-3:-1]
-    if not {mapping, *axes} <= set(dataset.variables):
+    holder = dataset.variables.get(mapping)
+    axes = [
+        _coordinate(dataset, dimension, axis)
+        for dimension, axis in zip(variable.dimensions[:-3:-1], "xy", strict=True)
+    ]
+    if holder is None or None in axes:
         return None
-    holder = dataset.variables[mapping]
     try:
         crs = CRS.from_cf({name: holder.getncattr(name) for name in holder.ncattrs()})
     except (CRSError, KeyError, ValueError):
         return None
     if not crs.is_projected:
         return None
-    x, y = (_axis(dataset.variables[name]) for name in axes)
+    x, y = (_axis(axis) for axis in axes if axis is not None)
     return RegularCells(crs.to_wkt(), (x[0], y[0]), (x[1], y[1]), (int(x[2]), int(y[2])))
+
+
+def _coordinate(dataset: netCDF4.Dataset, dimension: str, axis: str) -> Variable | None:
+    """Projected coordinate of a dimension: of its name, or as the NSIDC names it (``xgrid(x)``)."""
+    named = dataset.variables.get(dimension)
+    if named is not None:
+        return named
+    standard = f"projection_{axis}_coordinate"
+    for variable in dataset.variables.values():
+        same = variable.dimensions == (dimension,)
+        if same and getattr(variable, "standard_name", "") == standard:
+            return variable
+    return None
 
 
 def _axis(axis: Variable) -> tuple[float, float, int]:

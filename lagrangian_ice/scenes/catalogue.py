@@ -180,8 +180,9 @@ def _is_searched(path: Path) -> bool:
 
 
 def _scenes_below(folder: Path, closed: list[OSError]) -> Iterator[Path]:
-    """Scenes in a folder and those in it, also by links, each folder once."""
-    seen = {os.path.realpath(folder)}
+    """Scenes in a folder and in those that it leads to, by links too, but not in those around it."""
+    root = Path(os.path.realpath(folder))
+    seen = {str(one) for one in (root, *root.parents)}
     for parent, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
         places = {name: os.path.realpath(Path(parent, name)) for name in folders}
         new = [name for name in folders if places[name] not in seen]

@@ -156,7 +156,7 @@ def _pixel_of_most(scenes: Sequence[Scene], pixel: float) -> float:
 
     One coarse scene among others does not set it for all of them.
     """
-    usual = sorted(scenes, key=lambda scene: scene.pixel)[len(scenes) // 2]
+    usual = sorted(scenes, key=lambda scene: scene.pixel)[(len(scenes) - 1) // 2]
     return working_pixel([usual], pixel)
 
 

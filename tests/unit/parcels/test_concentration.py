@@ -43,13 +43,15 @@ def write(path, days, *, units="1", form="projected", fill=(), extra=()):
             other.standard_name = shown
         made = dataset.createVariable("ice_conc", "i4", ("time", "yc", "xc"), fill_value=-999)
         made.setncatts({"standard_name": STANDARD_NAME, "units": units, "scale_factor": 0.01})
-        if form == "projected":
+        if form != "placed":
             made.grid_mapping = "Polar_Stereographic_Grid"
             mapping = dataset.createVariable(made.grid_mapping, "i4")
             mapping.setncatts(OSI_SAF.to_cf())
             for name, values in (("xc", X), ("yc", Y)):
-                axis = dataset.createVariable(name, "f8", (name,))
+                own = name if form == "projected" else f"{name[0]}grid"
+                axis = dataset.createVariable(own, "f8", (name,))
                 axis.units = "km"
+                axis.standard_name = f"projection_{name[0]}_coordinate"
                 axis[:] = values / 1e3
         else:
             lonlat = transform(np.stack([x, y], -1), OSI_SAF.to_wkt(), "EPSG:4326")
@@ -72,7 +74,7 @@ def at_grid(rowcol):
     return transform(there, OSI_SAF.to_wkt(), "EPSG:3413")
 
 
-@pytest.mark.parametrize("form", ["projected", "placed"])
+@pytest.mark.parametrize("form", ["projected", "coordinates of other names", "placed"])
 @pytest.mark.parametrize("units", ["1", "%"])
 def test_values_are_those_of_the_cell(tmp_path, form, units):
     path = write(tmp_path / "ice.nc", [0.5], form=form, units=units)
@@ -85,7 +87,7 @@ def test_values_are_those_of_the_cell(tmp_path, form, units):
     np.testing.assert_allclose(field.at(at_grid(rowcol)), expected, atol=0.0051)
 
 
-@pytest.mark.parametrize("form", ["projected", "placed"])
+@pytest.mark.parametrize("form", ["projected", "coordinates of other names", "placed"])
 def test_what_no_cell_tells_is_unknown(tmp_path, form):
     path = write(tmp_path / "ice.nc", [0.5], form=form, fill=[(20, 30)])
     field = Concentration(str(path), 1.5).at(T0)

@@ -251,3 +251,10 @@ def test_a_product_given_by_its_manifest_is_read_again_when_it_is_repaired(tmp_p
         scenes, unreadable = find_scenes([folder / "manifest.safe"], cache)
         assert (len(scenes), len(unreadable)) == (scenes_there, 1 - scenes_there)
         measurement.write_bytes(content)
+
+
+def test_a_link_to_what_is_around_is_not_followed(tmp_path, write_scene):
+    write_scene("archive/a_20210101T120000_HH.tif", PIXELS)
+    write_scene("other/b_20210102T120000_HH.tif", PIXELS)
+    (tmp_path / "archive" / "up").symlink_to("..", target_is_directory=True)
+    assert found_ids(tmp_path / "archive") == ["a_20210101T120000_HH"]

@@ -52,7 +52,7 @@ def of_pixels(*pixels):
         ((40.0, 40.0, 1500.0), 100.0),
         ((210.4, 210.0, 1500.0), 210.0),
         ((40.0,), 100.0),
-        ((243.0, 210.0), 243.0),
+        ((243.0, 210.0), 210.0),
     ],
 )
 def test_one_coarse_scene_does_not_set_the_pixel_of_a_season(pixels, chosen):
