@@ -180,7 +180,7 @@ def _is_searched(path: Path) -> bool:
 
 
 def _scenes_below(folder: Path, closed: list[OSError]) -> Iterator[Path]:
-    """Scenes in a folder and in those that it leads to, by links too, but not in those around it."""
+    """Scenes in a folder and where it leads to, by links too, but not in those around it."""
     root = Path(os.path.realpath(folder))
     seen = {str(one) for one in (root, *root.parents)}
     for parent, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
