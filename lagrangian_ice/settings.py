@@ -18,6 +18,9 @@ from pydantic_core import ErrorDetails
 
 from lagrangian_ice.errors import SettingsError, shortened
 
+COARSEST_PIXEL = 2000.0
+"""Metres, of a scene and of the map."""
+
 
 class Stage(BaseModel):
     """Base of the models: frozen, and a key that nobody declared is an error."""
@@ -31,7 +34,7 @@ class ImageSettings(Stage):
     pixel: float = Field(
         100.0,
         ge=10,
-        le=2000,
+        le=COARSEST_PIXEL,
         description="map pixel, m; scenes of coarser pixels are tracked at their own",
     )
     remove_incidence_trend: bool = Field(

@@ -11,11 +11,11 @@ import click
 
 from lagrangian_ice.cli.common import (
     A_PATH,
-    EXIT_UNREADABLE,
     Env,
     FiniteRange,
     check_writable,
     common,
+    tell_unreadable,
 )
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ def weights_list(env: Env) -> int:
             f"{entry.name:<16} {origin:<8} {entry.parameters:>9} parameters, "
             f"{_kind(entry.topology)}, sha256 {entry.sha256}  {entry.path}"
         )
-    for reason in damaged:
-        click.echo(f"unreadable: {reason}", err=True)
-    return EXIT_UNREADABLE if damaged else 0
+    return tell_unreadable(damaged)
 
 
 def _kind(topology: Topology) -> str:
@@ -274,7 +272,8 @@ def train(env: Env, directory: Path, **given: Any) -> None:
 
 def _refuse_idle(options: TrainOptions) -> None:
     """Refuse options that the others leave without an effect."""
-    where = click.get_current_context().get_parameter_source
+    context = click.get_current_context()
+    names = {parameter.name: parameter.opts[0] for parameter in context.command.params}
     idle = {
         "pairs": (options.stage == "descriptors", "--stage descriptors"),
         "real_share": (bool(options.pairs), "--pair"),
@@ -286,9 +285,9 @@ def _refuse_idle(options: TrainOptions) -> None:
         "loss": (options.stage in ("joint", "descriptors"), "--stage joint or descriptors"),
     }
     for name, (used, of) in idle.items():
-        if not used and where(name) is click.core.ParameterSource.COMMANDLINE:
-            option = "--pair" if name == "pairs" else f"--{name.replace('_', '-')}"
-            raise click.UsageError(f"{option} belongs to {of}")
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and not used:
+            raise click.UsageError(f"{names[name]} belongs to {of}")
 
 
 def _topology(options: TrainOptions, start: SuperLIM | None) -> Topology:

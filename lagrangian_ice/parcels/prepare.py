@@ -230,10 +230,10 @@ def keep_template(task: Task, ready: Ready) -> None:
 
 def _on_disk(path: Path) -> None:
     """Wait until a power cut cannot take a file any more: the scenes may be deleted."""
-    for one, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
+    for one in (path, path.parent):
         # disks that cannot are left alone
         with suppress(OSError):
-            handle = os.open(one, flags)
+            handle = os.open(one, os.O_RDONLY)
             try:
                 os.fsync(handle)
             finally:

@@ -12,8 +12,8 @@ from pathlib import Path
 from lagrangian_ice.errors import SceneError, reason_of
 from lagrangian_ice.scenes.metadata_cache import MetadataCache, signature
 from lagrangian_ice.scenes.names import printable
-from lagrangian_ice.scenes.reader import holds_product, open_scene, scene_kind
-from lagrangian_ice.scenes.safe_files import MANIFEST
+from lagrangian_ice.scenes.reader import is_product_folder, open_scene, scene_kind
+from lagrangian_ice.scenes.safe_files import is_product_zip
 from lagrangian_ice.scenes.scene import Scene
 
 _UNFORESEEN = (ValueError, ArithmeticError, RuntimeError, OSError)
@@ -168,7 +168,7 @@ def _candidates(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
 def _is_searched(path: Path) -> bool:
     """Whether a path is a folder of scenes, not a scene."""
     try:
-        if not path.is_dir() or (path / MANIFEST).is_file():
+        if not path.is_dir() or is_product_folder(path):
             return False
         if scene_kind(path) != "safe":
             return True
@@ -196,7 +196,7 @@ def _scenes_below(folder: Path, closed: list[OSError]) -> Iterator[Path]:
 
 def _is_scene(path: Path) -> bool:
     """Whether a file should be a scene: by its name, or as a zip that holds a product."""
-    return scene_kind(path) is not None or (path.suffix.lower() == ".zip" and holds_product(path))
+    return scene_kind(path) is not None or is_product_zip(path)
 
 
 def _iso(moment: datetime) -> str:

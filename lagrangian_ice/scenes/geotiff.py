@@ -43,6 +43,7 @@ from lagrangian_ice.scenes.names import (
 )
 from lagrangian_ice.scenes.raster import check_size, open_tiff
 from lagrangian_ice.scenes.scene import Scene, Units, check_times
+from lagrangian_ice.settings import COARSEST_PIXEL
 from lagrangian_ice.times import parse_utc
 
 Pixels = NDArray[np.float32]
@@ -60,7 +61,7 @@ _SAMPLE_BLOCKS = 5
 _SAMPLE_SIDE = 64
 _SCAN_PIXELS = 2**22
 _ORBIT = re.compile(r"[0-9]{1,7}")
-_PIXELS = (5.0, 2000.0)
+_PIXELS = (5.0, COARSEST_PIXEL)
 """Metres; scenes of pixels outside of it are of another instrument, or in other units."""
 _MAX_COORDINATE = 1e12
 """No transform has larger numbers: further out than the Sun, in metres."""
@@ -345,11 +346,11 @@ def _wrong_point(rowcol: NDArray[np.float64], positions: NDArray[np.float64]) ->
             return None
         off = _off(terms[left], positions[left]) / pixel
     removed = np.setdiff1d(np.arange(len(rowcol)), left)
+    if len(removed) == 0:
+        return None
     fit, *_ = np.linalg.lstsq(terms[left], positions[left], rcond=None)
     errors = np.linalg.norm(positions[removed] - terms[removed] @ fit, axis=1) / pixel
-    if len(removed) == 0 or errors.min() < _OUTSTANDING * off.max():
-        return None
-    return int(removed[errors.argmax()])
+    return int(removed[errors.argmax()]) if errors.min() >= _OUTSTANDING * off.max() else None
 
 
 def _off(terms: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from lagrangian_ice.scenes.geotiff import (
 )
 from lagrangian_ice.scenes.names import is_sentinel1_name, printable
 from lagrangian_ice.scenes.safe import open_safe, safe_band, safe_georeference
-from lagrangian_ice.scenes.safe_files import MANIFEST, is_product_zip
+from lagrangian_ice.scenes.safe_files import MANIFEST
 from lagrangian_ice.scenes.scene import Kind, Scene
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -60,7 +60,7 @@ def open_scene(path: Path, time: datetime | None = None) -> Scene:
     _check_path(path)
     kind = scene_kind(path)
     # what is wrong with a zip the reader of products tells best
-    if kind == "safe" or path.suffix.lower() == ".zip" or holds_product(path):
+    if kind == "safe" or path.suffix.lower() == ".zip" or is_product_folder(path):
         return open_safe(path)
     if kind is None:
         raise SceneError(
@@ -69,13 +69,10 @@ def open_scene(path: Path, time: datetime | None = None) -> Scene:
     return open_geotiff(path, time)
 
 
-def holds_product(path: Path) -> bool:
-    """Whether a folder or zip is a SAFE product, whatever its name is."""
+def is_product_folder(path: Path) -> bool:
+    """Whether a folder is a SAFE product, whatever its name is."""
     try:
-        if path.is_dir():
-            return (path / MANIFEST).is_file()
-        # a pipe would be waited for without end
-        return path.suffix.lower() == ".zip" and path.is_file() and is_product_zip(path)
+        return (path / MANIFEST).is_file()
     except OSError:
         # a closed folder is told when it is opened
         return False

@@ -237,10 +237,13 @@ class SafeProduct:
 
 
 def is_product_zip(path: Path) -> bool:
-    """Whether a zip can be read and holds a manifest, at its top or in one folder."""
+    """Whether a file is a readable zip with a manifest, at its top or in one folder."""
     try:
+        # a pipe would be waited for without end
+        if path.suffix.lower() != ".zip" or not path.is_file():
+            return False
         ZipFiles(path).sizes(".")
-    except SceneError:
+    except (SceneError, OSError):
         return False
     return True
 

@@ -235,11 +235,11 @@ def _check_record(days: float, seed: int, start: datetime) -> None:
         raise ValueError(f"days {days} is not more than 0 and at most 400")
     if seed < 0:
         raise ValueError(f"seed {seed} is negative")
-    end = start + timedelta(days=days)
-    if start < datetime(1970, 1, 1, tzinfo=UTC) or end > datetime.now(UTC):
+    latest = datetime.now(UTC) - timedelta(days=days)
+    if not datetime(1970, 1, 1, tzinfo=UTC) <= start <= latest:
         raise ValueError(
-            f"start {start:%Y-%m-%d %H:%M}: scenes from there to {end:%Y-%m-%d %H:%M} are not all "
-            "between 1970 and now, and would be refused; use another start"
+            f"start {start:%Y-%m-%d %H:%M}: scenes of {days:g} days from then are not all between "
+            "1970 and now, and would be refused; use another start"
         )
 
 

@@ -151,24 +151,24 @@ def save_network(network: SuperLIM, path: Path) -> str:
     return sha256_of(path)
 
 
-def list_weights() -> tuple[list[WeightsEntry], list[str]]:
+def list_weights() -> tuple[list[WeightsEntry], dict[str, str]]:
     """All weights that have a name: the package's first, then the imported ones.
 
     Returns
     -------
     entries : list of WeightsEntry
         Those that can be read.
-    damaged : list of str
-        One line for each of the others.
+    damaged : dict of str to str
+        The others by path, and what is wrong with them.
     """
     paths = sorted(package_folder().glob("*.pt")) + sorted(user_folder().glob("*.pt"))
     entries: list[WeightsEntry] = []
-    damaged: list[str] = []
+    damaged: dict[str, str] = {}
     for path in paths:
         try:
             entries.append(_entry(path.stem, path))
         except WeightsError as error:
-            damaged.append(str(error))
+            damaged[str(path)] = str(error)
     return entries, damaged
 
 

@@ -8,6 +8,7 @@ depend on neither.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -84,10 +85,11 @@ class Ahead:
         One that several are about to need is begun now: each would find it for itself.
         """
         with self.pool.lock:
-            for pair in {pair for pair in pairs if pairs.count(pair) > 1}:
+            needed = Counter(pairs)
+            for pair in (pair for pair, count in needed.items() if count > 1):
                 self._begin_field(pair)
-            jobs = {pair: self._fields.pop(pair, None) for pair in dict.fromkeys(pairs)}
-            self._expected = [pair for pair in self._expected if pair not in pairs]
+            jobs = {pair: self._fields.pop(pair, None) for pair in needed}
+            self._expected = [pair for pair in self._expected if pair not in needed]
             for job in jobs.values():
                 if job is not None:
                     self.pool.hurry(job)

@@ -127,7 +127,8 @@ def _excerpt(whole: Records, part: _Part, stream: int | None) -> Records:
     ends = pd.Series(window.holds(passes["time"].to_numpy()), passes.index)
     own = (passes["stop"] >= window.start) & (passes["start"] < window.end)
     if part.lead:
-        own = passes["time"].between(window.start - part.lead, window.end, inclusive="left")
+        before = Window(window.start - part.lead, window.end)
+        own = pd.Series(before.holds(passes["time"].to_numpy()), passes.index)
     inside = passes.loc[own, "pass_index"]
     # A pass over an edge of the window has observations inside, whatever its mean time is.
     targets = passes.loc[own | ends, "pass_index"]

@@ -16,6 +16,14 @@ NORTH_UP = Affine(100.0, 0.0, -50_000.0, 0.0, -100.0, -600_000.0)
 
 
 @pytest.fixture
+def straight_coast(monkeypatch):
+    """A straight coast, so that the tests do not load the land mask."""
+    monkeypatch.setattr(
+        "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] + 500e3
+    )
+
+
+@pytest.fixture
 def write_scene(tmp_path):
     """Write a GeoTIFF below tmp_path and return its path.
 

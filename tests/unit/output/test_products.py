@@ -44,13 +44,7 @@ from lagrangian_ice.output.variables import PRODUCTS, TRAJECTORIES
 from lagrangian_ice.settings import ProductSettings, Settings
 from lagrangian_ice.times import Window
 
-
-@pytest.fixture(autouse=True)
-def coast(monkeypatch):
-    """A straight coast, so that the tests do not load the land mask."""
-    monkeypatch.setattr(
-        "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] + 500e3
-    )
+pytestmark = pytest.mark.usefixtures("straight_coast")
 
 
 @pytest.fixture(scope="module")

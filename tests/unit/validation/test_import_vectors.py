@@ -20,11 +20,7 @@ ROWS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def coast(monkeypatch):
-    monkeypatch.setattr(
-        "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] + 500e3
-    )
+pytestmark = pytest.mark.usefixtures("straight_coast")
 
 
 @pytest.fixture

@@ -17,11 +17,7 @@ SECOND = START + 2 * DAY + 3630.0
 """Mean time of the third pass."""
 
 
-@pytest.fixture(autouse=True)
-def coast(monkeypatch):
-    monkeypatch.setattr(
-        "lagrangian_ice.output.trajectories.distance_to_coast", lambda xy: xy[:, 0] + 500e3
-    )
+pytestmark = pytest.mark.usefixtures("straight_coast")
 
 
 @pytest.fixture(scope="module")
