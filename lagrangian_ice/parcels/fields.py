@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-import zipfile
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from lagrangian_ice import __version__
-from lagrangian_ice.errors import SceneError, WorkspaceError, reason_of
-from lagrangian_ice.files import in_place
+from lagrangian_ice.errors import SceneError
 from lagrangian_ice.matching.motion_field import MotionField
+from lagrangian_ice.parcels.kept import load_arrays, save_arrays
 from lagrangian_ice.parcels.prepare import Recent, Task, is_current
 from lagrangian_ice.settings import FirstGuessSettings
 
@@ -92,22 +88,13 @@ def _path(task: FieldTask) -> Path | None:
 
 
 def _save(path: Path, field: MotionField) -> None:
-    try:
-        path.parent.mkdir(exist_ok=True)
-        with in_place(path, among_others=True) as beside, beside.open("wb") as file:
-            np.savez(file, **{one.name: getattr(field, one.name) for one in fields(field)})
-    except OSError as error:
-        raise WorkspaceError(f"{path}: cannot be written ({reason_of(error)})") from None
+    save_arrays(path, {one.name: getattr(field, one.name) for one in fields(field)})
 
 
 def _loaded(path: Path) -> MotionField | None:
     """Read a field; a damaged file counts as none."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            values = {one.name: archive[one.name] for one in fields(MotionField)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    arrays = load_arrays(path, (one.name for one in fields(MotionField)))
+    if arrays is None:
         return None
-    # Those not used for longest go first; another user's, or one that is gone, stays as it is.
-    with suppress(OSError):
-        os.utime(path)
-    return MotionField(**{name: v if v.ndim else v.item() for name, v in values.items()})
+    values: dict[str, Any] = {name: v if v.ndim else v.item() for name, v in arrays.items()}
+    return MotionField(**values)

@@ -12,10 +12,8 @@ import hashlib
 import json
 import os
 import time
-import zipfile
 from collections import OrderedDict
 from collections.abc import Container, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,11 +24,11 @@ from numpy.typing import NDArray
 
 from lagrangian_ice import __version__
 from lagrangian_ice.engine import one_thread
-from lagrangian_ice.errors import SceneError, WorkspaceError, reason_of
-from lagrangian_ice.files import in_place
+from lagrangian_ice.errors import SceneError, reason_of
 from lagrangian_ice.grid import Grid
 from lagrangian_ice.images.geocode import geocode_pass
 from lagrangian_ice.images.geoimage import GeoImage
+from lagrangian_ice.parcels.kept import evict, load_arrays, put_on_disk, save_arrays
 from lagrangian_ice.scenes.reader import read_band
 from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import Settings
@@ -47,6 +45,8 @@ RECENT_BYTES = 2**30
 _PART = ".part"
 FORMAT = 2
 """Of the files; what is kept in an older one is made again."""
+KEPT = ("about", "shown", "data", "land", "node_time", "valid", "scores", "descriptors")
+"""Arrays of a file; earlier ones hold incidence angles too, that nobody asks for."""
 
 Ready = tuple[GeoImage, Features]
 
@@ -225,19 +225,8 @@ def keep_template(task: Task, ready: Ready) -> None:
     except OSError:
         # Gone from the cache, or a disk that has no links.
         _save(path, *ready)
-    _on_disk(path)
-
-
-def _on_disk(path: Path) -> None:
-    """Wait until a power cut cannot take a file any more: the scenes may be deleted."""
-    for one in (path, path.parent):
-        # disks that cannot are left alone
-        with suppress(OSError):
-            handle = os.open(one, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+    # the scenes may be deleted now
+    put_on_disk(path)
 
 
 def drop_templates(folder: Path, needed: Container[str]) -> None:
@@ -280,7 +269,7 @@ def _make(task: Task) -> Ready:
     with one_thread():
         features = extract_features(image, network, settings.features)
     _save(_path(task), image, features)
-    _evict(task.cache, task.limit, keep=_path(task))
+    evict(task.cache, task.limit, keep=_path(task))
     return image, features
 
 
@@ -351,36 +340,20 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
     }
     # A pass lies aslant in its grid: half of it or more is empty.
     shown = np.isfinite(image.data).any(axis=0)
-    try:
-        path.parent.mkdir(exist_ok=True)
-        with in_place(path, among_others=True) as beside, beside.open("wb") as file:
-            np.savez(
-                file,
-                about=np.array(json.dumps(about)),
-                shown=np.packbits(shown),
-                data=image.data[:, shown],
-                land=np.packbits(image.land),
-                node_time=image.node_time,
-                valid=features.valid,
-                scores=features.scores[features.valid],
-                descriptors=features.descriptors[features.valid],
-            )
-    except OSError as error:
-        raise WorkspaceError(f"{path}: cannot be written ({reason_of(error)})") from None
+    arrays = (
+        *(json.dumps(about), np.packbits(shown), image.data[:, shown], np.packbits(image.land)),
+        *(image.node_time, features.valid),
+        *(features.scores[features.valid], features.descriptors[features.valid]),
+    )
+    save_arrays(path, dict(zip(KEPT, arrays, strict=True)))
 
 
 def _loaded(path: Path) -> Ready | None:
     """Read what is in the cache; a damaged file counts as none."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            # earlier files hold incidence angles too, that nobody asks for
-            arrays = {name: archive[name] for name in archive.files}
-        about = json.loads(str(arrays["about"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    arrays = load_arrays(path, KEPT)
+    if arrays is None:
         return None
-    # another user's, or just gone
-    with suppress(OSError):
-        os.utime(path)
+    about = json.loads(str(arrays["about"]))
     x0, y0, pixel, rows, cols = about["grid"]
     grid = Grid(x0, y0, pixel, (int(rows), int(cols)))
     shown = _unpacked(arrays["shown"], grid.shape)
@@ -408,21 +381,3 @@ def _unpacked(bits: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.boo
     """Mask of a shape from its bits."""
     count = shape[0] * shape[1]
     return np.unpackbits(bits, count=count).astype(np.bool_).reshape(shape)
-
-
-def _evict(folder: Path, limit: int, keep: Path) -> None:
-    """Remove the files used longest ago until the rest fits."""
-    files = []
-    for path in folder.glob("*.npz"):
-        try:
-            state = path.stat()
-        except FileNotFoundError:
-            continue
-        files.append((state.st_mtime_ns, path, state.st_size))
-    total = sum(size for _, _, size in files)
-    for _, path, size in sorted(files):
-        if total <= limit:
-            return
-        if path != keep:
-            path.unlink(missing_ok=True)
-            total -= size

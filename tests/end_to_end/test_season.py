@@ -169,6 +169,7 @@ def test_an_export_of_both_kinds(straight, tmp_path, capsys):
 STORE = "lagrangian_ice.parcels.store.Store"
 PREPARE = "lagrangian_ice.parcels.prepare"
 FIELDS = "lagrangian_ice.parcels.fields"
+KEPT = "lagrangian_ice.parcels.kept"
 PLACES = [
     (f"{STORE}._insert", 2, True),
     (f"{STORE}._insert", 7, False),
@@ -180,9 +181,9 @@ PLACES = [
     (f"{STORE}.set_clock", 1, True),
     ("lagrangian_ice.output.products.write_pairs", 1, True),
     (f"{PREPARE}._save", 1, False),
-    (f"{PREPARE}.np.savez", 2, False),
     (f"{FIELDS}._save", 2, True),
-    (f"{FIELDS}.np.savez", 1, False),
+    (f"{KEPT}.np.savez", 1, False),
+    (f"{KEPT}.np.savez", 3, False),
 ]
 
 
@@ -190,7 +191,7 @@ PLACES = [
 def test_killed_anywhere_and_started_again_it_ends_the_same(
     straight, archive, tmp_path, place, count, before
 ):
-    cache = None if place.startswith((PREPARE, FIELDS)) else straight / "cache"
+    cache = None if place.startswith((PREPARE, FIELDS, KEPT)) else straight / "cache"
     workspace = small.seeded(tmp_path / "ws", archive, cache)
     small.killed(place, count, before, workspace, "advance", "--days", DAYS)
     assert small.command(workspace, "advance", "--days", DAYS) == 0

@@ -12,7 +12,7 @@ import pytest
 from rasterio.transform import Affine
 
 from lagrangian_ice.matching.match import match_field
-from lagrangian_ice.parcels import fields as home
+from lagrangian_ice.parcels import kept as kept_files
 from lagrangian_ice.parcels.fields import FieldTask, ensure_field, keep_field
 from lagrangian_ice.parcels.prepare import Recent, Task, load, prepare
 from lagrangian_ice.scenes.reader import open_scene
@@ -116,7 +116,7 @@ def test_two_workers_that_find_one_field_at_once_both_have_it(pair):
     for one in recent:
         one.get(pair.source), one.get(pair.target)
     meet = threading.Barrier(2)
-    whole = home.in_place
+    whole = kept_files.in_place
 
     @contextmanager
     def together(path, **more):
@@ -125,7 +125,7 @@ def test_two_workers_that_find_one_field_at_once_both_have_it(pair):
             meet.wait(10)
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as threads:
-        patch.setattr(home, "in_place", together)
+        patch.setattr(kept_files, "in_place", together)
         one, other = threads.map(lambda some: ensure_field(pair, some)[0], recent)
     same(one, other)
     assert len(kept(pair)) == 1
