@@ -7,22 +7,20 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from lagrangian_ice.errors import ProductError, reason_of, shortened
+from lagrangian_ice.errors import ProductError
 from lagrangian_ice.files import check_output
-from lagrangian_ice.grid import Float, lonlat_to_xy
+from lagrangian_ice.grid import HEMISPHERE, Float, lonlat_to_xy
 from lagrangian_ice.output.attributes import Header, identifier_of
 from lagrangian_ice.output.trajectories import write_trajectories
 from lagrangian_ice.output.whole import whole_file
 from lagrangian_ice.settings import Settings
+from lagrangian_ice.tables import quoted, read_table, refuse_rows, times_of
 from lagrangian_ice.times import from_seconds
-from lagrangian_ice.validation.positions import OUR_AGE, not_of_our_age, seconds_of
 
 ROUNDING = 1e-3
 """Share by which a covariance that was written with few digits may be too large."""
-EQUATOR = 12.5e6
-"""Metres from the pole, just beyond the equator on the map."""
 
 _TIMES = (("t0", "t1"), ("time0", "time1"))
 _NAN_IF_ABSENT = {
@@ -76,11 +74,7 @@ def import_vectors(source: Path, out: Path) -> int:
 
 
 def _read(source: Path) -> pd.DataFrame:
-    try:
-        raw = pd.read_csv(source, skipinitialspace=True)
-    except (OSError, ValueError, EOFError) as error:
-        reason = reason_of(error)
-        raise ProductError(f"{source}: cannot be read as CSV ({reason})") from None
+    raw = read_table(source)
     if "status" in raw:
         raw = raw[raw["status"] == "tracked"]
     if raw.empty:
@@ -88,15 +82,17 @@ def _read(source: Path) -> pd.DataFrame:
     begin, end = _columns_of(source, raw, _TIMES)
     places = _columns_of(source, raw, (("x0", "y0", "x1", "y1"), ("lon0", "lat0", "lon1", "lat1")))
     table = pd.DataFrame(_places(source, raw, places), raw.index, ["x0", "y0", "x1", "y1"])
-    table["time0"], table["time1"] = _seconds(source, raw, begin), _seconds(source, raw, end)
+    table["time0"], table["time1"] = times_of(source, raw, begin), times_of(source, raw, end)
     for name, columns in _NAN_IF_ABSENT.items():
         found = [column for column in columns if column in raw]
         table[name] = _numbers(source, raw, found[0], True) if found else np.nan
-    _refuse(source, raw, table["time1"] <= table["time0"], f"{end} is not after {begin}")
+    refuse_rows(source, raw, table["time1"] <= table["time0"], f"{end} is not after {begin}")
     for name in ("sigma_x", "sigma_y"):
-        _refuse(source, raw, table[name] < 0, f"{name} is negative")
+        refuse_rows(source, raw, table[name] < 0, f"{name} is negative")
     most = table["sigma_x"] * table["sigma_y"] * (1 + ROUNDING)
-    _refuse(source, raw, table["cov_xy"].abs() > most, "cov_xy is more than sigma_x times sigma_y")
+    refuse_rows(
+        source, raw, table["cov_xy"].abs() > most, "cov_xy is more than sigma_x times sigma_y"
+    )
     return table.reset_index(drop=True)
 
 
@@ -106,19 +102,12 @@ def _places(source: Path, raw: pd.DataFrame, names: tuple[str, ...]) -> Float:
     if names[0] == "lon0":
         wrong = (values[..., 1] <= 0) | (values[..., 1] > 90) | (np.abs(values[..., 0]) > 360)
         told = "longitude and latitude are not of a place in the northern hemisphere"
-        _refuse(source, raw, wrong.any(axis=1), told)
+        refuse_rows(source, raw, wrong.any(axis=1), told)
         values = lonlat_to_xy(values)
-    wrong = np.hypot(values[..., 0], values[..., 1]) > EQUATOR
+    wrong = np.hypot(values[..., 0], values[..., 1]) > HEMISPHERE
     told = "x and y are not EPSG:3413 metres of a place in the northern hemisphere"
-    _refuse(source, raw, wrong.any(axis=1), told)
+    refuse_rows(source, raw, wrong.any(axis=1), told)
     return values.reshape(-1, 4)
-
-
-def _refuse(source: Path, raw: pd.DataFrame, wrong: ArrayLike, told: str) -> None:
-    """Refuse the file for its first row that is wrong (N,)."""
-    rows = raw.index.to_numpy(np.int64)[np.asarray(wrong, bool)]
-    if len(rows):
-        raise ProductError(f"{source}: row {rows[0] + 2}: {told}; correct it or leave the row out")
 
 
 def _columns_of(
@@ -136,23 +125,8 @@ def _columns_of(
 def _numbers(source: Path, raw: pd.DataFrame, name: str, may_miss: bool = False) -> Float:
     values = pd.to_numeric(raw[name], errors="coerce").to_numpy(np.float64)
     wrong = ~np.isfinite(values) & (raw[name].notna().to_numpy() | (not may_miss))
-    _refuse(source, raw, wrong, f"{name} = {_first(raw[name], wrong)} is not a number")
+    refuse_rows(source, raw, wrong, f"{name} = {quoted(raw[name], wrong)} is not a number")
     return values
-
-
-def _seconds(source: Path, raw: pd.DataFrame, name: str) -> Float:
-    times = pd.to_datetime(raw[name], utc=True, errors="coerce", format="ISO8601")
-    wrong = times.isna().to_numpy()
-    _refuse(source, raw, wrong, f"{name} = {_first(raw[name], wrong)} is not an ISO 8601 time")
-    seconds = seconds_of(times)
-    wrong = not_of_our_age(seconds)
-    _refuse(source, raw, wrong, f"{name} = {_first(raw[name], wrong)} is not {OUR_AGE}")
-    return seconds
-
-
-def _first(values: pd.Series, wrong: NDArray[np.bool_]) -> str:
-    """Quote the first value that is wrong; nothing if none is."""
-    return "".join(shortened(repr(str(value))) for value in values[wrong].iloc[:1])
 
 
 def _passes(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,17 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
-from lagrangian_ice.errors import ProductError, reason_of, shortened
+from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float, lonlat_to_xy
+from lagrangian_ice.tables import OUR_AGE, not_of_our_age, read_table, refuse_rows, times_of
 from lagrangian_ice.times import SECONDS_PER_DAY
 
 LONGEST_GAP = 3 * 3600.0
 """Seconds between two fixes beyond which nothing is interpolated."""
-YEARS = (1900, 2100)
-"""Fixes of other times are mistakes, and no date can be written of some of them."""
-OUR_AGE = f"between {YEARS[0]}-01-01 and {YEARS[1]}-01-01"
 SUFFIXES = (".nc", ".nc4", ".cdf")
 
 _NAMES = {
@@ -67,12 +64,6 @@ def read_positions(path: Path) -> pd.DataFrame:
     return ordered
 
 
-def not_of_our_age(seconds: Float) -> NDArray[np.bool_]:
-    """Whether times, seconds since 1970, are of years in which nobody measured; NaN is not."""
-    first, last = np.array([f"{year}-01-01" for year in YEARS], "datetime64[s]").astype(np.int64)
-    return np.asarray((seconds < first) | (seconds >= last))
-
-
 def _check_times(path: Path, table: pd.DataFrame) -> None:
     """Refuse fixes of years in which nobody measured."""
     wrong = table[not_of_our_age(table["time"].to_numpy(np.float64))]
@@ -85,11 +76,7 @@ def _check_times(path: Path, table: pd.DataFrame) -> None:
 
 
 def _from_csv(path: Path) -> pd.DataFrame:
-    try:
-        raw = pd.read_csv(path, skipinitialspace=True)
-    except (OSError, ValueError, EOFError) as error:
-        reason = reason_of(error)
-        raise ProductError(f"{path}: cannot be read as CSV ({reason})") from None
+    raw = read_table(path)
     columns = {str(name).strip().lower(): str(name) for name in raw.columns}
     found = {what: _first(names, columns) for what, names in _NAMES.items()}
     on_map = {"x", "y"} <= set(columns)
@@ -100,18 +87,9 @@ def _from_csv(path: Path) -> pd.DataFrame:
             f"{path}: columns {','.join(columns)}; there is none for {missing[0]} "
             f"(one of {', '.join(_NAMES[missing[0]])})"
         )
-    times = pd.to_datetime(raw[found["time"]], utc=True, errors="coerce", format="ISO8601")
-    wrong = np.flatnonzero(times.isna())
-    if len(wrong):
-        value = shortened(repr(str(raw[found["time"]].iloc[wrong[0]])))
-        raise ProductError(f"{path}: row {wrong[0] + 2}: time {value} is not ISO 8601")
-    nameless = np.flatnonzero(raw[found["buoy"]].isna())
-    if len(nameless):
-        raise ProductError(
-            f"{path}: row {nameless[0] + 2}: {found['buoy']} is empty; name the buoy or leave the "
-            "row out"
-        )
-    table = pd.DataFrame({"buoy": raw[found["buoy"]].astype(str), "time": seconds_of(times)})
+    refuse_rows(path, raw, raw[found["buoy"]].isna(), f"{found['buoy']} is empty")
+    times = times_of(path, raw, str(found["time"]))
+    table = pd.DataFrame({"buoy": raw[found["buoy"]].astype(str), "time": times})
     pairs = (("x", "x"), ("y", "y")) if on_map else (("lon", "lon"), ("lat", "lat"))
     for name, key in pairs:
         column = columns["x" if name == "x" else "y"] if on_map else found[key]
@@ -121,12 +99,6 @@ def _from_csv(path: Path) -> pd.DataFrame:
 
 def _first(names: Sequence[str], columns: dict[str, str]) -> str | None:
     return next((columns[name] for name in names if name in columns), None)
-
-
-def seconds_of(times: pd.Series) -> Float:
-    """Seconds since 1970 of moments with a zone."""
-    naive = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-    return np.asarray(naive.astype(np.int64) / 1e6, np.float64)
 
 
 def _from_netcdf(path: Path) -> pd.DataFrame:

@@ -272,10 +272,13 @@ def test_the_page_of_a_damaged_file_is_one_line(damaged, capsys, monkeypatch, na
         ("", "cannot be read as CSV"),
         ("buoy,time,x,y\n", "holds no position"),
         ("a,b\n1,2\n", "there is none for buoy"),
-        ("buoy,time,x,y\nB,yesterday,0,-9e5\n", "row 2: time 'yesterday'"),
+        ("buoy,time,x,y\nB,yesterday,0,-9e5\n", "row 2: time = 'yesterday'"),
         ("buoy,time,x,y\nB,2021-01-01,,\n", "holds no position"),
-        ("buoy,time,x,y\nB,0001-01-01,0,-9e5\n", "buoy B: time 0001-01-01T00:00:00 is not"),
-        ("buoy,time,x,y\nB,9999-12-31T23:59:59.9999,0,-9e5\n", "time 9999-12-31T23:59:59 is not"),
+        ("buoy,time,x,y\nB,0001-01-01,0,-9e5\n", "row 2: time = '0001-01-01' is not between"),
+        (
+            "buoy,time,x,y\nB,9999-12-31T23:59:59.9999,0,-9e5\n",
+            "time = '9999-12-31T23:59:59.9999' is not",
+        ),
         ("buoy,time,x,y\nB,2019-01-01,0,-9e5\nB,2019-01-02,9,-9e5\n", "buoys from 2019-01-01"),
     ],
 )

@@ -12,6 +12,7 @@ LAYERS = (
     "errors",
     "files",
     "times",
+    "tables",
     "settings",
     "grid",
     "engine",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lagrangian_ice.errors import ProductError, reason_of
+from lagrangian_ice.errors import ProductError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geocode import geocode_pass
 from lagrangian_ice.images.geoimage import GeoImage
@@ -19,6 +19,7 @@ from lagrangian_ice.scenes.reader import open_scene
 from lagrangian_ice.settings import ImageSettings
 from lagrangian_ice.superlim.features import rowcol_to_cell
 from lagrangian_ice.superlim.scaling import Pixels
+from lagrangian_ice.tables import read_table
 
 LEAST_VECTORS = 8
 """Vectors that a view must hold, and a pair in all."""
@@ -114,11 +115,7 @@ def _band(image: GeoImage) -> Pixels:
 
 
 def _read_vectors(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise ProductError(f"{path}: cannot be read as CSV ({reason})") from None
+    table = read_table(path)
     missing = [name for name in ("x0", "y0", "x1", "y1") if name not in table]
     if missing:
         raise ProductError(f"{path}: has no column {', '.join(missing)}")

@@ -261,7 +261,7 @@ class TestReadPositions:
         ("text", "message"),
         [
             ("buoy,lon,lat\n1,2,3\n", "there is none for time"),
-            ("buoy,time,lon,lat\na,noon,0,80\n", "row 2: time 'noon'"),
+            ("buoy,time,lon,lat\na,noon,0,80\n", "row 2: time = 'noon'"),
             ("buoy,time,lon,lat\na,2021-01-01,0,-80\n", "no position in the northern"),
             ("buoy,time,lon,lat\na,1799-12-31,0,80\n", "1799-12-31"),
             ("id,time,lon,lat\na,2021-01-01,0,80\n,2021-01-02,0,80\n", "row 3: id is empty"),
