@@ -116,24 +116,13 @@ def export_layouts(
     chosen: Chosen,
 ) -> list[Path]:
     """Export in the layouts of other tools, from files or from the workspace's state."""
-    from tempfile import TemporaryDirectory
+    if not files:
+        from lagrangian_ice import workflow
 
+        return workflow.export_layouts(workspace, layouts, out, crs=crs, **chosen)
     from lagrangian_ice.output.exports import export_trajectories
-    from lagrangian_ice.output.exports_table import NoObservationError
 
-    if files:
-        return export_trajectories(files, layouts, out, crs=crs, **chosen)
-    from lagrangian_ice import workflow
-
-    with TemporaryDirectory(prefix="lagrangian-ice-") as folder:
-        whole = workflow.export(workspace, ["LP"], Path(folder), stream=chosen["stream"])
-        try:
-            return export_trajectories(whole, layouts, out, crs=crs, **chosen)
-        except NoObservationError:
-            # the files are of this call alone: nobody can look into them
-            raise LagrangianIceError(
-                f"{workspace}: holds no observation to export, of the time and stream asked for"
-            ) from None
+    return export_trajectories(files, layouts, out, crs=crs, **chosen)
 
 
 def stream_number(letter: str) -> int:

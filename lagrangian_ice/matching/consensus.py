@@ -77,7 +77,7 @@ def agreeing_share(
     count = min(neighbours + 1, neighbours_tree.n)
     if len(xy) == 0 or count == 0:
         return np.zeros(len(xy))
-    around = _Around.of(neighbours_tree, neighbour_displacement, xy, displacement, count)
+    around = _Neighbours.of(neighbours_tree, neighbour_displacement, xy, displacement, count)
     return around.share(around.agree(tolerance, 0.0 if rotation is None else rotation))
 
 
@@ -97,7 +97,7 @@ def best_rotation(
     rotation, best = np.zeros(len(xy)), np.zeros(len(xy))
     if len(xy) == 0 or count == 0:
         return rotation, best
-    around = _Around.of(neighbours_tree, neighbour_displacement, xy, displacement, count)
+    around = _Neighbours.of(neighbours_tree, neighbour_displacement, xy, displacement, count)
     for angle in ROTATIONS:
         share = around.share(around.agree(tolerance, angle))
         better = share > best
@@ -106,7 +106,7 @@ def best_rotation(
 
 
 @dataclass(frozen=True)
-class _Around(Rows):
+class _Neighbours(Rows):
     """The K vectors nearest to each of N vectors.
 
     ``x``, ``y`` (N, K) are their offsets from it, ``u``, ``v`` their displacements less its
@@ -124,7 +124,7 @@ class _Around(Rows):
     @classmethod
     def of(
         cls, tree: cKDTree, displacements: Float, xy: Float, displacement: Float, count: int
-    ) -> _Around:
+    ) -> _Neighbours:
         """Ask a tree of the neighbours' positions for the ``count`` nearest."""
         distance, index = nearest(tree, xy, count)
 
@@ -194,7 +194,7 @@ def in_consensus(
     tree = cKDTree(xy)
 
     def asked(part: slice) -> _Votes:
-        around = _Around.of(tree, displacement, xy[part], displacement[part], count)
+        around = _Neighbours.of(tree, displacement, xy[part], displacement[part], count)
         return _votes(around, share, tolerance, rotations)
 
     votes = list(thread_map(asked, chunks(len(xy), CHUNK)))
@@ -224,7 +224,9 @@ class _Votes:
         return np.asarray((self.agree & here).sum(axis=1) / np.maximum(here.sum(axis=1), 1))
 
 
-def _votes(around: _Around, share: float, tolerance: float, rotations: tuple[float, ...]) -> _Votes:
+def _votes(
+    around: _Neighbours, share: float, tolerance: float, rotations: tuple[float, ...]
+) -> _Votes:
     rotation = np.full(len(around.index), np.nan)
     agree = np.zeros(around.index.shape, dtype=bool)
     rest, open_ones = np.arange(len(rotation)), around

@@ -50,7 +50,7 @@ class Prediction(Rows):
 
 
 @dataclass(frozen=True)
-class _Around:
+class _NearMatches:
     """The K matches nearest to each of N positions.
 
     ``x``, ``y`` (N, K) from the position, displacement ``u``, ``v``, ``rotation``, ``distance``
@@ -67,7 +67,9 @@ class _Around:
     reach: Float
 
     @classmethod
-    def of(cls, field: MotionField, xy: Float, distance: Float, index: NDArray[np.intp]) -> _Around:
+    def of(
+        cls, field: MotionField, xy: Float, distance: Float, index: NDArray[np.intp]
+    ) -> _NearMatches:
         reach = np.maximum(distance[:, -1], 1.0)
         return cls(
             field.xy[:, 0][index] - xy[:, :1],
@@ -81,7 +83,7 @@ class _Around:
         )
 
 
-_Begin = Callable[[_Around, slice], tuple[Float, Float]]
+_Begin = Callable[[_NearMatches, slice], tuple[Float, Float]]
 """Residuals u, v (N, K) from the motion that a fit begins with."""
 
 
@@ -153,7 +155,7 @@ class MotionField:
             Matches asked for each position.
         """
 
-        def proposed(around: _Around, chunk: slice) -> tuple[Float, Float]:
+        def proposed(around: _NearMatches, chunk: slice) -> tuple[Float, Float]:
             turn_u, turn_v = turned(around.x, around.y, rotation[chunk])
             u, v = displacement[chunk, 0, None], displacement[chunk, 1, None]
             return around.u - u - turn_u, around.v - v - turn_v
@@ -167,13 +169,13 @@ class MotionField:
         tree = self.tree
 
         def fitted(chunk: slice) -> tuple[Prediction, Float]:
-            around = _Around.of(self, xy[chunk], *nearest(tree, xy[chunk], count))
+            around = _NearMatches.of(self, xy[chunk], *nearest(tree, xy[chunk], count))
             return _fitted(around, begin(around, chunk), self.tolerance)
 
         parts, dissents = zip(*thread_map(fitted, chunks(len(xy), CHUNK)), strict=True)
         return Prediction.joined(parts), np.concatenate(dissents)
 
-    def _voted(self, around: _Around) -> tuple[Float, Float]:
+    def _voted(self, around: _NearMatches) -> tuple[Float, Float]:
         """Residuals of the neighbours from the motion that most of them follow."""
         best = np.full((len(around.distance), 1), -1.0)
         left_u, left_v = np.empty_like(around.u), np.empty_like(around.v)
@@ -190,7 +192,7 @@ class MotionField:
 
 
 def _fitted(
-    around: _Around, left: tuple[Float, Float], tolerance: float
+    around: _NearMatches, left: tuple[Float, Float], tolerance: float
 ) -> tuple[Prediction, Float]:
     """Fit by iteratively re-weighted least squares; also the share (N,) that moves otherwise."""
     x, y = around.x / around.reach[:, None], around.y / around.reach[:, None]

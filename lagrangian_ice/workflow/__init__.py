@@ -6,7 +6,7 @@ passes that wait, ``products`` writes what came of it.
 
 from lagrangian_ice.workflow.advancing import advance, plan_pairs, rebuild
 from lagrangian_ice.workflow.catalogue import add_scenes
-from lagrangian_ice.workflow.products import export, write_all
+from lagrangian_ice.workflow.products import export, export_layouts, write_all
 from lagrangian_ice.workflow.run import Options, Outcome, chosen_settings
 from lagrangian_ice.workflow.seeding import seed
 
@@ -17,6 +17,7 @@ __all__ = [
     "advance",
     "chosen_settings",
     "export",
+    "export_layouts",
     "plan_pairs",
     "rebuild",
     "seed",

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.output.attributes import Header
+from lagrangian_ice.output.exports import export_trajectories
+from lagrangian_ice.output.exports_table import NoObservationError
 from lagrangian_ice.output.names import find_products
 from lagrangian_ice.output.products import (
     KINDS,
@@ -109,9 +112,7 @@ def export(
         excerpts = [(_excerpt(whole, part, stream), part) for part in parts if part.kinds]
         chosen = [(records, part) for records, part in excerpts if not records.parcels.empty]
         if not chosen:
-            raise WorkspaceError(
-                f"{workspace}: holds no observation to export, of the time and stream asked for"
-            )
+            raise _nothing_to_export(workspace)
         with whole_folder(out) as folder:
             written = [
                 path
@@ -119,6 +120,57 @@ def export(
                 for path in write_products(folder, header, records, part.kinds, window)
             ]
     return [out / path.name for path in written]
+
+
+def export_layouts(
+    workspace: Path,
+    layouts: Sequence[str],
+    out: Path,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    stream: int | None = None,
+    crs: str | None = None,
+) -> list[Path]:
+    """Write the trajectories of a part of the state in the layouts of other tools.
+
+    Parameters
+    ----------
+    workspace : Path
+        With at least one pass done.
+    layouts : sequence of str
+        Names as :func:`~lagrangian_ice.output.exports.export_trajectories` has them.
+    out : Path
+        Folder, made if it is missing.
+    start, end : datetime, optional
+        Observations from ``start`` on and before ``end``; initial time of ``nextsim-rgps``.
+    stream : int, optional
+        One alone; all otherwise.
+    crs : str, optional
+        Map of the layouts that have one.
+
+    Raises
+    ------
+    WorkspaceError
+        If there is nothing to write.
+    ProductError
+        If a file cannot be written.
+    """
+    chosen: dict[str, Any] = {"start": start, "end": end, "stream": stream}
+    with TemporaryDirectory(prefix="lagrangian-ice-") as folder:
+        # Whole: some layouts need what lies before and after the window.
+        whole = export(workspace, ["LP"], Path(folder), stream=stream)
+        try:
+            return export_trajectories(whole, layouts, out, crs=crs, **chosen)
+        except NoObservationError:
+            # the files are of this call alone: nobody can look into them
+            raise _nothing_to_export(workspace) from None
+
+
+def _nothing_to_export(workspace: Path) -> WorkspaceError:
+    return WorkspaceError(
+        f"{workspace}: holds no observation to export, of the time and stream asked for"
+    )
 
 
 def _excerpt(whole: Records, part: _Part, stream: int | None) -> Records:
