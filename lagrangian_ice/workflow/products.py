@@ -14,8 +14,6 @@ import pandas as pd
 
 from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.output.attributes import Header
-from lagrangian_ice.output.exports import export_trajectories
-from lagrangian_ice.output.exports_table import NoObservationError
 from lagrangian_ice.output.names import find_products
 from lagrangian_ice.output.products import (
     KINDS,
@@ -156,6 +154,10 @@ def export_layouts(
     ProductError
         If a file cannot be written.
     """
+    # Only here: who advances needs none of it.
+    from lagrangian_ice.output.exports import export_trajectories
+    from lagrangian_ice.output.exports_table import NoObservationError
+
     chosen: dict[str, Any] = {"start": start, "end": end, "stream": stream}
     with TemporaryDirectory(prefix="lagrangian-ice-") as folder:
         # Whole: some layouts need what lies before and after the window.
