@@ -10,6 +10,7 @@ is negative: it is kept, so that means over many pixels stay unbiased.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ from lagrangian_ice.scenes.safe_annotation import Annotation
 from lagrangian_ice.scenes.safe_xml import Node
 
 Pixels = NDArray[np.float32]
+
+log = logging.getLogger(__name__)
 
 MIN_COVER = 0.9
 """Least share of the image in azimuth noise blocks; the late starts of sub-swaths have none."""
@@ -210,7 +213,10 @@ def read_radiometry(annotation: Annotation, calibration: Node, noise: Node) -> R
     range_noise = _vectors(noise, path, "noiseLut" if old else "noiseRangeLut", shape)
     if not np.all(range_noise.values >= 0):
         raise SceneError(f"{noise.source}: the noise holds negative values; get the product again")
-    return Radiometry(gain, range_noise, _blocks(noise, shape), annotation.noise_removed)
+    blocks = _blocks(noise, shape)
+    if not (old or blocks or annotation.noise_removed):
+        log.warning("%s: has no azimuth blocks; the noise's scalloping stays", noise.source)
+    return Radiometry(gain, range_noise, blocks, annotation.noise_removed)
 
 
 def _vectors(root: Node, path: str, tag: str, shape: tuple[int, int]) -> RangeVectors:

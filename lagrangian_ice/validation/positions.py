@@ -113,6 +113,7 @@ def _from_netcdf(path: Path) -> pd.DataFrame:
 
 
 def _tabulate(path: Path, dataset: xr.Dataset) -> pd.DataFrame:
+    dataset = _buoys_first(path, dataset)
     found = {what: _variable(path, dataset, what) for what in ("time", "lon", "lat")}
     shape = found["lat"].shape
     time = found["time"].to_numpy()
@@ -135,6 +136,22 @@ def _tabulate(path: Path, dataset: xr.Dataset) -> pd.DataFrame:
             "lat": found["lat"].to_numpy().ravel(),
         }
     )
+
+
+def _buoys_first(path: Path, dataset: xr.Dataset) -> xr.Dataset:
+    """With the dimension of the buoys before that of their fixes, where either is named."""
+    time, place = (_variable(path, dataset, what) for what in ("time", "lat"))
+    if place.ndim != 2:
+        return dataset
+    of_buoys = [
+        one.dims[0]
+        for one in dataset.variables.values()
+        if one.attrs.get("cf_role") == "trajectory_id" and one.ndim
+    ]
+    last = place.dims[1]
+    if last in of_buoys or (not of_buoys and time.dims == place.dims[:1]):
+        return dataset.transpose(last, place.dims[0], ...)
+    return dataset
 
 
 def _variable(path: Path, dataset: xr.Dataset, what: str) -> xr.DataArray:

@@ -120,6 +120,27 @@ def test_noise_equivalent_sigma0(tmp_path):
     np.testing.assert_allclose(radiometry.noise_equivalent_sigma0(0, 240), noise, rtol=1e-5)
 
 
+@pytest.mark.parametrize("removed", [False, True])
+def test_noise_without_its_azimuth_blocks_is_told(tmp_path, caplog, removed):
+    """Products of IPF 2.9 and later have them; only range vectors are taken away then."""
+    tiny = Tiny(noise_removed=removed)
+    safe = folder_of(tiny, tmp_path)
+    for path in safe.glob("annotation/calibration/noise-*.xml"):
+        text = path.read_text()
+        begin, end = (text.index(f"<{mark}noiseAzimuthVectorList>") for mark in ("", "/"))
+        path.write_text(text[:begin] + text[end + len("</noiseAzimuthVectorList>") :])
+    read_band(open_scene(safe), "HH")
+    told = {record.getMessage() for record in caplog.records}
+    assert len(told) == (0 if removed else 2)
+    assert all("noise-" in line and "has no azimuth blocks" in line for line in told)
+
+
+def test_kinds_that_have_none_are_not_told_of(tmp_path, caplog):
+    read_band(open_scene(folder_of(Tiny(old_noise=True), tmp_path)), "HH")
+    read_band(open_scene(folder_of(TINY, tmp_path / "new")), "HH")
+    assert caplog.records == []
+
+
 def test_unknown_polarisation(tmp_path):
     scene = open_scene(folder_of(Tiny(polarisations=("HH",)), tmp_path))
     with pytest.raises(ValueError, match=r"'HV' is not in .*it has HH"):

@@ -241,6 +241,26 @@ class TestReadPositions:
         ).to_netcdf(path)
         assert set(self.check(path, table)["buoy"]) == {"B00", "B01"}
 
+    @pytest.mark.parametrize(("named", "common"), [(True, False), (True, True), (False, True)])
+    def test_netcdf_with_the_buoys_as_columns(self, table, tmp_path, named, common):
+        path = tmp_path / "b.nc"
+        values = {name: table[name].to_numpy().reshape(2, -1).T for name in ("time", "lon", "lat")}
+        assert (values["time"][:, 0] == values["time"][:, 1]).all()
+        time = ("obs", values["time"][:, 0]) if common else (("obs", "drifter"), values["time"])
+        xr.Dataset(
+            {
+                **(
+                    {"id": ("drifter", ["B00", "B01"], {"cf_role": "trajectory_id"})}
+                    if named
+                    else {}
+                ),
+                "time": (*time, {"units": "seconds since 1970-01-01 00:00:00"}),
+                **{name: (("obs", "drifter"), values[name]) for name in ("lon", "lat")},
+            }
+        ).to_netcdf(path)
+        names = {"B00", "B01"} if named else {"drifter_0", "drifter_1"}
+        assert set(self.check(path, table)["buoy"]) == names
+
     def test_netcdf_of_ragged_rows(self, table, tmp_path):
         path = tmp_path / "b.nc"
         xr.Dataset(
