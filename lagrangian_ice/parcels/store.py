@@ -129,6 +129,8 @@ NOTHING_NEW = NewScenes()
 class Store:
     """Connection to the state; use it in a ``with`` block.
 
+    Who only reads sees the state of one moment, whatever others write meanwhile.
+
     Parameters
     ----------
     workspace : Path
@@ -147,6 +149,10 @@ class Store:
     def __init__(self, workspace: Path, *, writable: bool = False, create: bool = False) -> None:
         self.path = workspace / schema.DATABASE
         self._db = schema.connect(workspace, writable=writable, create=create)
+        if not writable:
+            with schema.told(self.path):
+                # Until it is closed; what is written meanwhile stays in the log.
+                self._db.execute("BEGIN")
 
     def __enter__(self) -> Store:
         return self

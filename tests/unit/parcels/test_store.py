@@ -271,10 +271,26 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path):
 def test_reading_needs_no_lock_and_writes_nothing(tmp_path):
     with seeded(tmp_path) as writer, Store(tmp_path) as reader:
         assert reader.clock == T0
-        with pytest.raises(WorkspaceError, match="readonly"):
-            reader.set_clock(1.0, "{}")
+        for write in (reader._insert_scenes, lambda _: reader._set_meta("clock", "1.0")):
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                write(NewScenes([a_scene()], {Path("/x"): "broken"}))
         writer.set_clock(T0 + DAY, "{}")
+    with Store(tmp_path) as reader:
         assert reader.clock == T0 + DAY
+
+
+@pytest.mark.parametrize("first", ["passes", "pairs", "scenes", "parcels"])
+def test_who_reads_sees_one_moment(tmp_path, first):
+    """An export beside `advance` or `rebuild` met passes that its own list had not."""
+    with run(seeded(tmp_path), SEASON[:4]) as writer:
+        before = everything(writer)
+        with Store(tmp_path) as reader:
+            getattr(reader, first)()
+            assert writer.take_back(T0 + 1.05 * DAY, T0 + 3 * DAY) == 2
+            for name, frame in everything(reader).items():
+                pd.testing.assert_frame_equal(frame, before[name], check_exact=True)
+        with Store(tmp_path) as reader:
+            assert len(reader.passes()) == 2
 
 
 @pytest.mark.parametrize(
