@@ -35,7 +35,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
-from lagrangian_ice.errors import LagrangianIceError, WorkspaceError, reason_of
+from lagrangian_ice.errors import WorkspaceError, reason_of
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -80,7 +80,7 @@ class SerialExecutor(Executor):
         future: Future[T] = Future()
         try:
             future.set_result(with_one_thread(fn, *args, **kwargs))
-        except LagrangianIceError as error:
+        except Exception as error:  # noqa: BLE001 - as every executor does
             future.set_exception(error)
         return future
 

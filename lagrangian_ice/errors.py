@@ -14,6 +14,10 @@ class SceneError(LagrangianIceError):
     """A scene cannot be read or lacks what tracking needs (georeference, time, pixels)."""
 
 
+class UnlikeError(SceneError):
+    """Two scenes that can be read have no polarisation in common."""
+
+
 class SettingsError(LagrangianIceError):
     """A settings file or option has an unknown key or a value out of its range."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,8 @@ KEPT = 0.999
 """Share of the descriptors' length, squared, that is compared."""
 AXES_CELLS = 4096
 """Of each image so many cells, evenly chosen, say along which axes the descriptors vary."""
+LARGEST = 2**25
+"""Similarities that one thread holds at once: 128 MiB."""
 AXES_GROUP = 16
 """Axes are taken in groups of so many, which products of matrices like."""
 
@@ -272,27 +275,33 @@ class _Search:
     def look(self, block_row: int) -> list[_Bests]:
         """Compare the blocks of one row with the target cells of their windows."""
         columns = range(self.windows.displacement.shape[1])
-        found = [self._look(block_row, block_col) for block_col in columns]
-        return [bests for bests in found if bests is not None]
+        return [bests for column in columns for bests in self._look(block_row, column)]
 
-    def _look(self, block_row: int, block_col: int) -> _Bests | None:
+    def _look(self, block_row: int, block_col: int) -> Iterator[_Bests]:
         block = self.windows.block
         first = np.array([block_row, block_col]) * block
         source = _known(self.source, first, block)
         east, north = self.windows.displacement[block_row, block_col]
         if len(source) == 0 or not np.isfinite(east + north):
-            return None
+            return
         side = _side(self.pair, self.windows)
         move = np.array([-north, east]) / _cell_size(self.pair) + self.shift
         # The window's first cell in the target with its margin, which is as wide as the window.
         corner = np.rint(first + move).astype(np.intp) + (side - (side - block) // 2)
         if (corner < 0).any() or (corner + side > self.target.shape).any():
-            return None
+            return
         target = _known(self.target, corner, side)
         if len(target) == 0:
-            return None
-        left = self.pair.source_descriptors[torch.from_numpy(source)]
+            return
         right = self.pair.target_descriptors[torch.from_numpy(target)]
+        # Windows of days are large: some of the source's cells after the others.
+        rows = max(1, LARGEST // len(target))
+        for start in range(0, len(source), rows):
+            yield self._bests(source[start : start + rows], target, right)
+
+    def _bests(self, source: Index, target: Index, right: Tensor) -> _Bests:
+        """Compare source cells with target cells, whose descriptors are given."""
+        left = self.pair.source_descriptors[torch.from_numpy(source)]
         similarity = (left @ right.T).numpy()
         # Indices of the highest along both axes, of all cells, would take twenty times as long.
         best = similarity.argmax(axis=1)

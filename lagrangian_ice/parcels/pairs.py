@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.errors import UnlikeError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.images.geoimage import select_bands
 from lagrangian_ice.matching.motion_field import MotionField
@@ -66,7 +66,8 @@ def match_pair(task: PairTask) -> Matched:
     Raises
     ------
     SceneError
-        If an image cannot be had, or the two have no polarisation in common.
+        If an image cannot be had; :class:`UnlikeError` if the two have no polarisation in
+        common.
     """
     begun = time.perf_counter()
     recent = _recent()
@@ -75,7 +76,7 @@ def match_pair(task: PairTask) -> Matched:
     bands = [name for name in names[0] if name in names[1]]
     if not bands:
         ids = f"{source[0].pass_id} and {target[0].pass_id}"
-        raise SceneError(f"{ids}: no polarisation in common")
+        raise UnlikeError(f"{ids}: no polarisation in common")
     if task.few:
         source, target, field, seconds = _nearby(task, source, target)
     else:

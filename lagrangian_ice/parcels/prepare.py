@@ -3,13 +3,15 @@
 Two folders. The cache holds what was used last and may be emptied at any time. A template is the
 image of a pass that a living parcel was last seen in, or is compared with: another name (hard
 link) of the file in the cache, which goes when no living parcel needs it. With it the scenes of
-processed passes may be deleted.
+processed passes may be deleted. Under other settings, or by another version, images are made again
+from the scenes; where these are gone the template's image serves, with features computed anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections import OrderedDict
@@ -47,6 +49,11 @@ FORMAT = 2
 """Of the files; what is kept in an older one is made again."""
 KEPT = ("about", "shown", "data", "land", "node_time", "valid", "scores", "descriptors")
 """Arrays of a file; earlier ones hold incidence angles too, that nobody asks for."""
+
+WITHOUT_EFFECT = {"weights", "tile", "device", "rotation"}
+"""Settings of the features that change none, or are of `track` alone; weights by their content."""
+
+log = logging.getLogger(__name__)
 
 Ready = tuple[GeoImage, Features]
 
@@ -158,7 +165,34 @@ def load(task: Task) -> Ready:
             kept = _loaded(folder / f"{task.key}.npz")
             if kept is not None:
                 return kept
-    return _loaded(_path(task)) or _make(task)
+    try:
+        return _loaded(_path(task)) or _make(task)
+    except SceneError:
+        renewed = _renewed(task)
+        if renewed is None:
+            raise
+        return renewed
+
+
+def _renewed(task: Task) -> Ready | None:
+    """Image of a template that was made under other settings, with features of these.
+
+    None where there is no template, or it has another pixel.
+    """
+    path = task.cache / f"{task.key.split('-')[0]}-{_settings_digest(task.settings)}.npz"
+    template = _loaded(task.templates / f"{task.key}.npz") if task.key else None
+    if template is None or template[0].grid.pixel != task.settings.images.pixel:
+        return None
+    kept = _loaded(path)
+    if kept is not None:
+        return kept
+    image = template[0]
+    log.warning(
+        "pass %s: its scenes are gone; its image is used as it was made, under other settings or "
+        "by another version",
+        image.pass_id,
+    )
+    return _keep(task, path, image)
 
 
 def is_current(task: Task) -> bool:
@@ -261,15 +295,20 @@ def _ensured(task: Task) -> tuple[Path, bool]:
 
 
 def _make(task: Task) -> Ready:
+    image = geocode_pass(task.scenes, task.settings.images.pixel, task.settings.images)
+    return _keep(task, _path(task), image)
+
+
+def _keep(task: Task, path: Path, image: GeoImage) -> Ready:
+    """Compute the features of an image and put both into the cache."""
     from lagrangian_ice.superlim.extract import extract_features
 
-    settings = task.settings
-    image = geocode_pass(task.scenes, settings.images.pixel, settings.images)
-    network = _network(settings.features.weights, _weights_sha256(settings.features.weights))
+    settings = task.settings.features
+    network = _network(settings.weights, _weights_sha256(settings.weights))
     with one_thread():
-        features = extract_features(image, network, settings.features)
-    _save(_path(task), image, features)
-    evict(task.cache, task.limit, keep=_path(task))
+        features = extract_features(image, network, settings)
+    _save(path, image, features)
+    evict(task.cache, task.limit, keep=path)
     return image, features
 
 
@@ -313,7 +352,7 @@ def _settings_digest(settings: Settings) -> str:
     """Short name of all that an image and its features depend on beside the scenes."""
     parts = [
         *(__version__, FORMAT, settings.images.model_dump()),
-        settings.features.model_dump(exclude={"weights"}),
+        settings.features.model_dump(exclude=WITHOUT_EFFECT),
         _weights_sha256(settings.features.weights),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

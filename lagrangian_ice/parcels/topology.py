@@ -152,7 +152,8 @@ def _uneasy(xy0: Float, xy1: Float, max_side: float) -> Bool:
     cells = _Cells.covering(xy0, max_side)
     width = cells.least(distance) * np.sin(np.radians(LEAST_ANGLE))
     # Two more cells around, so that the mesh is the one of all displacements there.
-    near = maximum_filter(cells.apart(xy1 - xy0) >= width, size=5, mode="constant")
+    uneasy = np.isfinite(width) & (cells.apart(xy1 - xy0) >= width)
+    near = maximum_filter(uneasy, size=5, mode="constant")
     return cells.at(near)
 
 

@@ -88,8 +88,8 @@ def rebuild(
     """Take the state back to a date and advance again, with the scenes that have come since.
 
     Parcels seeded before keep their ids; those that passes after the date had seeded in
-    empty cells are seeded anew. Killed half-way, the same call goes on. Other parameters and
-    errors as for :func:`advance`.
+    empty cells are seeded anew. Killed half-way, :func:`advance` goes on from there; the same
+    call begins once more. Other parameters and errors as for :func:`advance`.
 
     Parameters
     ----------
@@ -133,14 +133,10 @@ def rebuild(
 
 def _check_scenes(store: Store, moment: float) -> None:
     """Refuse to take back passes whose scenes are gone: they could not be made again."""
-    taken = store.pass_scenes()
-    gone = [
-        scene
-        for scene in store.scenes()
-        if to_seconds(scene.start) >= moment
-        and not taken.get(scene.id, "not taken")
-        and not scene.path.exists()
-    ]
+    passes = store.passes()
+    # A frame may begin after the moment and its pass before it, which stays then.
+    again = {name for names in passes.loc[passes["start"] >= moment, "scene_ids"] for name in names}
+    gone = [scene for scene in store.scenes() if scene.id in again and not scene.path.exists()]
     if gone:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         raise WorkspaceError(

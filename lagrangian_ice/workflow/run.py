@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lagrangian_ice.engine import Job, Rank, Stopwatch, Workers, tasks
-from lagrangian_ice.errors import SceneError
+from lagrangian_ice.errors import SceneError, UnlikeError
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.vectors import Vectors, nothing_seen
 from lagrangian_ice.parcels.concentration import Concentration, IceField
@@ -69,7 +69,7 @@ class Outcome:
     until : str
         The clock, ISO 8601.
     failed : dict of str to str
-        Scenes that could not be read now, by id or path, and why.
+        Scenes, and earlier passes, that could not be read now, by id or path, and why.
     late : tuple of str
         Ids of scenes that came after their time and wait for a rebuild.
     products : tuple of Path
@@ -130,6 +130,7 @@ class Run:
         self.concentration = concentration_of(settings)
         self.report = Report(iso(store.clock or 0.0), options.workers, source)
         self.parcels = no_parcels()
+        self.gone: dict[str, str] = {}
 
     def advance(self, goal: float) -> Outcome:
         """Process, end who is lost by then, write the products, and only then move the clock.
@@ -155,7 +156,7 @@ class Run:
         self._look_after_templates()
         log.info("processed until %s: %d passes", iso(goal), len(todo))
         path = self._report(goal, late, products)
-        failed = self.report.failed
+        failed = self.report.failed | self.gone
         return Outcome(
             len(todo), iso(goal), failed, tuple(late), tuple(products), path, tuple(repeated)
         )
@@ -328,6 +329,8 @@ class Run:
                 name = self.names[one.source_pass]
                 log.warning("source pass %s cannot be used: %s", name, error)
                 self.report.failed_pairs[f"{name} {self.names[target]}"] = str(error)
+                if not isinstance(error, UnlikeError):
+                    self.gone[f"pass {name}"] = str(error)
                 matched = Matched(nothing_seen(one.xy), 0.0)
             told.spent("field", matched.field_seconds)
             told.spent("match", matched.seconds)

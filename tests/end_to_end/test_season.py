@@ -637,6 +637,48 @@ def test_passes_are_not_taken_back_without_their_scenes(straight, archive, tmp_p
     small.assert_same_products(straight, workspace)
 
 
+def test_a_pass_that_is_not_made_again_needs_no_scenes(straight, archive, tmp_path):
+    """It begins before the date, one of its frames after it."""
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    workspace = small.seeded(tmp_path / "ws", scenes, straight / "cache")
+    assert small.command(workspace, "advance", "--days", DAYS) == 0
+    for path in scenes.glob("*_2021010[12]T0[35]*.tif"):
+        path.unlink()
+    assert small.command(workspace, "rebuild", "--from", "2021-01-02T05:00:05") == 0
+    small.assert_same_products(straight, workspace)
+
+
+@pytest.fixture
+def bare(archive, straight, tmp_path):
+    """Two days done; their scenes and the cache are gone."""
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    workspace = small.seeded(tmp_path / "ws", scenes, straight / "cache")
+    assert small.command(workspace, "advance", "--days", 2) == 0
+    for one in li.open_workspace(workspace).status()["passes"]:
+        for name in one["scenes"] if one["status"] == "done" else ():
+            (scenes / f"{name}.tif").unlink()
+    shutil.rmtree(workspace / "cache")
+    return workspace
+
+
+def test_a_new_version_finds_parcels_whose_scenes_are_gone(bare, straight, monkeypatch):
+    """None was found any more, and the exit code was 0."""
+    monkeypatch.setattr(f"{PREPARE}.__version__", "99")
+    assert small.command(bare, "advance", "--days", DAYS - 2) == 0
+    small.assert_same_products(straight, bare)
+
+
+def test_sources_that_cannot_be_had_are_named(bare, capsys):
+    shutil.rmtree(bare / "templates")
+    capsys.readouterr()
+    assert small.command(bare, "advance", "--days", DAYS - 2) == 3
+    told = capsys.readouterr().err.splitlines()
+    assert told
+    assert all(line.startswith("pass S1A_03000") and "cannot be read" in line for line in told)
+
+
 def test_no_product_tells_of_what_is_taken_back(straight, tmp_path):
     workspace = tmp_path / "ws"
     shutil.copytree(straight, workspace)

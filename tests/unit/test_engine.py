@@ -474,3 +474,19 @@ def test_where_no_worker_can_be_started_the_work_is_done_here(first, then, caplo
     assert [job.future.exception(10) is None for job in jobs].count(False) >= 2
     assert [job.result() for job in jobs] == [2, 4, 6]
     assert "no worker can be started" in caplog.text
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no memory"), OSError(28, "disk full")], ids=str)
+@pytest.mark.parametrize("workers", [Workers(1), Workers(2, "threads")], ids=["here", "threads"])
+def test_a_task_that_fails_is_not_taken_for_a_worker_that_does_not_start(error, workers, caplog):
+    calls = []
+
+    def fail(item):
+        calls.append(item)
+        raise error
+
+    with tasks(workers) as pool, pytest.raises(type(error)) as caught:
+        pool.submit(fail, 1).result()
+    assert caught.value is error
+    assert calls == [1]
+    assert caplog.text == ""

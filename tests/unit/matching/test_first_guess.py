@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lagrangian_ice.grid import Grid
+from lagrangian_ice.matching import cells
 from lagrangian_ice.matching import first_guess as first_guess_module
 from lagrangian_ice.matching.cells import (
     CellPair,
@@ -68,6 +69,18 @@ def test_only_the_cells_asked_for_are_matched():
     looking = strongest_cells(source, 4)
     matches = match_cells(CellPair.of(source, target), still(source, 10_000.0), looking)
     assert 0 < len(matches) <= looking.sum()
+
+
+@pytest.mark.parametrize("most", [1, 5_000, 40_000])
+def test_a_block_that_is_compared_in_parts_matches_the_same(monkeypatch, most):
+    source, target, _ = shifted_pair()
+    windows = still(source, 10_000.0)
+    whole = match_cells(CellPair.of(source, target), windows)
+    monkeypatch.setattr(cells, "LARGEST", most)
+    parts = match_cells(CellPair.of(source, target), windows)
+    np.testing.assert_array_equal(parts.xy0, whole.xy0)
+    np.testing.assert_allclose(parts.xy1, whole.xy1, rtol=0, atol=0.1)
+    np.testing.assert_allclose(parts.similarity, whole.similarity, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("outside", [(0, 0), (3, -11)])

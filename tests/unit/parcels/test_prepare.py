@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lagrangian_ice.errors import SceneError
 from lagrangian_ice.parcels import prepare as home
 from lagrangian_ice.parcels.prepare import (
     Recent,
@@ -134,6 +135,53 @@ def test_a_template_of_other_settings_is_not_used(task):
     assert load(other)[0].grid.pixel == 200.0
     recent = Recent()
     assert [recent.get(one)[0].grid.pixel for one in (known, other)] == [100.0, 200.0]
+
+
+def test_settings_without_effect_on_images_leave_them_as_they_are(task):
+    key = prepare(task).key
+    features = FeatureSettings(tile=128, rotation=20.0)
+    changed = replace(task, settings=Settings(images=SETTINGS.images, features=features), key=key)
+    assert home.is_current(changed)
+    assert prepare(changed).key == key
+
+
+@pytest.mark.parametrize("what", ["version", "images", "features"])
+def test_where_the_scenes_are_gone_the_template_serves_under_other_settings(
+    task, monkeypatch, caplog, what
+):
+    """Every parcel was lost, in silence."""
+    key = prepare(task).key
+    known = replace(task, key=key)
+    made = load(known)
+    keep_template(known, made)
+    changed = {
+        "images": Settings(images=ImageSettings(pixel=100.0, fit_noise=True)),
+        "features": Settings(
+            images=SETTINGS.images, features=FeatureSettings(precision="bfloat16")
+        ),
+    }.get(what, SETTINGS)
+    if what == "version":
+        monkeypatch.setattr(home, "__version__", "99")
+    later = replace(known, settings=changed)
+    assert not home.is_current(later)
+    for path in (task.scenes[0].path, *task.cache.glob("*.npz")):
+        path.unlink()
+    for _ in range(2):
+        image, features = load(later)
+        np.testing.assert_array_equal(image.data, made[0].data)
+        same = np.array_equal(features.descriptors, made[1].descriptors)
+        assert same == (what != "features")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "its scenes are gone" in line
+
+
+def test_a_template_of_another_pixel_does_not_serve(task):
+    key = prepare(task).key
+    known = replace(task, key=key)
+    keep_template(known, load(known))
+    task.scenes[0].path.unlink()
+    with pytest.raises(SceneError, match=r"one_HH\.tif: cannot be read"):
+        load(replace(known, settings=Settings(images=ImageSettings(pixel=200.0))))
 
 
 def test_weights_that_were_replaced_under_their_name_are_seen(tmp_path):

@@ -37,6 +37,17 @@ def test_a_triangle_without_width_at_its_end_has_turned_over():
     assert topology._turned_over(xy, 2 * xy, corners).tolist() == [False]
 
 
+def test_what_is_beside_a_void_need_not_be_looked_at():
+    """All around a swath that lies aslant was."""
+    row, col = np.indices((40, 40))
+    inside = (np.abs(row - col) < 8) & ~((np.abs(row - 20) < 5) & (np.abs(col - 20) < 5))
+    xy = SPACING * np.stack([col[inside], row[inside]], axis=-1).astype(float)
+    assert not topology._uneasy(xy, 1.01 * xy, 2.5 * SPACING).any()
+    torn = 1.01 * xy
+    torn[100] += 2 * SPACING
+    assert topology._uneasy(xy, torn, 2.5 * SPACING)[100]
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), side=st.floats(1.2, 3.0))
 def test_only_where_ice_parts_it_is_triangulated_and_nothing_is_missed(seed, side):
