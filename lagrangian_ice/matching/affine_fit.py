@@ -28,6 +28,8 @@ SLOPE_MARGIN = 4
 """Pixels at a template's border whose slopes its own pixels do not give."""
 LEAST_SHARED = 0.1
 """Least share of the slopes that both images are taken to agree on."""
+EVEN = 0.15
+"""How far that share in each direction is drawn towards the mean of all."""
 LARGEST_STRAIN = 0.35
 """Any affine term beyond this is not ice seen again."""
 
@@ -335,29 +337,66 @@ def _inverse_curvature(
     """Inverse (N, 6, 6) of the Gauss-Newton matrix that both images' slopes agree on.
 
     The template's slopes hold its noise, so their squares promise more than there is. The
-    product of both images' slopes does not: their noise is independent. Their ratio scales
-    the matrix, which stays positive definite.
+    products of both images' slopes do not: their noise is independent. What share of the slopes
+    is of both differs by direction: along a lead hardly any is.
     """
     both = template.both(known)
     # Slopes of both as the template sees them, so that no warp has to be applied to them.
-    own_row, own_col = _slopes(template.values, both)
-    other_row, other_col = _slopes(seen, both)
-    own = (own_row**2 + own_col**2).sum(dim=(1, 2))
-    other = (other_row**2 + other_col**2).sum(dim=(1, 2))
-    shared = (own_row * other_row + own_col * other_col).sum(dim=(1, 2))
-    ratio = (shared * torch.rsqrt((own * other).clamp_min(1e-18))).clamp(LEAST_SHARED, 1.0)
-    inverse: Tensor = torch.linalg.inv(curvature)
-    return inverse / ratio[:, None, None]
+    own, other = _slopes(template.values, both), _slopes(seen, both)
+    squares, shared = own.mT @ own, own.mT @ other
+    trace, others = _trace(squares), (other**2).sum(dim=(1, 2))
+    scale = torch.sqrt(trace / others.clamp_min(1e-18))
+    gain = _gain(squares, 0.5 * scale[:, None, None] * (shared + shared.mT))
+    # The same for each of the three terms of a direction.
+    terms = torch.eye(3, dtype=gain.dtype, device=gain.device)
+    wide = torch.einsum("nij,kl->nikjl", gain, terms).reshape(-1, 6, 6)
+    inverse: Tensor = wide @ torch.linalg.inv(curvature) @ wide.mT
+    return inverse
 
 
-def _slopes(values: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Slopes along rows and columns of templates (N, K) in their inner pixels."""
+def _gain(squares: Tensor, shared: Tensor) -> Tensor:
+    """What (N, 2, 2) takes a step by the template's own slopes to one by the shared slopes, halved.
+
+    That is ``S^-1/2 R^-1/2 S^1/2`` with the squares ``S`` and the share ``R = S^-1/2 B S^-1/2``
+    of the shared ones ``B``; where it is the same in all directions, one over its root. By chance
+    it differs a little, so it is drawn towards its mean.
+    """
+    root = _root(squares)
+    back = torch.linalg.inv(root)
+    mean = (_trace(shared) / _trace(squares).clamp_min(1e-18))[:, None, None]
+    even = mean * torch.eye(2, dtype=squares.dtype, device=squares.device)
+    share = (1 - EVEN) * (back @ shared @ back) + EVEN * even
+    size, axes = torch.linalg.eigh(share)
+    over = axes * torch.rsqrt(size.clamp(LEAST_SHARED, 1.0))[:, None]
+    gain: Tensor = back @ (over @ axes.mT) @ root
+    return gain
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """Square root (N, 2, 2) of symmetric positive matrices, by Cayley and Hamilton."""
+    flat = 1e-9 * _trace(matrix).clamp_min(1e-18)
+    unit = torch.eye(2, dtype=matrix.dtype, device=matrix.device)
+    matrix = matrix + flat[:, None, None] * unit
+    area = torch.linalg.det(matrix).clamp_min(0).sqrt()
+    spread = torch.sqrt(_trace(matrix) + 2 * area)
+    root: Tensor = (matrix + area[:, None, None] * unit) / spread[:, None, None]
+    return root
+
+
+def _trace(matrix: Tensor) -> Tensor:
+    trace: Tensor = matrix[:, 0, 0] + matrix[:, 1, 1]
+    return trace
+
+
+def _slopes(values: Tensor, known: Tensor | None) -> Tensor:
+    """Slopes (N, K, 2) along rows and columns of templates in their K inner pixels."""
     side = round(values.shape[1] ** 0.5)
     square = values if known is None else bridged(values, known)
     square = square.reshape(-1, side, side)
     slope = slope_matrix(side - 2 * SLOPE_MARGIN, SLOPE_MARGIN).to(square)
     inner = slice(SLOPE_MARGIN, -SLOPE_MARGIN)
-    return slope @ square[:, :, inner], square[:, inner, :] @ slope.T
+    by_row, by_col = slope @ square[:, :, inner], square[:, inner, :] @ slope.T
+    return torch.stack([by_row.flatten(1), by_col.flatten(1)], dim=-1).double()
 
 
 def _spread(values: Tensor, known: Tensor | None) -> Tensor:
