@@ -9,6 +9,9 @@ from pathlib import Path
 
 from lagrangian_ice.errors import ProductError
 
+FULL = 2**20
+"""Bytes left on a disk that libraries call full: they write chunks and pages."""
+
 
 @contextlib.contextmanager
 def in_place(path: Path, among_others: bool = False) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from lagrangian_ice.output.names import stream_letter
 from lagrangian_ice.parcels.population import EndReason, State
-from lagrangian_ice.parcels.queue import Queue, queue, repetitions
+from lagrangian_ice.parcels.queue import Queue, begin_of_passes, queue, repetitions
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import Store
 from lagrangian_ice.parcels.view import Stream
@@ -102,7 +102,9 @@ def status(workspace: Path) -> dict[str, object]:
     with Store(workspace) as store:
         living = store.living()
         passes = store.passes()
-        found = queue_of(store, store.scenes())
+        scenes = store.scenes()
+        found = queue_of(store, scenes)
+        late_from = begin_of_passes(found.late, scenes)
         failed = {name: why for name, why in store.pass_scenes().items() if why}
         clock = store.clock
         seen = passes.loc[passes["reason"] == "", "stop"]
@@ -119,11 +121,13 @@ def status(workspace: Path) -> dict[str, object]:
                 "ended": {
                     EndReason(reason).name.lower(): count for reason, count in store.end_reasons()
                 },
+                "never_seen": store.never_seen(),
             },
             "passes_done": len(seen),
             "passes_failed": int((passes["reason"] != "").sum()),
             "passes_waiting": len(found.waiting),
             "late_scenes": [scene.id for scene in found.late],
+            "late_from": None if late_from is None else iso(late_from),
             "repeated_scenes": [scene.id for scene in found.repeated],
             "replaced_scenes": sorted(store.replaced()),
             "failed_scenes": failed,

@@ -73,6 +73,7 @@ for command in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit 0 done, 1 one-line error, 2 usage, 3 some inputs unreadable."""
+    _open_streams()
     # What ends services and cron jobs leaves nothing behind, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -83,6 +84,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # The end of the process frees everything at once; looking for cycles first takes half a second.
     gc.freeze()
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Read from and write to nowhere where the caller closed a stream (`2>&-`).
+
+    The next file that is opened would take its number, and what libraries print there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _make_ready() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("directory", default="demo", type=A_PATH)
+@click.argument("directory", required=False, type=A_PATH)
 @click.option("--days", type=A_NUMBER, default=3.0, show_default=True, help="Length of the record.")
 @click.option("--area", type=A_NUMBER, default=120.0, show_default=True, help="Its side, km.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated ice.")
@@ -24,18 +24,23 @@ if TYPE_CHECKING:
 @common
 def demo(
     env: Env,
-    directory: Path,
+    directory: Path | None,
     days: float,
     area: float,
     seed: int,
     spacing: float,
     workers: int | None,
 ) -> None:
-    """Do the whole job on simulated scenes of known motion, in DIRECTORY."""
+    """Do the whole job on simulated scenes of known motion, in DIRECTORY [default: demo].
+
+    DIRECTORY is the workspace, too; `--workspace` names it as well.
+    """
     from lagrangian_ice.demo import run_demo, score_lines
 
+    if directory is not None and env.named is not None:
+        raise click.UsageError(f"give DIRECTORY {directory} or --workspace {env.named}, not both")
     found = run_demo(
-        directory,
+        directory or env.named or Path("demo"),
         changed(env.settings(), {"parcels.spacing": spacing}),
         days=days,
         seed=seed,

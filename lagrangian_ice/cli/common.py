@@ -71,11 +71,14 @@ class Env:
         Settings file.
     verbosity : int
         -1 quiet, 0 normal, 1 with debugging.
+    named : Path or None
+        Workspace that an option names.
     """
 
     workspace: Path
     config: Path | None
     verbosity: int
+    named: Path | None = None
 
     def settings(self) -> Settings:
         """Load the config file, or take the defaults."""
@@ -130,6 +133,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             workspace or Path(default),
             config or given.get("config"),
             int(verbose or given.get("verbose", False)) - int(quiet or given.get("quiet", False)),
+            workspace,
         )
         configure_logging(env.verbosity)
         if env.config is not None:

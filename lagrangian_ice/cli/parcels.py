@@ -265,7 +265,7 @@ def tell_outcome(outcome: Outcome) -> int:
     if outcome.late:
         click.echo(
             f"{len(outcome.late)} scenes came after their time; "
-            "`lagrangian-ice rebuild --from DATE` takes them in",
+            f"`lagrangian-ice rebuild --from {outcome.late_from}` takes them in",
             err=True,
         )
     if outcome.repeated:
@@ -310,7 +310,8 @@ def status_lines(found: dict[str, Any], passes: bool) -> Iterator[str]:
     yield f"last pass        {found['last_pass'] or 'none'}"
     yield (
         f"parcels          {parcels['alive']} alive, {parcels['dormant']} dormant, "
-        f"{parcels['pending']} not yet born, ended: {ends or 'none'}"
+        f"{parcels['pending']} not yet born, ended: {ends or 'none'}, "
+        f"{parcels['never_seen']} never seen"
     )
     yield (
         f"passes           {found['passes_done']} done, {found['passes_waiting']} waiting, "
@@ -322,7 +323,8 @@ def status_lines(found: dict[str, Any], passes: bool) -> Iterator[str]:
 
         yield f"ice              {ice_line(ice['passes_with'], ice['passes_without'])}"
     for name in found["late_scenes"]:
-        yield f"late scene       {name}; `lagrangian-ice rebuild --from DATE` takes it in"
+        rebuild = f"rebuild --from {found['late_from']}"
+        yield f"late scene       {name}; `lagrangian-ice {rebuild}` takes it in"
     for name in found["repeated_scenes"]:
         yield f"repeated scene   {name}; `rebuild --from DATE --replace` takes it instead"
     for name, reason in (found["failed_scenes"] | found["unreadable"]).items():

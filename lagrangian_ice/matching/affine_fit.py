@@ -355,11 +355,11 @@ def _inverse_curvature(
 
 
 def _gain(squares: Tensor, shared: Tensor) -> Tensor:
-    """What (N, 2, 2) takes a step by the template's own slopes to one by the shared slopes, halved.
+    """Half of what (N, 2, 2) takes a step by the template's own slopes to one by the shared ones.
 
     That is ``S^-1/2 R^-1/2 S^1/2`` with the squares ``S`` and the share ``R = S^-1/2 B S^-1/2``
-    of the shared ones ``B``; where it is the same in all directions, one over its root. By chance
-    it differs a little, so it is drawn towards its mean.
+    of the shared slopes' products ``B``; where it is the same in all directions, one over its
+    root. By chance it differs a little, so it is drawn towards its mean.
     """
     root = _root(squares)
     back = torch.linalg.inv(root)

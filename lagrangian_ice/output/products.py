@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,6 +53,8 @@ class Records:
         Given a stream, the frames of its vectors.
     dates : mapping of int to str
         For each stream what its products' names say, see :func:`dates_of_streams`.
+    spacings : mapping of int to float
+        Of the seed grid of each stream, metres.
     """
 
     passes: pd.DataFrame
@@ -61,6 +63,7 @@ class Records:
     pairs: pd.DataFrame
     vectors: Chunks
     dates: Mapping[int, str]
+    spacings: Mapping[int, float] = field(default_factory=dict)
 
 
 def write_products(
@@ -106,6 +109,7 @@ def write_products(
         own = parcels[parcels["stream"] == stream]
         dates = records.dates[stream]
         names = {kind: product_name(stream, dates, header.version, kind) for kind in KINDS}
+        header = _of_spacing(header, records.spacings.get(stream))
         if {"LP", "DP"} & set(kinds):
             hidden = "" if "LP" in kinds else f".{names['LP']}.part"
             trajectories = directory / (hidden or names["LP"])
@@ -124,6 +128,14 @@ def write_products(
                 if old.name != names[kind]:
                     old.unlink()
     return written
+
+
+def _of_spacing(header: Header, spacing: float | None) -> Header:
+    """Header whose settings tell a stream's own spacing."""
+    if spacing is None:
+        return header
+    parcels = header.settings.parcels.model_copy(update={"spacing": spacing})
+    return replace(header, settings=header.settings.model_copy(update={"parcels": parcels}))
 
 
 def dates_of_streams(

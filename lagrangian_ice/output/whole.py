@@ -13,13 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lagrangian_ice.errors import ProductError, reason_of
-from lagrangian_ice.files import in_place
+from lagrangian_ice.files import FULL, in_place
 from lagrangian_ice.times import SECONDS_PER_DAY
 
 HIDDEN = ".export-*.part"
 """Names of the folders in which exports lie until all of them is there."""
-FULL = 2**20
-"""Bytes left on a disk that NetCDF calls full: it writes chunks."""
 
 
 @contextmanager
@@ -54,7 +52,7 @@ def _told_of_full_disks(path: Path) -> Iterator[None]:
     """NetCDF reports them as any other fault; look before the unfinished file makes room again."""
     try:
         yield
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         if shutil.disk_usage(path.parent).free < FULL:
             raise OSError(ENOSPC, os.strerror(ENOSPC)) from error
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,3 +115,13 @@ def _same_view(first: Scene, second: Scene) -> bool:
         return False
     shared = first.footprint.intersection(second.footprint).area
     return bool(shared >= SAME_SHARE * first.footprint.union(second.footprint).area)
+
+
+def begin_of_passes(some: Sequence[Scene], scenes: Sequence[Scene]) -> float | None:
+    """When the first of the passes of some scenes begins, whole seconds since 1970.
+
+    That is where a rebuild must begin that takes them in; None without one.
+    """
+    passes = {scene.pass_id for scene in some}
+    starts = [to_seconds(scene.start) for scene in scenes if scene.pass_id in passes]
+    return float(math.floor(min(starts))) if starts else None

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import shapely
 
 from lagrangian_ice.errors import WorkspaceError, reason_of
+from lagrangian_ice.files import FULL
 from lagrangian_ice.parcels import packing
 
 DATABASE = "lagrangian_ice.sqlite"
 LOCK = ".lagrangian_ice.lock"
-_DAMAGED = ("malformed", "not a database", "disk I/O error")
-VERSION = 5
+_DAMAGED = ("malformed", "not a database")
+VERSION = 6
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -67,7 +69,7 @@ CREATE TABLE missed (
 ) WITHOUT ROWID;
 CREATE TABLE ends (
     parcel_id INTEGER PRIMARY KEY REFERENCES parcels, reason INTEGER NOT NULL,
-    time REAL NOT NULL, pass_index INTEGER REFERENCES passes
+    time REAL NOT NULL, pass_index INTEGER REFERENCES passes, noticed REAL
 );
 CREATE TABLE pairs (
     pair_index INTEGER PRIMARY KEY, source_pass INTEGER NOT NULL REFERENCES passes,
@@ -118,14 +120,22 @@ def _from_4(_connection: sqlite3.Connection) -> None:
     """Change nothing: version 5 has the same tables, but ends of kinds that 4 does not know."""
 
 
-MIGRATIONS = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
+def _from_5(connection: sqlite3.Connection) -> None:
+    """Let ends that came with the clock know when: under other rules it may be long after."""
+    connection.execute("ALTER TABLE ends ADD COLUMN noticed REAL")
+    connection.execute("UPDATE ends SET noticed = time WHERE pass_index IS NULL")
+
+
+MIGRATIONS = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5}
 """What makes each older version the next one."""
 
 
 PRIMARY_CODE = 0xFF
 """Of SQLite's extended error codes."""
-NOT_WRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-"""What reading fails with where the files of the write-ahead log cannot be made."""
+_IO = sqlite3.SQLITE_IOERR
+NOT_WRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, _IO)
+"""What reading fails with where the files of the write-ahead log cannot be made, or have no room:
+or of any other fault of the disk."""
 
 
 def connect(workspace: Path, *, writable: bool, create: bool = False) -> sqlite3.Connection:
@@ -164,9 +174,20 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        damaged = any(words in str(error) for words in _DAMAGED)
-        remedy = "; restore a copy of it" if damaged else ""
-        raise WorkspaceError(f"{path}: {error}{remedy}") from None
+        raise WorkspaceError(f"{path}: {error}{_remedy(path, error)}") from None
+
+
+def _remedy(path: Path, error: sqlite3.Error) -> str:
+    """Say what to do about a fault, if anything."""
+    if any(words in str(error) for words in _DAMAGED):
+        return "; restore a copy of it"
+    # also when the database or disk is full, as SQLite may call it
+    if getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE in (_IO, sqlite3.SQLITE_FULL):
+        with suppress(OSError):
+            if shutil.disk_usage(path.parent).free < FULL:
+                return "; the disk is full: make room and call again"
+        return "; look after the disk and call again"
+    return ""
 
 
 @contextmanager

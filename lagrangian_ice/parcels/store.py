@@ -52,7 +52,7 @@ _TAKE_BACK = (
     "DELETE FROM missed WHERE pass_index >= :first",
     "DELETE FROM observations WHERE pass_index >= :first",
     # An end without a pass came with the clock alone.
-    "DELETE FROM ends WHERE pass_index >= :first OR (pass_index IS NULL AND time >= :moment)",
+    "DELETE FROM ends WHERE pass_index >= :first OR (pass_index IS NULL AND noticed >= :moment)",
     f"DELETE FROM ends WHERE parcel_id IN {_NEWER}",  # noqa: S608
     "DELETE FROM parcels WHERE origin_pass >= :first",
     "DELETE FROM pass_scenes WHERE pass_index >= :first",
@@ -216,11 +216,14 @@ class Store:
 
     def replaced(self) -> set[str]:
         """Ids of the scenes that others were asked to replace."""
-        rows = self._rows("SELECT id FROM scenes WHERE replaced_by IS NOT NULL")
-        return {str(row[0]) for row in rows}
+        return set(self.replacements())
 
-    def replace_scenes(self, successors: dict[str, str]) -> None:
-        """Let scenes (keys) be replaced by others from now on."""
+    def replacements(self) -> dict[str, str]:
+        """By which scenes, by id, others were asked to be replaced."""
+        return dict(self._rows("SELECT id, replaced_by FROM scenes WHERE replaced_by IS NOT NULL"))
+
+    def replace_scenes(self, successors: Mapping[str, str | None]) -> None:
+        """Let scenes (keys) be replaced by others from now on, or by none."""
         with self._transaction():
             rows = [(new, old) for old, new in successors.items()]
             self._db.executemany("UPDATE scenes SET replaced_by = ? WHERE id = ?", rows)
@@ -332,7 +335,7 @@ class Store:
             columns = _observation_columns(fold.observations, index)
             self._insert_columns("INSERT INTO observations", columns)
             self._insert("INSERT INTO missed", [(index, i) for i in fold.missed.tolist()])
-            self._insert("INSERT INTO ends", _end_rows(fold.ends, index))
+            self._insert("INSERT INTO ends", _end_rows(fold.ends, index, record.start))
             for pair in fold.pairs:
                 number = self._next("pairs", "pair_index", 0)
                 vectors = pack_vectors(pair.parcel_id, pair.vectors)
@@ -341,10 +344,10 @@ class Store:
             self._set_meta("settings", settings)
             self._set_meta("weights_sha256", weights)
 
-    def add_lost(self, ends: Ends) -> None:
-        """Keep parcels that ended while no pass came."""
+    def add_lost(self, ends: Ends, noticed: float) -> None:
+        """Keep parcels that ended while no pass came, and until when the clock had come then."""
         with self._transaction():
-            self._insert("INSERT INTO ends", _end_rows(ends, None))
+            self._insert("INSERT INTO ends", _end_rows(ends, None, noticed))
 
     def take_back(self, moment: float, goal: float) -> int:
         """Remove all passes that start at or after a moment, and what came of them.
@@ -544,6 +547,13 @@ class Store:
             "(SELECT parcel_id FROM observations) GROUP BY reason ORDER BY reason"
         )
 
+    def never_seen(self) -> int:
+        """How many parcels ended that no pass ever showed."""
+        rows = self._rows(
+            "SELECT count(*) FROM ends WHERE parcel_id NOT IN (SELECT parcel_id FROM observations)"
+        )
+        return int(rows[0][0])
+
     def damage(self) -> list[str]:
         """List what SQLite's own integrity check finds, and values that cannot be read."""
         found = [str(row[0]) for row in self._rows("PRAGMA integrity_check")]
@@ -680,10 +690,11 @@ def _or_null(index: NDArray[np.int32]) -> list[int | None]:
     return [None if i < 0 else i for i in index.tolist()]
 
 
-def _end_rows(ends: Ends, index: int | None) -> list[tuple[object, ...]]:
+def _end_rows(ends: Ends, index: int | None, noticed: float) -> list[tuple[object, ...]]:
     """Rows of ends; one of time belongs to the clock, not to the pass that noticed."""
     rows = _rowwise(ends.parcel_id, ends.reason, ends.time)
-    return [(*row, None if row[1] in UNSEEN.values() else index) for row in rows]
+    of_clock = (None, noticed)
+    return [(*row, *(of_clock if row[1] in UNSEEN.values() else (index, None))) for row in rows]
 
 
 def _rowwise(*columns: NDArray[Any]) -> list[tuple[Any, ...]]:

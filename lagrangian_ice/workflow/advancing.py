@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Container
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from lagrangian_ice.errors import WorkspaceError
+from lagrangian_ice.errors import SceneError, WorkspaceError
 from lagrangian_ice.parcels.plan import Outline, PlannedPass, plan
 from lagrangian_ice.parcels.queue import repetitions
 from lagrangian_ice.parcels.schema import locked
 from lagrangian_ice.parcels.store import Store
+from lagrangian_ice.scenes.reader import open_scene
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
 from lagrangian_ice.workflow.run import (
@@ -24,6 +27,8 @@ from lagrangian_ice.workflow.run import (
     horizon,
 )
 from lagrangian_ice.workspace import queue_of
+
+log = logging.getLogger(__name__)
 
 
 def advance(
@@ -101,7 +106,8 @@ def rebuild(
         To when; as far as the clock had come by default. Earlier, it takes back what was
         processed too far.
     replace : bool
-        Where a scene has been catalogued again under another id, take the latest.
+        Where a scene has been catalogued again under another id, take the latest that can be
+        read; one that was replaced by what can be read no more counts again.
 
     Raises
     ------
@@ -125,9 +131,10 @@ def rebuild(
         _check_goal(store, goal, chosen)
         run = Run(workspace, store, chosen, options or Options())
         _check_scenes(store, moment)
+        unfit = _unfit(store) if replace else set()
         store.take_back(moment, goal)
         if replace:
-            store.replace_scenes(_successors(store))
+            store.replace_scenes(_successors(store, unfit))
         return run.advance(goal)
 
 
@@ -145,17 +152,42 @@ def _check_scenes(store: Store, moment: float) -> None:
         )
 
 
-def _successors(store: Store) -> dict[str, str]:
-    """For each scene that no pass holds and that came again, its latest repetition."""
-    added, taken, replaced = store.order_added(), store.pass_scenes(), store.replaced()
-    current = [scene for scene in store.scenes() if scene.id not in replaced]
+def _unfit(store: Store) -> set[str]:
+    """Scenes that came again, or were taken for another, and cannot be read now."""
+    scenes, replacements = store.scenes(), store.replacements()
+    current = [scene for scene in scenes if scene.id not in replacements]
+    asked = {*repetitions(current, store.order_added()), *replacements.values()}
+    unfit = set()
+    for scene in scenes:
+        if scene.id in asked:
+            try:
+                open_scene(scene.path)
+            except SceneError as error:
+                log.warning("scene %s is not taken in place of another: %s", scene.id, error)
+                unfit.add(scene.id)
+    return unfit
+
+
+def _successors(store: Store, unfit: Container[str]) -> dict[str, str | None]:
+    """For each scene that no pass holds and that came again, its latest repetition.
+
+    None for one that was replaced by an unfit one: it counts again.
+    """
+    added, taken, replaced = store.order_added(), store.pass_scenes(), store.replacements()
+    back = [old for old, new in replaced.items() if new in unfit and new not in taken]
+    current = [
+        scene
+        for scene in store.scenes()
+        if scene.id not in unfit and (scene.id not in replaced or scene.id in back)
+    ]
     again = repetitions(current, added)
     latest: dict[str, str] = {}
     for name in sorted(again, key=lambda one: added[one]):
         latest[again[name].id] = name
     found = {first: last for first, last in latest.items() if first not in taken}
     middle = {name: found.get(again[name].id, name) for name in again}
-    return found | {name: last for name, last in middle.items() if name != last}
+    chosen = found | {name: last for name, last in middle.items() if name != last}
+    return dict.fromkeys(back) | chosen
 
 
 def plan_pairs(

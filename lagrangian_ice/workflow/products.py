@@ -46,9 +46,9 @@ def _whole(store: Store, window: Window = ALWAYS) -> Records:
     passes, parcels = store.passes(), store.parcels()
     passes = passes[passes["reason"] == ""].drop(columns=["reason", "image_key", "ice_time"])
     dates = dates_of_streams(passes, parcels, window)
-    return Records(
-        passes, parcels, store.observation_chunks, store.pairs(), store.vector_chunks, dates
-    )
+    spacings = {one.stream: one.spacing for one in store.streams()}
+    chunks = (store.observation_chunks, store.vector_chunks)
+    return Records(passes, parcels, chunks[0], store.pairs(), chunks[1], dates, spacings)
 
 
 class _Part(NamedTuple):
@@ -207,7 +207,7 @@ def _excerpt(whole: Records, part: _Part, stream: int | None) -> Records:
 
     ending = passes.loc[ends if part.lead else own, "pass_index"]
     parcels = _parcels_seen(whole.parcels, stream, observations, ending)
-    return Records(passes[kept], parcels, observations, pairs, vectors, whole.dates)
+    return Records(passes[kept], parcels, observations, pairs, vectors, whole.dates, whole.spacings)
 
 
 def _parcels_seen(

@@ -29,6 +29,7 @@ from lagrangian_ice.parcels.prepare import (
     drop_templates,
     keep_template,
 )
+from lagrangian_ice.parcels.queue import begin_of_passes
 from lagrangian_ice.parcels.schema import DATABASE
 from lagrangian_ice.parcels.store import PassRecord, Store
 from lagrangian_ice.parcels.transitions import living, no_parcels
@@ -72,6 +73,8 @@ class Outcome:
         Scenes, and earlier passes, that could not be read now, by id or path, and why.
     late : tuple of str
         Ids of scenes that came after their time and wait for a rebuild.
+    late_from : str
+        From when a rebuild takes them in, ISO 8601; empty without one.
     products : tuple of Path
         Files written.
     report : Path, optional
@@ -84,6 +87,7 @@ class Outcome:
     until: str
     failed: dict[str, str]
     late: tuple[str, ...] = ()
+    late_from: str = ""
     products: tuple[Path, ...] = ()
     report: Path | None = None
     repeated: tuple[str, ...] = ()
@@ -133,7 +137,7 @@ class Run:
         self.gone: dict[str, str] = {}
 
     def advance(self, goal: float) -> Outcome:
-        """Process, end who is lost by then, write the products, and only then move the clock.
+        """Process, end who is lost by then, write products and report, then move the clock.
 
         A call that is killed anywhere can so be repeated as it was.
         """
@@ -146,19 +150,26 @@ class Run:
         todo = [one for one in waiting if to_seconds(one.start) < goal]
         self._process(todo)
         self.parcels, ends = lost_until(self.parcels, goal, self.settings.parcels, self.streams)
-        self.store.add_lost(ends)
+        self.store.add_lost(ends, goal)
         self.report.lost(ends)
         products: list[Path] = []
         if self.options.products:
             with self.watch.stage("products"):
                 products = write_all(self.store, self.workspace / PRODUCTS, self.settings)
+        path = self._report(goal, late, products)
         self.store.set_clock(goal, self.settings.as_json())
         self._look_after_templates()
         log.info("processed until %s: %d passes", iso(goal), len(todo))
-        path = self._report(goal, late, products)
-        failed = self.report.failed | self.gone
+        late_from = begin_of_passes([self.scenes[name] for name in late], [*self.scenes.values()])
         return Outcome(
-            len(todo), iso(goal), failed, tuple(late), tuple(products), path, tuple(repeated)
+            passes=len(todo),
+            until=iso(goal),
+            failed=self.report.failed | self.gone,
+            late=tuple(late),
+            late_from="" if late_from is None else iso(late_from),
+            products=tuple(products),
+            report=path,
+            repeated=tuple(repeated),
         )
 
     @property

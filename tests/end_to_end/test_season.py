@@ -241,9 +241,13 @@ def test_a_late_scene_is_reported_and_taken_in_by_a_rebuild(straight, archive, t
     shutil.move(aside, late[0])
     assert small.command(workspace, "scenes", "add", scenes) == 0
     assert li.open_workspace(workspace).status()["late_scenes"] == [late[0].stem]
+    capsys.readouterr()
+    assert small.command(workspace, "status") == 0
+    date = "2021-01-02T16:00:00.000Z"
+    assert f"rebuild --from {date}` takes it in" in capsys.readouterr().out
     assert small.command(workspace, "advance", "--days", 1) == 0
-    assert "rebuild" in capsys.readouterr().err
-    assert small.command(workspace, "rebuild", "--from", "2021-01-02") == 0
+    assert f"rebuild --from {date}` takes them in" in capsys.readouterr().err
+    assert small.command(workspace, "rebuild", "--from", date) == 0
     assert li.open_workspace(workspace).status()["late_scenes"] == []
     longer = small.seeded(tmp_path / "longer", archive, straight / "cache")
     assert small.command(longer, "advance", "--days", DAYS + 1) == 0
@@ -526,6 +530,89 @@ def test_a_reprocessed_scene_replaces_the_old_one_only_when_asked(
     assert again.stem in used
     assert scenes[4].stem not in used
     assert status["passes_done"] == 7
+
+
+def test_a_frame_that_is_late_is_taken_in_from_where_its_pass_begins(
+    straight, archive, tmp_path, capsys
+):
+    scenes = tmp_path / "scenes"
+    shutil.copytree(archive, scenes)
+    frame = sorted(scenes.glob("*20210102T0500*.tif"))[1]
+    aside = shutil.move(frame, tmp_path)
+    workspace = small.seeded(tmp_path / "ws", scenes, straight / "cache")
+    assert small.command(workspace, "advance", "--days", DAYS) == 0
+    shutil.move(aside, frame)
+    assert small.command(workspace, "scenes", "add", scenes) == 0
+    status = li.open_workspace(workspace).status()
+    assert status["late_scenes"] == [frame.stem]
+    assert status["late_from"] == "2021-01-02T05:00:00.000Z"
+    assert small.command(workspace, "rebuild", "--from", status["late_from"]) == 0
+    status = li.open_workspace(workspace).status()
+    assert (status["late_scenes"], status["late_from"]) == ([], None)
+    small.assert_same_products(straight, workspace)
+
+
+@pytest.mark.parametrize("fault", ["gone", "cut"])
+def test_what_cannot_be_read_takes_no_ones_place(straight, archive, tmp_path, capsys, fault):
+    """A good scene was given up for one that was not there, for good."""
+    workspace, new = tmp_path / "ws", tmp_path / "new"
+    shutil.copytree(straight, workspace)
+    again = reprocessed(sorted(archive.glob("*.tif"))[4], new)
+    assert small.command(workspace, "scenes", "add", new) == 0
+    whole = again.read_bytes()
+    again.unlink() if fault == "gone" else again.write_bytes(whole[: len(whole) // 2])
+    rebuild = ("rebuild", "--from", "2021-01-02", "--replace")
+    assert small.command(workspace, *rebuild) == 0
+    status = li.open_workspace(workspace).status()
+    assert (status["replaced_scenes"], status["repeated_scenes"]) == ([], [again.stem])
+    small.assert_same_products(straight, workspace)
+    again.write_bytes(whole)
+    assert small.command(workspace, *rebuild) == 0
+    assert len(li.open_workspace(workspace).status()["replaced_scenes"]) == 1
+
+
+def test_a_scene_whose_place_was_taken_comes_back(straight, archive, tmp_path):
+    workspace, new = tmp_path / "ws", tmp_path / "new"
+    shutil.copytree(straight, workspace)
+    again = reprocessed(sorted(archive.glob("*.tif"))[4], new)
+    assert small.command(workspace, "scenes", "add", new) == 0
+    rebuild = ("rebuild", "--from", "2021-01-02", "--replace")
+    assert small.command(workspace, *rebuild) == 0
+    kept = li.open_workspace(workspace).status()["replaced_scenes"]
+    # What a pass holds that is not made again may go.
+    again.unlink()
+    assert small.command(workspace, "rebuild", "--from", "2021-01-04", "--replace") == 0
+    assert li.open_workspace(workspace).status()["replaced_scenes"] == kept
+
+
+def test_a_report_that_cannot_be_written_leaves_the_clock(straight, fresh, monkeypatch, capsys):
+    """The call is repeated as it was, and must not go a step further."""
+    reports = fresh / "reports"
+    reports.write_text("in the way")
+    assert small.command(fresh, "advance", "--days", 1) == 1
+    assert "reports" in capsys.readouterr().err
+    assert li.open_workspace(fresh).status()["processed_until"] == "2021-01-01T00:00:00.000Z"
+    reports.unlink()
+    assert small.command(fresh, "advance", "--days", DAYS) == 0
+    small.assert_same_products(straight, fresh)
+
+
+def test_products_of_each_stream_tell_its_own_spacing(straight, tmp_path):
+    workspace = tmp_path / "ws"
+    shutil.copytree(straight, workspace)
+    back = ("rebuild", "--from", "2021-01-01", "--until", "2021-01-01")
+    assert small.command(workspace, *back) == 0
+    words = ("seed", "--stream", "--date", "2021-01-01", "--spacing", "15000")
+    assert small.command(workspace, *words) == 0
+    assert small.command(workspace, "advance", "--days", 2) == 0
+    found = {}
+    for path in (workspace / "products").glob("*.nc"):
+        with xr.open_dataset(path) as dataset:
+            spacing = json.loads(dataset.attrs["settings"])["parcels"]["spacing"]
+            found.setdefault(path.name.split("_")[2], set()).add(spacing)
+    (own,) = found.pop("a")
+    assert own != 15_000
+    assert found == {"b": {15_000.0}}
 
 
 def test_the_same_scene_twice_is_one(straight, archive, tmp_path):

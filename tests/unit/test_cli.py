@@ -13,7 +13,7 @@ import pytest
 
 from lagrangian_ice.cli import cli, products, run
 from lagrangian_ice.cli.common import Env, changed, configure_logging
-from lagrangian_ice.errors import SettingsError
+from lagrangian_ice.errors import LagrangianIceError, SettingsError
 from lagrangian_ice.settings import Settings
 
 TRACK = ["track", "a", "b", "--out", "c.csv", "--spacing", "1000"]
@@ -295,7 +295,6 @@ def test_track_errors_are_one_line(scene, write_scene, tmp_path, capsys):
     ):
         assert run(words) == 1
         assert message in told(capsys)
-    assert not out.exists()
 
 
 def test_a_scene_on_itself_is_at_rest(scene, tmp_path, capsys):
@@ -403,3 +402,29 @@ def test_figures_do_not_ask_for_the_backend_of_the_environment(tmp_path):
 def test_numbers_are_finite(words, value, capsys):
     assert run([*words, value]) == 2
     assert f"{value} is not a finite number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_stop_no_command(closed):
+    """Cron lines end so; nothing was done, and nothing said."""
+    program = "from lagrangian_ice.cli import main; main()"
+    line = f'{sys.executable} -c "{program}" config {closed}'
+    done = subprocess.run(["sh", "-c", line], check=False, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    assert ("[images]" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_a_demo_has_one_folder(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def run_demo(directory, *_args, **_more):
+        asked.append(directory)
+        raise LagrangianIceError("enough")
+
+    monkeypatch.setattr("lagrangian_ice.demo.run_demo", run_demo)
+    monkeypatch.setenv("LAGRANGIAN_ICE_WORKSPACE", str(tmp_path / "season"))
+    for words in (["demo"], ["demo", "mine"], ["--workspace", "mine", "demo"]):
+        assert run(words) == 1
+    assert [path.name for path in asked] == ["demo", "mine", "mine"]
+    assert run(["demo", "mine", "--workspace", "yours"]) == 2
+    assert "not both" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """The vectors of one pair as NetCDF."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -41,3 +43,17 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(some_vectors, tmp_path, monk
     with pytest.raises(ProductError, match=r"v\.nc: cannot be written \(NetCDF: HDF error\)"):
         write_vectors_nc(tmp_path / "v.nc", some_vectors, Settings(), {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_a_full_disk_does_not_take_is_told_so(some_vectors, tmp_path, monkeypatch):
+    """NetCDF says that nobody may write there."""
+
+    def refused(*_args, **_more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lagrangian_ice.output.one_pair.define", refused)
+    with pytest.raises(ProductError, match="Permission denied"):
+        write_vectors_nc(tmp_path / "v.nc", some_vectors, Settings(), {})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(ProductError, match="No space left"):
+        write_vectors_nc(tmp_path / "v.nc", some_vectors, Settings(), {})

@@ -145,7 +145,7 @@ class Ice:
     def pass_time(self, store: Store, moment: float, settings: ParcelSettings) -> None:
         """End what is lost by a moment, as the end of an advance does."""
         _, ends = lost_until(store.living(), moment, settings, store.streams())
-        store.add_lost(ends)
+        store.add_lost(ends, moment)
 
 
 def planted(

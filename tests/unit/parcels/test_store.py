@@ -356,7 +356,38 @@ def test_taking_back_to_the_moment_of_an_end_undoes_it(tmp_path):
         np.testing.assert_array_equal(store.living().parcel_id, before.parcel_id)
         world.pass_time(store, T0 + 9 * DAY, SETTINGS)
         store.take_back(end + 1, T0 + 9 * DAY)
+        world.pass_time(store, end + 1, SETTINGS)
         assert len(store.living()) == 0
+        # Noticed before the moment, it stays.
+        store.take_back(end + 2, T0 + 9 * DAY)
+        assert len(store.living()) == 0
+
+
+def test_taking_back_undoes_ends_by_other_rules_that_lie_before_the_moment(tmp_path):
+    """One call with a wrong `max_gap_days` killed parcels for good."""
+    with seeded(tmp_path) as store:
+        world = Ice(velocity=(0.0, 0.0))
+        world.process(store, See(0.1, WHOLE), SETTINGS)
+        before = store.living()
+        hasty = SETTINGS.model_copy(update={"max_gap_days": 0.5})
+        world.process(store, See(2.0, WEST), hasty)
+        assert len(store.living()) < len(before)
+        store.take_back(T0 + 2 * DAY, T0 + 2 * DAY)
+        np.testing.assert_array_equal(store.living().parcel_id, before.parcel_id)
+        world.pass_time(store, T0 + 2 * DAY, hasty)
+        assert len(store.living()) == 0
+        store.take_back(T0 + 2 * DAY, T0 + 2 * DAY)
+        np.testing.assert_array_equal(store.living().parcel_id, before.parcel_id)
+
+
+def test_those_that_no_pass_ever_showed_are_counted(tmp_path):
+    with seeded(tmp_path) as store:
+        world = Ice(velocity=(0.0, 0.0))
+        world.process(store, See(0.1, WEST), SETTINGS)
+        world.pass_time(store, T0 + 9 * DAY, SETTINGS)
+        frame = store.parcels()
+        assert store.never_seen() == (frame["n_obs"] == 0).sum() > 0
+        assert sum(count for _, count in store.end_reasons()) == (frame["n_obs"] > 0).sum() > 0
 
 
 def test_scenes_that_come_later_are_catalogued_later(tmp_path):
@@ -497,6 +528,7 @@ def test_an_end_of_time_stays_though_the_pass_that_noticed_is_taken_back(tmp_pat
         # All end on day 4; the pass of day 6 notices, and seeds the empty cells.
         world.process(store, See(6, WHOLE), SETTINGS)
         store.take_back(T0 + 5 * DAY, T0 + 6 * DAY)
+        world.pass_time(store, T0 + 5 * DAY, SETTINGS)
         assert store.parcels()["death_time"].tolist() == [T0 + 4 * DAY] * 24
         assert len(store.living()) == 0
 
