@@ -214,7 +214,7 @@ class ParcelSettings(Stage):
         0.75,
         gt=0,
         le=100,
-        description="a parcel found with a larger standard error along an axis counts as not "
+        description="a parcel found with a larger standard error in any direction counts as not "
         "found, px; of less correlation than 0.45 it may be larger, as its square is smaller",
     )
     max_guess_error: float = Field(

@@ -17,7 +17,7 @@ from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.consensus import nearest
 from lagrangian_ice.matching.doubt import doubt
 from lagrangian_ice.matching.look import Look
-from lagrangian_ice.matching.vectors import Status
+from lagrangian_ice.matching.vectors import Status, largest_variance
 
 FAINT = 0.5
 """Correlation below which a point that is not surely found is looked for in the other polarisation:
@@ -48,8 +48,7 @@ def is_faint(look: Look, days: float, around: Float, pixel: float) -> NDArray[np
     pixel : float
         Metres.
     """
-    variance = np.diagonal(look.covariance, axis1=1, axis2=2).max(axis=1)
-    error = np.sqrt(variance) / pixel
+    error = np.sqrt(largest_variance(look.covariance)) / pixel
     doubtful = doubt(error, days, (look.rotation, around), look.strain) > DOUBTFUL
     unsure = (look.status == Status.TRACKED) & (doubtful | (error > UNSURE))
     unsure |= look.status == Status.LOW_CORRELATION

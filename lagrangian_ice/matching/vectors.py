@@ -96,9 +96,8 @@ class Vectors(Rows):
 
     @property
     def standard_error(self) -> Float:
-        """The larger one along an axis (N,), metres; NaN unless tracked."""
-        variance = np.diagonal(self.covariance, axis1=1, axis2=2)
-        return np.asarray(np.sqrt(variance.max(axis=1, initial=0.0)), dtype=np.float64)
+        """The one along the direction that is known least (N,), metres; NaN unless tracked."""
+        return np.sqrt(largest_variance(self.covariance))
 
     def without(self, which: Which) -> Vectors:
         """Vectors of which some are outliers and have no end."""
@@ -132,3 +131,12 @@ def nothing_seen(xy: Float) -> Vectors:
         time0=none,
         time1=none,
     )
+
+
+def largest_variance(covariance: Float) -> Float:
+    """Variance (N,) along the larger axis of covariances (N, 2, 2); NaN where not known.
+
+    By hand: a solver takes fifteen times as long for so many of two by two.
+    """
+    xx, yy, xy = covariance[:, 0, 0], covariance[:, 1, 1], covariance[:, 0, 1]
+    return np.asarray(0.5 * (xx + yy) + np.hypot(0.5 * (xx - yy), xy))

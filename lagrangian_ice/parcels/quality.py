@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
 from lagrangian_ice.matching.doubt import doubt as match_doubt
-from lagrangian_ice.matching.vectors import Vectors
+from lagrangian_ice.matching.vectors import Vectors, largest_variance
 from lagrangian_ice.settings import ParcelSettings
 from lagrangian_ice.times import SECONDS_PER_DAY
 
@@ -39,18 +39,9 @@ def quality_flags(
     fine = (
         (mcc >= GOOD_CORRELATION).astype(np.int8)
         + (peak_ratio <= GOOD_PEAK_RATIO)
-        + (_largest_variance(covariance) <= pixel**2)
+        + (largest_variance(covariance) <= pixel**2)
     )
     return np.asarray(WORST - fine, dtype=np.int8)
-
-
-def _largest_variance(covariance: Float) -> Float:
-    """Variance (N,) along the larger axis of covariances (N, 2, 2); NaN where not known.
-
-    By hand: a solver takes fifteen times as long for so many of two by two.
-    """
-    xx, yy, xy = covariance[:, 0, 0], covariance[:, 1, 1], covariance[:, 0, 1]
-    return np.asarray(0.5 * (xx + yy) + np.hypot(0.5 * (xx - yy), xy))
 
 
 def doubt(vectors: Vectors) -> Float:

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 from moving_texture import moved_pair
+from scipy.ndimage import gaussian_filter, rotate
 
-from lagrangian_ice.matching import matched_filter
+from lagrangian_ice.matching import affine_fit, matched_filter
 from lagrangian_ice.matching.affine_fit import _Ascent, _spread, fit_affine
+from lagrangian_ice.matching.refine import Bands, refine
 from lagrangian_ice.matching.sampling import Band, bridged
 from lagrangian_ice.matching.templates import Templates
+from lagrangian_ice.settings import MccSettings
 
 
 def fitted(pair, offset=0.3, degrees=0.0, kernel=None, half_width=12):
@@ -129,3 +132,44 @@ def test_a_step_that_cannot_be_taken_is_no_small_one():
     ascent.judge(torch.arange(3), torch.full((3,), 0.5, dtype=torch.float64), steps)
     assert ascent.lost.tolist() == [True, False, False]
     assert ascent.moving.tolist() == [False, False, True]
+
+
+def lineated(seed, across, along, noise, shift, size=360):
+    """One texture of two lengths at 30 degrees, seen twice, moved by whole pixels."""
+    rng = np.random.default_rng(seed)
+    texture = gaussian_filter(rng.normal(size=(2 * size, 2 * size)), (across, along))
+    texture = rotate(texture, 30, reshape=False)[size // 2 : -size // 2, size // 2 : -size // 2]
+    seen = (texture / texture.std(), np.roll(texture / texture.std(), shift, (0, 1)))
+    return [(one + noise * rng.normal(size=one.shape)).astype(np.float32) for one in seen]
+
+
+@pytest.mark.parametrize(("along", "noise"), [(2.0, 0.8), (4.0, 0.8), (6.0, 0.4)])
+def test_the_stated_error_is_true_in_both_directions_of_lineated_ice(along, noise):
+    """Along the lines it was half of what it is."""
+    shift, settings, scores = (3, -5), MccSettings(), []
+    for seed in range(3):
+        source, target = lineated(seed, 2.0, along, noise, shift)
+        start = np.random.default_rng(seed).uniform(60, 300, (150, 2))
+        truth = start + shift
+        bands = Bands.prepare(source, target, (start[:60], truth[:60], np.zeros(60)))
+        found = refine(bands, start, truth, np.full(150, 2.0), np.zeros(150), settings)
+        sound = found.converged & (found.correlation > settings.min_correlation)
+        assert sound.mean() > 0.9
+        size, axes = np.linalg.eigh(found.covariance[sound])
+        error = (found.position - truth)[sound]
+        scores.append(np.einsum("nij,ni->nj", axes, error) / np.sqrt(size))
+    minor, major = np.quantile(np.abs(np.concatenate(scores)), 0.683, axis=0)
+    assert 0.8 < minor < 1.35
+    assert 0.8 < major < 1.35
+
+
+def test_what_both_images_share_alike_in_all_directions_is_one_number():
+    squares = torch.tensor([[[4.0, 1.0], [1.0, 3.0]]], dtype=torch.float64)
+    gain = affine_fit._gain(squares, 0.25 * squares)
+    np.testing.assert_allclose(gain[0], 2 * np.eye(2), atol=1e-6)
+    least = affine_fit._gain(squares, -squares)
+    np.testing.assert_allclose(least[0], np.eye(2) / np.sqrt(affine_fit.LEAST_SHARED), atol=1e-6)
+    one_way = torch.diag_embed(torch.tensor([[1.0, 0.2]], dtype=torch.float64))
+    gain = affine_fit._gain(torch.eye(2, dtype=torch.float64)[None], one_way)[0].numpy()
+    assert gain[1, 1] > 1.5 * gain[0, 0] > 1.4
+    np.testing.assert_allclose(gain[[0, 1], [1, 0]], 0, atol=1e-9)

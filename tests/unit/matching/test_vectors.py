@@ -29,7 +29,9 @@ def test_columns_must_be_of_one_length():
         vectors(mcc=np.zeros(2))
 
 
-def test_the_standard_error_is_the_larger_one_along_an_axis():
+def test_the_standard_error_is_that_of_the_direction_that_is_known_least():
+    aslant = np.array([[[5.0, 4.0], [4.0, 5.0]]])
+    np.testing.assert_allclose(vectors(1, covariance=aslant).standard_error, [3.0])
     np.testing.assert_allclose(vectors().standard_error, [3.0, np.sqrt(18), np.sqrt(27)])
     missing = vectors(covariance=np.full((3, 2, 2), np.nan))
     assert np.isnan(missing.standard_error).all()
