@@ -211,7 +211,7 @@ class ParcelSettings(Stage):
         False, description="`mcc.thorough` where parcels are followed, if that is set"
     )
     max_step_error: float = Field(
-        0.75,
+        0.85,
         gt=0,
         le=100,
         description="a parcel found with a larger standard error in any direction counts as not "
@@ -225,7 +225,7 @@ class ParcelSettings(Stage):
         "may have left the image, and what is like it there be something else",
     )
     max_doubt: float = Field(
-        0.1,
+        0.12,
         gt=0,
         le=1000,
         description="nor one of more doubt whether the same ice was found: its standard error "
