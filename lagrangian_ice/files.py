@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,13 @@ from lagrangian_ice.errors import ProductError
 
 FULL = 2**20
 """Bytes left on a disk that libraries call full: they write chunks and pages."""
+
+
+def on_full_disk(path: Path) -> bool:
+    """Whether the disk of a file is full, as far as it tells."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(path.parent).free < FULL
+    return False
 
 
 @contextlib.contextmanager

@@ -104,6 +104,7 @@ def status(workspace: Path) -> dict[str, object]:
         passes = store.passes()
         scenes = store.scenes()
         found = queue_of(store, scenes)
+        reasons, never_seen = store.end_reasons()
         late_from = begin_of_passes(found.late, scenes)
         failed = {name: why for name, why in store.pass_scenes().items() if why}
         clock = store.clock
@@ -118,10 +119,8 @@ def status(workspace: Path) -> dict[str, object]:
                 "alive": int((living.state == State.ALIVE).sum()),
                 "dormant": int((living.state == State.DORMANT).sum()),
                 "pending": int((living.state == State.PENDING).sum()),
-                "ended": {
-                    EndReason(reason).name.lower(): count for reason, count in store.end_reasons()
-                },
-                "never_seen": store.never_seen(),
+                "ended": {EndReason(reason).name.lower(): count for reason, count in reasons},
+                "never_seen": never_seen,
             },
             "passes_done": len(seen),
             "passes_failed": int((passes["reason"] != "").sum()),

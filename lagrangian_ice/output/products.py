@@ -109,19 +109,19 @@ def write_products(
         own = parcels[parcels["stream"] == stream]
         dates = records.dates[stream]
         names = {kind: product_name(stream, dates, header.version, kind) for kind in KINDS}
-        header = _of_spacing(header, records.spacings.get(stream))
+        own_header = _of_spacing(header, records.spacings.get(stream))
         if {"LP", "DP"} & set(kinds):
             hidden = "" if "LP" in kinds else f".{names['LP']}.part"
             trajectories = directory / (hidden or names["LP"])
-            write_trajectories(trajectories, header, passes, own, records.observations(stream))
+            write_trajectories(trajectories, own_header, passes, own, records.observations(stream))
             if "DP" in kinds:
                 deformation = directory / names["DP"]
-                deform_file(trajectories, deformation, header.settings.deformation, header, window)
+                deform_file(trajectories, deformation, header=own_header, window=window)
             if hidden:
                 trajectories.unlink()
         if "PD" in kinds:
             path = directory / names["PD"]
-            write_pairs(path, header, passes, records.pairs, records.vectors(stream))
+            write_pairs(path, own_header, passes, records.pairs, records.vectors(stream))
         for kind in kinds:
             written.append(directory / names[kind])
             for old in products_of(directory, stream, kind):

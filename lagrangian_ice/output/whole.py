@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lagrangian_ice.errors import ProductError, reason_of
-from lagrangian_ice.files import FULL, in_place
+from lagrangian_ice.files import in_place, on_full_disk
 from lagrangian_ice.times import SECONDS_PER_DAY
 
 HIDDEN = ".export-*.part"
@@ -53,7 +53,7 @@ def _told_of_full_disks(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        if shutil.disk_usage(path.parent).free < FULL:
+        if on_full_disk(path):
             raise OSError(ENOSPC, os.strerror(ENOSPC)) from error
         raise
 

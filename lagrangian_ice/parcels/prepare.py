@@ -179,13 +179,15 @@ def _renewed(task: Task) -> Ready | None:
 
     None where there is no template, or it has another pixel.
     """
-    path = task.cache / f"{task.key.split('-')[0]}-{_settings_digest(task.settings)}.npz"
-    template = _loaded(task.templates / f"{task.key}.npz") if task.key else None
-    if template is None or template[0].grid.pixel != task.settings.images.pixel:
+    if not task.key:
         return None
+    path = task.cache / f"{task.key.split('-')[0]}-{_settings_digest(task.settings)}.npz"
     kept = _loaded(path)
     if kept is not None:
         return kept
+    template = _loaded(task.templates / f"{task.key}.npz")
+    if template is None or template[0].grid.pixel != task.settings.images.pixel:
+        return None
     image = template[0]
     log.warning(
         "pass %s: its scenes are gone; its image is used as it was made, under other settings or "

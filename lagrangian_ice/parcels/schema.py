@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import shapely
 
 from lagrangian_ice.errors import WorkspaceError, reason_of
-from lagrangian_ice.files import FULL
+from lagrangian_ice.files import on_full_disk
 from lagrangian_ice.parcels import packing
 
 DATABASE = "lagrangian_ice.sqlite"
@@ -183,10 +182,8 @@ def _remedy(path: Path, error: sqlite3.Error) -> str:
         return "; restore a copy of it"
     # also when the database or disk is full, as SQLite may call it
     if getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE in (_IO, sqlite3.SQLITE_FULL):
-        with suppress(OSError):
-            if shutil.disk_usage(path.parent).free < FULL:
-                return "; the disk is full: make room and call again"
-        return "; look after the disk and call again"
+        fault = "the disk is full: make room" if on_full_disk(path) else "look after the disk"
+        return f"; {fault} and call again"
     return ""
 
 

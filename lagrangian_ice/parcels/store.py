@@ -540,19 +540,14 @@ class Store:
         frame = frame[np.isin(frame["parcel_id"], members)]
         return frame.sort_values("parcel_id", kind="stable")
 
-    def end_reasons(self) -> list[tuple[int, int]]:
-        """How many parcels that were once seen ended for each reason."""
-        return self._rows(
-            "SELECT reason, count(*) FROM ends WHERE parcel_id IN "
-            "(SELECT parcel_id FROM observations) GROUP BY reason ORDER BY reason"
-        )
-
-    def never_seen(self) -> int:
-        """How many parcels ended that no pass ever showed."""
+    def end_reasons(self) -> tuple[list[tuple[int, int]], int]:
+        """How many parcels that were once seen ended for each reason, and how many never seen."""
         rows = self._rows(
-            "SELECT count(*) FROM ends WHERE parcel_id NOT IN (SELECT parcel_id FROM observations)"
+            "SELECT reason, parcel_id IN (SELECT parcel_id FROM observations) AS seen, count(*) "
+            "FROM ends GROUP BY reason, seen ORDER BY reason"
         )
-        return int(rows[0][0])
+        reasons = [(reason, count) for reason, seen, count in rows if seen]
+        return reasons, sum(count for _, seen, count in rows if not seen)
 
     def damage(self) -> list[str]:
         """List what SQLite's own integrity check finds, and values that cannot be read."""

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lagrangian_ice.errors import SceneError, WorkspaceError
+from lagrangian_ice.errors import WorkspaceError
 from lagrangian_ice.parcels.plan import Outline, PlannedPass, plan
 from lagrangian_ice.parcels.queue import repetitions
 from lagrangian_ice.parcels.schema import locked
 from lagrangian_ice.parcels.store import Store
-from lagrangian_ice.scenes.reader import open_scene
+from lagrangian_ice.scenes.catalogue import find_scenes
 from lagrangian_ice.settings import Settings
 from lagrangian_ice.times import SECONDS_PER_DAY, iso, to_seconds
 from lagrangian_ice.workflow.run import (
@@ -157,15 +157,10 @@ def _unfit(store: Store) -> set[str]:
     scenes, replacements = store.scenes(), store.replacements()
     current = [scene for scene in scenes if scene.id not in replacements]
     asked = {*repetitions(current, store.order_added()), *replacements.values()}
-    unfit = set()
-    for scene in scenes:
-        if scene.id in asked:
-            try:
-                open_scene(scene.path)
-            except SceneError as error:
-                log.warning("scene %s is not taken in place of another: %s", scene.id, error)
-                unfit.add(scene.id)
-    return unfit
+    found, unreadable = find_scenes([scene.path for scene in scenes if scene.id in asked])
+    for one in unreadable:
+        log.warning("%s is not taken in place of another: %s", one.path, one.reason)
+    return asked - {scene.id for scene in found}
 
 
 def _successors(store: Store, unfit: Container[str]) -> dict[str, str | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -134,36 +134,24 @@ def export_layouts(
 
     Parameters
     ----------
-    workspace : Path
-        With at least one pass done.
+    workspace, out, start, end, stream
+        As for :func:`export`; ``start`` is the initial time of ``nextsim-rgps``.
     layouts : sequence of str
         Names as :func:`~lagrangian_ice.output.exports.export_trajectories` has them.
-    out : Path
-        Folder, made if it is missing.
-    start, end : datetime, optional
-        Observations from ``start`` on and before ``end``; initial time of ``nextsim-rgps``.
-    stream : int, optional
-        One alone; all otherwise.
     crs : str, optional
         Map of the layouts that have one.
-
-    Raises
-    ------
-    WorkspaceError
-        If there is nothing to write.
-    ProductError
-        If a file cannot be written.
     """
     # Only here: who advances needs none of it.
     from lagrangian_ice.output.exports import export_trajectories
     from lagrangian_ice.output.exports_table import NoObservationError
 
-    chosen: dict[str, Any] = {"start": start, "end": end, "stream": stream}
     with TemporaryDirectory(prefix="lagrangian-ice-") as folder:
         # Whole: some layouts need what lies before and after the window.
         whole = export(workspace, ["LP"], Path(folder), stream=stream)
         try:
-            return export_trajectories(whole, layouts, out, crs=crs, **chosen)
+            return export_trajectories(
+                whole, layouts, out, start=start, end=end, stream=stream, crs=crs
+            )
         except NoObservationError:
             # the files are of this call alone: nobody can look into them
             raise _nothing_to_export(workspace) from None

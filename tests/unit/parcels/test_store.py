@@ -386,8 +386,9 @@ def test_those_that_no_pass_ever_showed_are_counted(tmp_path):
         world.process(store, See(0.1, WEST), SETTINGS)
         world.pass_time(store, T0 + 9 * DAY, SETTINGS)
         frame = store.parcels()
-        assert store.never_seen() == (frame["n_obs"] == 0).sum() > 0
-        assert sum(count for _, count in store.end_reasons()) == (frame["n_obs"] > 0).sum() > 0
+        reasons, never_seen = store.end_reasons()
+        assert never_seen == (frame["n_obs"] == 0).sum() > 0
+        assert sum(count for _, count in reasons) == (frame["n_obs"] > 0).sum() > 0
 
 
 def test_scenes_that_come_later_are_catalogued_later(tmp_path):
