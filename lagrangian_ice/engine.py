@@ -155,6 +155,11 @@ class Tasks:
                 job.rank = Rank.NOW
                 self._waiting[job.rank].append(job)
 
+    def drop(self, job: Job[Any, Any]) -> None:
+        """Forget a job whose result nobody wants, if it waits still."""
+        with self.lock, suppress(ValueError):
+            self._waiting[job.rank].remove(job)
+
     def close(self) -> None:
         """Drop what waits, wait for what runs and end the workers."""
         with self.lock:

@@ -38,7 +38,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lagrangian_ice.grid import Float
+from lagrangian_ice.grid import Float, Grid
 from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.vectors import NOT_COVERED, Vectors
 from lagrangian_ice.parcels import transitions
@@ -228,14 +228,29 @@ def _births(parcels: Parcels, view: View) -> tuple[Parcels, Observations]:
     return parcels, _birth_rows(parcels.take(waiting))
 
 
-def _looked_for(parcels: Parcels, view: View) -> Bool:
-    """Which parcels are due and in reach of the pass."""
-    age_limits = (view.settings.min_interval_hours * HOUR, view.settings.max_gap_days * DAY)
-    wanted = transitions.due(parcels, view.start, *age_limits)
-    wanted &= parcels.pass_index != view.pass_index
-    age = view.start - parcels.time[wanted]
-    margin = np.minimum(view.max_speed * age, LARGEST_MARGIN)
-    wanted[wanted] = _within(view.image, parcels.xy[wanted], margin)
+def looked_for(
+    parcels: Parcels, grid: Grid, start: float, settings: ParcelSettings, max_speed: float
+) -> Bool:
+    """Which parcels (N,) are due when a pass starts, and in reach of it.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population.
+    grid : Grid
+        Of the image of the pass.
+    start : float
+        Of the pass, seconds since 1970.
+    settings : ParcelSettings
+        Intervals.
+    max_speed : float
+        Fastest ice, m s-1.
+    """
+    age_limits = (settings.min_interval_hours * HOUR, settings.max_gap_days * DAY)
+    wanted = transitions.due(parcels, start, *age_limits)
+    age = start - parcels.time[wanted]
+    margin = np.minimum(max_speed * age, LARGEST_MARGIN)
+    wanted[wanted] = _within(grid, parcels.xy[wanted], margin)
     return wanted
 
 
@@ -243,7 +258,8 @@ def _matched(drift: Drift, view: View, match: Match) -> list[Pair]:
     """Match the parcels that are looked for from the passes they were last seen in."""
     requests, asked = [], []
     parcels = drift.parcels
-    wanted = _looked_for(parcels, view)
+    wanted = looked_for(parcels, view.image.grid, view.start, view.settings, view.max_speed)
+    wanted &= parcels.pass_index != view.pass_index
     for source in _sources(drift, view, wanted):
         rows = wanted & (parcels.pass_index == source)
         requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
@@ -295,8 +311,8 @@ def _sources(drift: Drift, view: View, wanted: Bool) -> list[int]:
     return found
 
 
-def _within(image: GeoImage, xy: Float, margin: Float) -> Bool:
-    xmin, ymin, xmax, ymax = image.grid.bounds
+def _within(grid: Grid, xy: Float, margin: Float) -> Bool:
+    xmin, ymin, xmax, ymax = grid.bounds
     x, y = xy[:, 0], xy[:, 1]
     across = (x >= xmin - margin) & (x <= xmax + margin)
     return np.asarray(across & (y >= ymin - margin) & (y <= ymax + margin))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from lagrangian_ice.errors import UnlikeError
 from lagrangian_ice.grid import Float
@@ -46,6 +48,15 @@ class PairTask:
     settings: Settings
     matcher: Callable[..., Vectors]
     few: bool = False
+
+    def same_as(self, other: PairTask) -> bool:
+        """Whether another asks the very same."""
+        same_rest = all(
+            getattr(self, one.name) == getattr(other, one.name)
+            for one in fields(self)
+            if one.name != "xy"
+        )
+        return same_rest and np.array_equal(self.xy, other.xy)
 
 
 @dataclass(frozen=True)

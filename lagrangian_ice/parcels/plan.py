@@ -197,7 +197,7 @@ def _pairs(
     here = outlines[index]
     limits = (settings.min_interval_hours * HOUR, settings.max_gap_days * DAY)
     wanted = transitions.due(parcels, here.start, *limits) & (parcels.pass_index != index)
-    found = wanted & _covered(here, parcels.xy)
+    found = wanted & covered(here, parcels.xy)
     wanted &= _in_reach(here, parcels.xy)
     due = found & (here.start - parcels.reference_time >= settings.closure_days * DAY)
     due &= (parcels.reference_pass != parcels.pass_index) & (settings.closure_days > 0)
@@ -227,5 +227,6 @@ def _in_reach(here: Outline, xy: Float) -> Bool:
     return np.asarray((x >= xmin) & (x <= xmax) & (y >= ymin) & (y <= ymax))
 
 
-def _covered(here: Outline, xy: Float) -> Bool:
+def covered(here: Outline, xy: Float) -> Bool:
+    """Which positions (N, 2) are inside the footprint."""
     return np.asarray(shapely.contains_xy(here.footprint, xy[:, 0], xy[:, 1]))

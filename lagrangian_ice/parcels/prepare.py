@@ -19,7 +19,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,8 @@ RECENT_BYTES = 2**30
 _PART = ".part"
 FORMAT = 2
 """Of the files; what is kept in an older one is made again."""
-KEPT = ("about", "shown", "data", "land", "node_time", "valid", "scores", "descriptors")
+ABOUT = "about"
+KEPT = (ABOUT, "shown", "data", "land", "node_time", "valid", "scores", "descriptors")
 """Arrays of a file; earlier ones hold incidence angles too, that nobody asks for."""
 
 WITHOUT_EFFECT = {"weights", "tile", "device", "rotation"}
@@ -172,6 +173,12 @@ def load(task: Task) -> Ready:
         if renewed is None:
             raise
         return renewed
+
+
+def grid_of(task: Task) -> Grid | None:
+    """Grid of the image of a pass (its task has a key), if it is in the cache."""
+    arrays = load_arrays(task.cache / f"{task.key}.npz", (ABOUT,))
+    return None if arrays is None else _grid(json.loads(str(arrays[ABOUT])))
 
 
 def _renewed(task: Task) -> Ready | None:
@@ -394,9 +401,8 @@ def _loaded(path: Path) -> Ready | None:
     arrays = load_arrays(path, KEPT)
     if arrays is None:
         return None
-    about = json.loads(str(arrays["about"]))
-    x0, y0, pixel, rows, cols = about["grid"]
-    grid = Grid(x0, y0, pixel, (int(rows), int(cols)))
+    about = json.loads(str(arrays[ABOUT]))
+    grid = _grid(about)
     shown = _unpacked(arrays["shown"], grid.shape)
     data = np.full((len(about["polarisations"]), *grid.shape), np.nan, dtype=np.float32)
     data[:, shown] = arrays["data"]
@@ -416,6 +422,11 @@ def _loaded(path: Path) -> Ready | None:
     descriptors = np.zeros((*valid.shape, DESCRIPTOR_SIZE), dtype=np.float16)
     scores[valid], descriptors[valid] = arrays["scores"], arrays["descriptors"]
     return image, Features(grid, scores, descriptors, valid, sha)
+
+
+def _grid(about: dict[str, Any]) -> Grid:
+    x0, y0, pixel, rows, cols = about["grid"]
+    return Grid(x0, y0, pixel, (int(rows), int(cols)))
 
 
 def _unpacked(bits: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.bool_]:

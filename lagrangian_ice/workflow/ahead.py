@@ -1,9 +1,10 @@
 """What runs ahead of the fold in time, so that no worker waits for it.
 
-The images of the passes that wait, and the motion fields of the pairs that are to be expected:
-those that :func:`lagrangian_ice.parcels.plan.plan` foresees after each fold. A field that was not
-foreseen is found when its pair is matched, one that is not needed was found in vain; the records
-depend on neither.
+The images of the passes that wait; the motion fields of the pairs that are to be expected: those
+that :func:`lagrangian_ice.parcels.plan.plan` foresees after each fold; and the pairs themselves
+of which :func:`lagrangian_ice.parcels.settled.settled` knows what will be asked. A field that was
+not foreseen is found when its pair is matched, one that is not needed was found in vain, and a
+pair serves only whom it answers exactly: the records depend on none of them.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lagrangian_ice.engine import Job, Rank, Tasks
 from lagrangian_ice.parcels.fields import FieldTask
-from lagrangian_ice.parcels.pairs import match_ahead
+from lagrangian_ice.parcels.pairs import Matched, PairTask, match_ahead, match_pair
 from lagrangian_ice.parcels.prepare import Prepared, Task, prepare
 from lagrangian_ice.settings import FirstGuessSettings
 
@@ -24,8 +25,16 @@ PairKey = tuple[str, str, float]
 """Ids of the source pass and the target pass, and the speed that is searched, m s-1."""
 
 
+@dataclass
+class _Early:
+    """A pair that is matched before it is asked for; no job yet where its field is awaited."""
+
+    task: PairTask
+    job: Job[PairTask, Matched] | None = None
+
+
 class Ahead:
-    """Images and motion fields, begun before their turn.
+    """Images, motion fields and pairs, begun before their turn.
 
     Parameters
     ----------
@@ -55,6 +64,7 @@ class Ahead:
         self._ready: dict[str, Task] = {}
         self._expected: list[PairKey] = []
         self._fields: dict[PairKey, Job[FieldTask, float]] = {}
+        self._pairs: dict[tuple[str, str], _Early] = {}
 
     def begin(self, number: int) -> None:
         """Begin the images of a pass and those after it."""
@@ -72,6 +82,11 @@ class Ahead:
         """Take a processed pass, which may be the source of a pair."""
         with self.pool.lock:
             self._ready[name] = task
+
+    def ready(self, name: str) -> Task | None:
+        """Look up the task of a pass whose image is there."""
+        with self.pool.lock:
+            return self._ready.get(name)
 
     def expect(self, pairs: Iterable[PairKey]) -> None:
         """Begin the fields of these pairs as soon as both images are there."""
@@ -95,6 +110,46 @@ class Ahead:
                     self.pool.hurry(job)
         return (_seconds(jobs[pair], pair in pairs[:number]) for number, pair in enumerate(pairs))
 
+    def match(self, pair: PairTask) -> None:
+        """Begin a pair of which is known what will be asked, as soon as its field is there."""
+        with self.pool.lock:
+            if pair.names in self._pairs:
+                return
+            early = self._pairs[pair.names] = _Early(pair)
+            key = pair_key(pair)
+            if not pair.few:
+                self._begin_field(key)
+            field = None if pair.few else self._fields.get(key)
+            if field is None:
+                self._begin_match(early)
+            else:
+                field.future.add_done_callback(lambda _: self._begin_match(early))
+
+    def matched(self, pair: PairTask) -> Job[PairTask, Matched] | None:
+        """Hand out the job of a pair that was begun, if exactly this was asked then."""
+        with self.pool.lock:
+            early = self._pairs.pop(pair.names, None)
+            if early is None or early.job is None:
+                return None
+            if pair.same_as(early.task):
+                self.pool.hurry(early.job)
+                return early.job
+            self.pool.drop(early.job)
+            return None
+
+    def forget(self, target: str) -> None:
+        """Drop the pairs that a pass has not asked for."""
+        with self.pool.lock:
+            for names in [names for names in self._pairs if names[1] == target]:
+                early = self._pairs.pop(names)
+                if early.job is not None:
+                    self.pool.drop(early.job)
+
+    def _begin_match(self, early: _Early) -> None:
+        with self.pool.lock:
+            if self._pairs.get(early.task.names) is early:
+                early.job = self.pool.submit(match_pair, early.task, rank=Rank.SOON)
+
     def _image_is_there(self, name: str, task: Task, done: Future[Prepared]) -> None:
         # The task's own error comes when its turn has come.
         if done.cancelled() or done.exception() is not None:
@@ -116,6 +171,11 @@ class Ahead:
             settings = self._settings.model_copy(update={"max_speed": pair[2]})
             task = FieldTask(source, target, settings)
             self._fields[pair] = self.pool.submit(match_ahead, task, rank=Rank.SOON)
+
+
+def pair_key(pair: PairTask) -> PairKey:
+    """Key of the field of a pair."""
+    return (*pair.names, pair.settings.first_guess.max_speed)
 
 
 def _seconds(job: Job[FieldTask, float] | None, told: bool) -> float:

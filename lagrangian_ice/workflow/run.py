@@ -27,10 +27,12 @@ from lagrangian_ice.parcels.prepare import (
     Task,
     clean,
     drop_templates,
+    grid_of,
     keep_template,
 )
 from lagrangian_ice.parcels.queue import begin_of_passes
 from lagrangian_ice.parcels.schema import DATABASE
+from lagrangian_ice.parcels.settled import Coming, settled
 from lagrangian_ice.parcels.store import PassRecord, Store
 from lagrangian_ice.parcels.transitions import living, no_parcels
 from lagrangian_ice.parcels.view import DAY, View, Wanted
@@ -40,7 +42,7 @@ from lagrangian_ice.scenes.scene import Scene
 from lagrangian_ice.settings import ParcelSettings, Settings
 from lagrangian_ice.superlim.weights_files import find_weights
 from lagrangian_ice.times import iso, to_seconds
-from lagrangian_ice.workflow.ahead import Ahead, PairKey
+from lagrangian_ice.workflow.ahead import Ahead, PairKey, pair_key
 from lagrangian_ice.workflow.products import write_all
 from lagrangian_ice.workspace import queue_of
 
@@ -220,11 +222,16 @@ class Run:
                 if ahead.depth:
                     # Workers have something to do while the main process plans.
                     ahead.begin(number)
+                    coming = todo[number : number + 1 + ahead.depth]
                     with self.watch.stage("plan"):
-                        ahead.expect(self._foreseen(todo[number : number + 1 + ahead.depth]))
+                        ahead.expect(self._foreseen(coming))
                 with self.watch.stage("wait for images"):
                     prepared = ahead.image(number)
+                if ahead.depth:
+                    with self.watch.stage("plan"):
+                        self._begin_settled(coming, ahead)
                 self._fold(one, prepared, ahead)
+                ahead.forget(one.id)
 
     def _foreseen(self, passes: Sequence[Pass]) -> list[PairKey]:
         """Pairs that the next passes will be in, as far as one can tell now."""
@@ -243,6 +250,22 @@ class Run:
             if speed is not None and not self._are_few(pair.xy, areas[pair.source]):
                 pairs.append((pair.source, pair.target, speed))
         return pairs
+
+    def _begin_settled(self, passes: Sequence[Pass], ahead: Ahead) -> None:
+        """Begin the pairs of the next passes of which the fold at hand can change nothing."""
+        coming: dict[str, Coming] = {}
+        ready: dict[str, Task] = {}
+        for one in passes:
+            task = ahead.ready(one.id)
+            grid = None if task is None else grid_of(task)
+            if task is None or grid is None:
+                break
+            ready[one.id] = task
+            coming[one.id] = Coming(Outline.of(one.id, task.scenes), grid)
+        rules, fastest = self.settings.parcels, self.settings.first_guess.max_speed
+        asked = settled(self.parcels, list(coming.values()), self.streams, rules, fastest)
+        for name, wanted in asked:
+            ahead.match(self._pair(wanted, name, ready[name]))
 
     def _are_few(self, xy: Float, area: float) -> bool:
         """Whether parcels of a source of this area need no field of the whole pass."""
@@ -331,17 +354,18 @@ class Run:
     ) -> list[Vectors]:
         """Track points from earlier passes; one that cannot be read any more shows nothing."""
         begun = time.perf_counter()
-        jobs = self._handed_in([self._pair(one, target) for one in wanted], ahead, told)
+        name, task = self.names[target], self.tasks[target]
+        jobs = self._handed_in([self._pair(one, name, task) for one in wanted], ahead, told)
         found = []
         for one, job in zip(wanted, jobs, strict=True):
             try:
                 matched = job.result()
             except SceneError as error:
-                name = self.names[one.source_pass]
-                log.warning("source pass %s cannot be used: %s", name, error)
-                self.report.failed_pairs[f"{name} {self.names[target]}"] = str(error)
+                source = self.names[one.source_pass]
+                log.warning("source pass %s cannot be used: %s", source, error)
+                self.report.failed_pairs[f"{source} {name}"] = str(error)
                 if not isinstance(error, UnlikeError):
-                    self.gone[f"pass {name}"] = str(error)
+                    self.gone[f"pass {source}"] = str(error)
                 matched = Matched(nothing_seen(one.xy), 0.0)
             told.spent("field", matched.field_seconds)
             told.spent("match", matched.seconds)
@@ -357,25 +381,32 @@ class Run:
         # What takes longest first: no worker shall be alone with it at the end.
         order = sorted(range(len(pairs)), key=lambda number: -len(pairs[number].xy))
         whole = [number for number in order if not pairs[number].few]
-        fields = ahead.fields([_as_expected(pairs[number]) for number in whole])
+        fields = ahead.fields([pair_key(pairs[number]) for number in whole])
+        begun = {number: ahead.matched(pairs[number]) for number in order}
+
+        def hand_in(number: int) -> None:
+            job = begun[number]
+            jobs[number] = job or ahead.pool.submit(match_pair, pairs[number], rank=Rank.NOW)
+
         for number in order:
             if pairs[number].few:
-                jobs[number] = ahead.pool.submit(match_pair, pairs[number], rank=Rank.NOW)
+                hand_in(number)
         for number, seconds in zip(whole, fields, strict=True):
             told.spent("field", seconds)
-            jobs[number] = ahead.pool.submit(match_pair, pairs[number], rank=Rank.NOW)
+            hand_in(number)
         return [jobs[number] for number in range(len(pairs))]
 
-    def _pair(self, one: Wanted, target: int) -> PairTask:
+    def _pair(self, one: Wanted, name: str, target: Task) -> PairTask:
+        """Task of a pair with a target pass."""
         guess = self.settings.first_guess.model_copy(update={"max_speed": one.max_speed})
         mcc = self.settings.mcc
         least = {"min_correlation": one.correlation * mcc.min_correlation}
         asked = {"first_guess": guess, "mcc": mcc.model_copy(update=least)}
         settings = self.settings.model_copy(update=asked)
-        source, second = self.tasks[one.source_pass], self.tasks[target]
+        source = self.tasks[one.source_pass]
         few = self._are_few(one.xy, self._outline(one.source_pass).footprint.area)
-        names = (self.names[one.source_pass], self.names[target])
-        return PairTask(names, source, second, one.xy, settings, match_images, few)
+        names = (self.names[one.source_pass], name)
+        return PairTask(names, source, target, one.xy, settings, match_images, few)
 
     def _tell(self, told: PassReport, fold: Fold, watch: Stopwatch) -> None:
         """Put a pass into the report and the log."""
@@ -446,10 +477,6 @@ def with_whole_paths(settings: Settings) -> Settings:
     if file.is_file() and find_weights(features.weights) == file:
         features = features.model_copy(update={"weights": str(file.absolute())})
     return settings.model_copy(update={"parcels": parcels, "features": features})
-
-
-def _as_expected(pair: PairTask) -> PairKey:
-    return (*pair.names, pair.settings.first_guess.max_speed)
 
 
 def _record(

@@ -18,6 +18,7 @@ from lagrangian_ice.errors import ProductError
 from lagrangian_ice.matching.vectors import Status
 from lagrangian_ice.parcels import store
 from lagrangian_ice.settings import Settings
+from lagrangian_ice.workflow.ahead import Ahead
 
 DAYS = 4
 
@@ -422,11 +423,20 @@ def test_the_cache_keeps_within_its_limit(archive, straight, tmp_path):
     small.assert_same_products(straight, workspace)
 
 
-def test_threads_give_the_same(straight, archive, tmp_path):
+def test_threads_give_the_same(straight, archive, tmp_path, monkeypatch):
+    early = []
+
+    def matched(self, pair, real=Ahead.matched):
+        early.append(real(self, pair))
+        return early[-1]
+
+    monkeypatch.setattr(Ahead, "matched", matched)
     workspace = small.seeded(tmp_path / "ws", archive)
     words = ("advance", "--days", DAYS, "--workers", 2, "--threads")
     assert small.command(workspace, *words) == 0
     small.assert_same_products(straight, workspace)
+    # Some pairs were matched before their passes came.
+    assert [job for job in early if job is not None]
 
 
 def test_a_dask_cluster_gives_the_same(straight, archive, tmp_path):

@@ -225,6 +225,21 @@ def test_a_task_that_waits_can_be_hurried():
     assert gate.started == ["first", "later", "late"]
 
 
+def test_a_task_that_waits_can_be_dropped():
+    gate = Gate()
+    with ThreadPoolExecutor(1) as threads:
+        pool = Tasks(lambda: threads, 1)
+        jobs = [pool.submit(gate.task, name) for name in ("first", "late", "later")]
+        # What runs already comes to its end.
+        pool.drop(jobs[0])
+        pool.drop(jobs[1])
+        gate.open.set()
+        assert [jobs[0].result(), jobs[2].result()] == ["first", "later"]
+        pool.drop(jobs[2])
+    assert gate.started == ["first", "later"]
+    assert not jobs[1].future.done()
+
+
 def test_a_job_that_is_done_may_hand_in_more():
     with tasks(Workers(2, "threads")) as pool:
         more = []

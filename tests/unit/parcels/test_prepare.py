@@ -14,6 +14,7 @@ from lagrangian_ice.parcels.prepare import (
     Task,
     clean,
     drop_templates,
+    grid_of,
     keep_template,
     load,
     prepare,
@@ -57,6 +58,13 @@ def test_what_is_kept_is_what_was_made(task):
     before = path.stat().st_ino
     assert_same(made, load(task))
     assert path.stat().st_ino == before
+
+
+def test_the_grid_of_what_is_kept_is_told_without_the_image(task):
+    assert grid_of(replace(task, key="gone")) is None
+    made = load(task)
+    (path,) = task.cache.glob("*.npz")
+    assert grid_of(replace(task, key=path.stem)) == made[0].grid
 
 
 def test_a_damaged_file_is_made_again(task):

@@ -3,13 +3,16 @@
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lagrangian_ice.engine import SerialExecutor, Tasks, Workers, tasks
 from lagrangian_ice.errors import SceneError
+from lagrangian_ice.parcels.pairs import PairTask, match_images
 from lagrangian_ice.parcels.prepare import Prepared, Task
 from lagrangian_ice.settings import FirstGuessSettings, Settings
 from lagrangian_ice.workflow import ahead as home
@@ -27,6 +30,7 @@ class Recorder:
         self.hold = {}
         monkeypatch.setattr(home, "prepare", self.image)
         monkeypatch.setattr(home, "match_ahead", self.field)
+        monkeypatch.setattr(home, "match_pair", self.pair)
 
     def image(self, task):
         (name,) = task.scenes
@@ -45,6 +49,12 @@ class Recorder:
         self.begun.append(name)
         self.hold.get(name, threading.Event()).wait(5 if name in self.hold else 0)
         return float(len(self.begun))
+
+    def pair(self, task):
+        name = "-".join(task.names)
+        self.begun.append(name)
+        self.hold.get(name, threading.Event()).wait(5 if name in self.hold else 0)
+        return name
 
 
 @pytest.fixture
@@ -144,3 +154,65 @@ def test_a_field_that_two_need_at_once_is_found_once(work):
         found = list(ahead.fields([("x", "y", 0.6), ("x", "y", 0.6), ("y", "x", 0.6)]))
         assert work.begun == ["xy"]
         assert [one > 0 for one in found] == [True, False, False]
+
+
+def pair_of(source="x", target="y", count=3, few=False):
+    one, other = (Task((n,), Settings(), FOLDER, FOLDER, 0, f"key_{n}") for n in (source, target))
+    xy = np.arange(2.0 * count).reshape(count, 2)
+    return PairTask((source, target), one, other, xy, Settings(), match_images, few)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_a_pair_is_matched_before_it_is_asked_for(work, few):
+    with tasks(Workers(2, "threads")) as pool:
+        ahead = made(pool)
+        for name in ("x", "y"):
+            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+        pair = pair_of(few=few)
+        ahead.match(pair)
+        ahead.match(pair_of(few=few))
+        deadline = time.monotonic() + 5
+        while "x-y" not in work.begun and time.monotonic() < deadline:
+            time.sleep(0.01)
+        job = ahead.matched(pair_of(few=few))
+        assert job.result() == "x-y"
+        # Its field is found first, and only where it needs one of the whole pass.
+        assert work.begun == (["x-y"] if few else ["xy", "x-y"])
+        # Who asks again, in another round, asks something else.
+        assert ahead.matched(pair) is None
+
+
+def test_a_pair_serves_no_other_question(work):
+    with tasks(Workers(2, "threads")) as pool:
+        ahead = made(pool)
+        ahead.match(pair_of(count=3, few=True))
+        assert ahead.matched(pair_of(count=2, few=True)) is None
+        assert ahead.matched(pair_of(count=3, few=True)) is None
+
+
+def test_a_pair_whose_field_is_awaited_is_left_to_who_asks(work):
+    with tasks(Workers(2, "threads")) as pool:
+        ahead = made(pool)
+        for name in ("x", "y"):
+            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+        work.hold["xy"] = threading.Event()
+        ahead.match(pair_of())
+        assert ahead.matched(pair_of()) is None
+        work.hold["xy"].set()
+        assert list(ahead.fields([("x", "y", 0.6)])) != [0.0]
+    assert work.begun == ["xy"]
+
+
+def test_pairs_that_a_pass_did_not_ask_for_are_dropped(work):
+    with ThreadPoolExecutor(1) as threads:
+        pool = Tasks(lambda: threads, 1)
+        ahead = made(pool)
+        work.hold["x-y"] = threading.Event()
+        ahead.match(pair_of("x", "y", few=True))
+        ahead.match(pair_of("v", "y", few=True))
+        ahead.match(pair_of("x", "z", few=True))
+        ahead.forget("y")
+        work.hold["x-y"].set()
+        assert ahead.matched(pair_of("x", "z", few=True)).result() == "x-z"
+        assert ahead.matched(pair_of("x", "y", few=True)) is None
+    assert work.begun == ["x-y", "x-z"]
