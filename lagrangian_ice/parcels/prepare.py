@@ -48,8 +48,9 @@ _PART = ".part"
 FORMAT = 2
 """Of the files; what is kept in an older one is made again."""
 ABOUT = "about"
-KEPT = (ABOUT, "shown", "data", "land", "node_time", "valid", "scores", "descriptors")
-"""Arrays of a file; earlier ones hold incidence angles too, that nobody asks for."""
+"""Name of what a file says about its pass, JSON."""
+ARRAYS = ("shown", "data", "land", "node_time", "valid", "scores", "descriptors")
+"""Names of the rest of a file; earlier ones hold incidence angles too."""
 
 WITHOUT_EFFECT = {"weights", "tile", "device", "rotation"}
 """Settings of the features that change none, or are of `track` alone; weights by their content."""
@@ -388,17 +389,22 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
     }
     # A pass lies aslant in its grid: half of it or more is empty.
     shown = np.isfinite(image.data).any(axis=0)
-    arrays = (
-        *(json.dumps(about), np.packbits(shown), image.data[:, shown], np.packbits(image.land)),
-        *(image.node_time, features.valid),
-        *(features.scores[features.valid], features.descriptors[features.valid]),
-    )
-    save_arrays(path, dict(zip(KEPT, arrays, strict=True)))
+    kept = {
+        ABOUT: json.dumps(about),
+        "shown": np.packbits(shown),
+        "data": image.data[:, shown],
+        "land": np.packbits(image.land),
+        "node_time": image.node_time,
+        "valid": features.valid,
+        "scores": features.scores[features.valid],
+        "descriptors": features.descriptors[features.valid],
+    }
+    save_arrays(path, kept)
 
 
 def _loaded(path: Path) -> Ready | None:
     """Read what is in the cache; a damaged file counts as none."""
-    arrays = load_arrays(path, KEPT)
+    arrays = load_arrays(path, (ABOUT, *ARRAYS))
     if arrays is None:
         return None
     about = json.loads(str(arrays[ABOUT]))

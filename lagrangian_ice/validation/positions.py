@@ -113,8 +113,12 @@ def _from_netcdf(path: Path) -> pd.DataFrame:
 
 
 def _tabulate(path: Path, dataset: xr.Dataset) -> pd.DataFrame:
-    dataset = _buoys_first(path, dataset)
     found = {what: _variable(path, dataset, what) for what in ("time", "lon", "lat")}
+    if _fixes_first(dataset, found["lat"], found["time"]):
+        fixes, buoys = found["lat"].dims
+        found = {
+            what: one.transpose(buoys, fixes, missing_dims="ignore") for what, one in found.items()
+        }
     shape = found["lat"].shape
     time = found["time"].to_numpy()
     if found["lon"].shape != shape or time.shape not in (shape, shape[-1:]):
@@ -138,20 +142,17 @@ def _tabulate(path: Path, dataset: xr.Dataset) -> pd.DataFrame:
     )
 
 
-def _buoys_first(path: Path, dataset: xr.Dataset) -> xr.Dataset:
-    """With the dimension of the buoys before that of their fixes, where either is named."""
-    time, place = (_variable(path, dataset, what) for what in ("time", "lat"))
-    if place.ndim != 2:
-        return dataset
+def _fixes_first(dataset: xr.Dataset, latitude: xr.DataArray, time: xr.DataArray) -> bool:
+    """Whether the dimension of the fixes stands before that of their buoys, by what is named."""
+    if latitude.ndim != 2:
+        return False
+    first, last = latitude.dims
     of_buoys = [
         one.dims[0]
         for one in dataset.variables.values()
         if one.attrs.get("cf_role") == "trajectory_id" and one.ndim
     ]
-    last = place.dims[1]
-    if last in of_buoys or (not of_buoys and time.dims == place.dims[:1]):
-        return dataset.transpose(last, place.dims[0], ...)
-    return dataset
+    return last in of_buoys or (not of_buoys and time.dims == (first,))
 
 
 def _variable(path: Path, dataset: xr.Dataset, what: str) -> xr.DataArray:
