@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lagrangian_ice import __version__
 from lagrangian_ice.engine import one_thread
@@ -389,7 +389,7 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
     }
     # A pass lies aslant in its grid: half of it or more is empty.
     shown = np.isfinite(image.data).any(axis=0)
-    kept = {
+    kept: dict[str, ArrayLike] = {
         ABOUT: json.dumps(about),
         "shown": np.packbits(shown),
         "data": image.data[:, shown],

@@ -16,7 +16,10 @@ from lagrangian_ice.settings import ParcelSettings
 WEST = (-1_000.0, -1_000.0, 21_000.0, 31_000.0)
 EAST = (29_000.0, -1_000.0, 51_000.0, 31_000.0)
 FAR_EAST = (129_000.0, -1_000.0, 151_000.0, 31_000.0)
-SETTINGS = ParcelSettings(birth_margin=0, reseed=False, confirm_doubt=1000, faint_correlation=1, closure_days=0)
+SETTINGS = ParcelSettings(
+    birth_margin=0, reseed=False, confirm_doubt=1000, faint_correlation=1, closure_days=0
+)
+"""Only the first step of a pass asks."""
 STREAMS = [stream()]
 FASTEST = 0.6
 
