@@ -28,6 +28,8 @@ LEAST_SEARCH = 0.1
 """Least speed that is searched then, m s-1."""
 SILENT = (*NOT_COVERED, Status.NO_TEXTURE, Status.NO_FIRST_GUESS, Status.LOW_CORRELATION)
 """Statuses of witnesses that say nothing: they see not that the place is another."""
+TOO_FAINT = (Status.NO_TEXTURE, Status.LOW_CORRELATION)
+"""Statuses of parcels that are looked for with less correlation."""
 ELSEWHERE = 64.0
 """Pixels from the place to where a witness's first guess leads, beyond which none is silent."""
 COMPANY = 40_000.0
@@ -227,8 +229,21 @@ def matched_from(
     vectors : Vectors
         From there.
     """
+    parts, requests = _requests(earlier, rows, ends, view, correlation)
+    sources = [one.source_pass for one in requests]
+    return zip(parts, sources, match(requests), strict=True)
+
+
+def _requests(
+    earlier: PastSightings,
+    rows: Index,
+    ends: Float,
+    view: View,
+    correlation: Float | None = None,
+) -> tuple[list[Index], list[Wanted]]:
+    """Parts of :func:`matched_from`, and what each asks."""
     least = np.ones(len(ends)) if correlation is None else correlation
-    parts, sources, requests = [], [], []
+    parts, requests = [], []
     for source in np.unique(earlier.source[rows]).tolist():
         here = rows[earlier.source[rows] == source]
         for asked in np.unique(least[here]).tolist():
@@ -237,9 +252,50 @@ def matched_from(
             gone = np.linalg.norm(ends[part] - start, axis=1) / (view.start - earlier.time[part])
             speed = speed_to_search(float(gone.max()), view.max_speed)
             parts.append(part)
-            sources.append(source)
             requests.append(Wanted(source, start, speed, asked))
-    return zip(parts, sources, match(requests), strict=True)
+    return parts, requests
+
+
+def foreseen(parcels: Parcels, pairs: list[Pair], view: View) -> list[Wanted]:
+    """Tell what will be asked of earlier sightings if all holds that was found.
+
+    Parameters
+    ----------
+    parcels : Parcels
+        The population before the pass.
+    pairs : list of Pair
+        Vectors from the passes in which the parcels were last seen.
+    view : View
+        The pass, and the rules.
+
+    Returns
+    -------
+    list of Wanted
+        What :func:`confirmed` asks first, then what :func:`closures` does, but of references of
+        which a parcel is missing that may be found yet.
+    """
+    ids, ends = _ids_and_ends([pair.take(doubtful(pair.vectors, view)) for pair in pairs])
+    before, _ = earlier_sightings(parcels, ids)
+    _, witnesses = _requests(before, np.flatnonzero(before.source != NO_PASS), ends, view)
+    ids, ends = _ids_and_ends(pairs)
+    status = np.concatenate([np.empty(0, np.int8), *(pair.vectors.status for pair in pairs)])
+    source = np.repeat([one.source_pass for one in pairs], [len(one.parcel_id) for one in pairs])
+    order = np.argsort(ids)
+    ids, ends, status, source = ids[order], ends[order], status[order], source[order]
+    reference = _references(parcels, transitions.rows_of(parcels, ids))
+    due = _due(reference, source, view)
+    # Who may be found yet would be one more of its reference.
+    open_ = reference.source[due & np.isin(status, (*TOO_FAINT, Status.OUTLIER))]
+    due &= (status == Status.TRACKED) & ~np.isin(reference.source, open_)
+    _, checks = _requests(reference, np.flatnonzero(due), ends, view)
+    return [*witnesses, *checks]
+
+
+def _due(reference: PastSightings, source_pass: NDArray[np.integer], view: View) -> Bool:
+    """Which parcels (N,) found from these passes are to be compared with their references."""
+    after = view.settings.closure_days * DAY
+    due = (reference.source != NO_PASS) & (reference.source != source_pass)
+    return np.asarray(due & (view.start - reference.time >= after) & (after > 0))
 
 
 def speed_to_search(gone: float, max_speed: float) -> float:
@@ -290,7 +346,7 @@ def closures(
     age = view.start - reference.time
     known = (reference.source != NO_PASS) & (due_after > 0)
     found_from_it = known & (reference.source == seen.source_pass)
-    due = known & ~found_from_it & (age >= due_after)
+    due = _due(reference, seen.source_pass, view)
     # Nothing is left to compare; so old a reference is given up all the same.
     given_up = found_from_it & (age >= 2 * due_after)
     compared_with = np.where(given_up, reference.source, seen.reference_pass)

@@ -43,7 +43,7 @@ from lagrangian_ice.images.geoimage import GeoImage
 from lagrangian_ice.matching.vectors import NOT_COVERED, Vectors
 from lagrangian_ice.parcels import transitions
 from lagrangian_ice.parcels.concentration import IceField
-from lagrangian_ice.parcels.earlier import closures, confirmed
+from lagrangian_ice.parcels.earlier import closures, confirmed, foreseen
 from lagrangian_ice.parcels.population import UNSEEN, EndReason, Parcels, State
 from lagrangian_ice.parcels.quality import BEST, quality_flags, sure
 from lagrangian_ice.parcels.topology import folding, parted
@@ -53,6 +53,7 @@ from lagrangian_ice.parcels.view import (
     DAY,
     HOUR,
     Ends,
+    Expect,
     Match,
     Observations,
     Pair,
@@ -126,7 +127,9 @@ def lost_until(
     return parcels, _in_order(ends)
 
 
-def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
+def fold_pass(
+    parcels: Parcels, view: View, match: Match, next_id: int, expect: Expect | None = None
+) -> Fold:
     """Fold one pass into the population.
 
     Parameters
@@ -139,6 +142,8 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
         Tracks points from an earlier pass.
     next_id : int
         First id for new parcels.
+    expect : callable, optional
+        Told what will be asked of earlier sightings unless something changes before.
     """
 
     def surely(requests: Sequence[Wanted]) -> list[Vectors]:
@@ -152,6 +157,8 @@ def fold_pass(parcels: Parcels, view: View, match: Match, next_id: int) -> Fold:
     drift = Drift(parcels)
     looked = _told(_matched(drift, view, match), drift, view)
     pairs = [replace(pair, vectors=_sure(pair.vectors, view)) for pair in looked]
+    if expect is not None:
+        expect(foreseen(parcels, pairs, view))
     found, twice = found_twice(parcels, looked, pairs, view, match)
     pairs = [_unfolded(pair, view) for pair in _with_found(pairs, found)]
     pairs, witnesses = confirmed(parcels, pairs, view, match)

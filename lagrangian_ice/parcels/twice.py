@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagrangian_ice.grid import Float
-from lagrangian_ice.matching.vectors import Status, Vectors, nothing_seen
+from lagrangian_ice.matching.vectors import Vectors, nothing_seen
 from lagrangian_ice.parcels.earlier import (
+    TOO_FAINT,
     Index,
     PastSightings,
     earlier_sightings,
@@ -26,8 +27,6 @@ from lagrangian_ice.parcels.quality import doubt, sure
 from lagrangian_ice.parcels.transitions import NO_PASS, Bool, Ids
 from lagrangian_ice.parcels.view import Match, Pair, View, Wanted
 
-TOO_FAINT = (Status.NO_TEXTURE, Status.LOW_CORRELATION)
-"""Statuses of parcels that are looked for with less correlation."""
 SAME_PLACE = 0.4
 """Of ``confirm_within``: so near must two leads be where the last one was seen but not sure."""
 MOST_DOUBT = 4.0

@@ -46,6 +46,8 @@ class Wanted:
 
 Match = Callable[[Sequence[Wanted]], list[Vectors]]
 """Displacements for each request, side by side where there are workers."""
+Expect = Callable[[Sequence[Wanted]], None]
+"""Hears what will probably be asked."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 The images of the passes that wait; the motion fields of the pairs that are to be expected: those
 that :func:`lagrangian_ice.parcels.plan.plan` foresees after each fold; and the pairs themselves
-of which :func:`lagrangian_ice.parcels.settled.settled` knows what will be asked. A field that was
-not foreseen is found when its pair is matched, one that is not needed was found in vain, and a
-pair serves only whom it answers exactly: the records depend on none of them.
+of which :func:`lagrangian_ice.parcels.settled.settled` knows what will be asked, or the fold at
+hand what it will probably ask. A field that was not foreseen is found when its pair is matched, one
+that is not needed was found in vain, and a pair serves only whom it answers exactly: the records
+depend on none of them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PairKey = tuple[str, str, float]
 """Ids of the source pass and the target pass, and the speed that is searched, m s-1."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Early:
     """A pair that is matched before it is asked for; no job yet where its field is awaited."""
 
@@ -64,7 +65,7 @@ class Ahead:
         self._ready: dict[str, Task] = {}
         self._expected: list[PairKey] = []
         self._fields: dict[PairKey, Job[FieldTask, float]] = {}
-        self._pairs: dict[tuple[str, str], _Early] = {}
+        self._pairs: dict[str, list[_Early]] = {}
 
     def begin(self, number: int) -> None:
         """Begin the images of a pass and those after it."""
@@ -111,11 +112,15 @@ class Ahead:
         return (_seconds(jobs[pair], pair in pairs[:number]) for number, pair in enumerate(pairs))
 
     def match(self, pair: PairTask) -> None:
-        """Begin a pair of which is known what will be asked, as soon as its field is there."""
+        """Begin a pair of which is known what will be asked, as soon as its field is there.
+
+        One worker alone does nothing in vain.
+        """
         with self.pool.lock:
-            if pair.names in self._pairs:
+            if not self.depth or self._begun(pair) is not None:
                 return
-            early = self._pairs[pair.names] = _Early(pair)
+            early = _Early(pair)
+            self._pairs.setdefault(pair.names[1], []).append(early)
             key = pair_key(pair)
             if not pair.few:
                 self._begin_field(key)
@@ -128,26 +133,29 @@ class Ahead:
     def matched(self, pair: PairTask) -> Job[PairTask, Matched] | None:
         """Hand out the job of a pair that was begun, if exactly this was asked then."""
         with self.pool.lock:
-            early = self._pairs.pop(pair.names, None)
-            if early is None or early.job is None:
+            early = self._begun(pair)
+            if early is None:
                 return None
-            if pair.same_as(early.task):
+            self._pairs[pair.names[1]].remove(early)
+            if early.job is not None:
                 self.pool.hurry(early.job)
-                return early.job
-            self.pool.drop(early.job)
-            return None
+            return early.job
 
     def forget(self, target: str) -> None:
         """Drop the pairs that a pass has not asked for."""
         with self.pool.lock:
-            for names in [names for names in self._pairs if names[1] == target]:
-                early = self._pairs.pop(names)
+            for early in self._pairs.pop(target, []):
                 if early.job is not None:
                     self.pool.drop(early.job)
 
+    def _begun(self, pair: PairTask) -> _Early | None:
+        """Find a pair among those that were begun."""
+        same = (one for one in self._pairs.get(pair.names[1], []) if pair.same_as(one.task))
+        return next(same, None)
+
     def _begin_match(self, early: _Early) -> None:
         with self.pool.lock:
-            if self._pairs.get(early.task.names) is early:
+            if early in self._pairs.get(early.task.names[1], []):
                 early.job = self.pool.submit(match_pair, early.task, rank=Rank.SOON)
 
     def _image_is_there(self, name: str, task: Task, done: Future[Prepared]) -> None:

@@ -326,6 +326,7 @@ class Run:
                 view,
                 lambda wanted: self._match(index, wanted, ahead, told),
                 self.store.next_parcel_id(),
+                lambda wanted: self._expect(index, wanted, ahead),
             )
         with watch.stage("write"):
             record = replace(
@@ -372,6 +373,11 @@ class Run:
             found.append(matched.vectors)
         told.waited += time.perf_counter() - begun
         return found
+
+    def _expect(self, target: int, wanted: Sequence[Wanted], ahead: Ahead) -> None:
+        """Begin pairs that the fold will probably ask for, while it asks for others."""
+        for one in wanted if ahead.depth else ():
+            ahead.match(self._pair(one, self.names[target], self.tasks[target]))
 
     def _handed_in(
         self, pairs: Sequence[PairTask], ahead: Ahead, told: PassReport

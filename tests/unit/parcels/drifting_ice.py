@@ -73,6 +73,9 @@ class Ice:
     hidden: tuple[tuple[float, float, float, float], ...] = ()
     sigma: float = 30.0
     passes: dict[int, See] = field(default_factory=dict)
+    asked: list[tuple[int, Wanted]] = field(default_factory=list)
+    foreseen: list[tuple[int, Wanted]] = field(default_factory=list)
+    """With the index of the pass that asks."""
 
     def match(self, source: int, target: int, xy: np.ndarray) -> Vectors:
         first, second = self.passes[source], self.passes[target]
@@ -102,6 +105,7 @@ class Ice:
         )
 
     def answer(self, one: Wanted, target: int) -> Vectors:
+        self.asked.append((target, one))
         return self.match(one.source_pass, target, one.xy)
 
     def fold(
@@ -119,6 +123,7 @@ class Ice:
             View(see.image(), index, see.start, streams, settings, 0.6, see.ice),
             lambda wanted: [self.answer(one, index) for one in wanted],
             next_id,
+            lambda wanted: self.foreseen.extend((index, one) for one in wanted),
         )
 
     def born(self, see: See, settings: ParcelSettings) -> Fold:
@@ -146,6 +151,14 @@ class Ice:
         """End what is lost by a moment, as the end of an advance does."""
         _, ends = lost_until(store.living(), moment, settings, store.streams())
         store.add_lost(ends, moment)
+
+
+def same_question(one: Wanted, other: Wanted) -> bool:
+    """Whether two requests ask the very same."""
+    first, second = (
+        (wanted.source_pass, wanted.max_speed, wanted.correlation) for wanted in (one, other)
+    )
+    return first == second and np.array_equal(one.xy, other.xy)
 
 
 def planted(

@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from drifting_ice import DAY, T0, WHOLE, Ice, See, stream
+from drifting_ice import DAY, T0, WHOLE, Ice, See, same_question, stream
 
 from lagrangian_ice.matching.vectors import Status, nothing_seen
 from lagrangian_ice.parcels import transitions as t
@@ -323,3 +323,45 @@ def test_where_the_older_template_holds_all_its_measures_do():
     np.testing.assert_allclose(seen.rotation, 3.0)
     np.testing.assert_allclose(seen.mcc, 0.7)
     np.testing.assert_allclose(seen.peak_ratio, 0.4)
+
+
+def asked_and_foreseen(ice, index):
+    """What a pass asked of earlier sightings, and what of that was foreseen."""
+    asked = [one for target, one in ice.asked if target == index][1:]
+    foreseen = [one for target, one in ice.foreseen if target == index]
+    return asked, [one for one in foreseen if any(same_question(one, other) for other in asked)]
+
+
+def test_what_is_asked_of_earlier_sightings_is_foreseen_where_all_holds():
+    ice = Torn(wrong_within=0.0)
+    ice.followed(whole(0, 1, 2, 3, 4, 5), SETTINGS)
+    counts = []
+    for index in range(6):
+        asked, foreseen = asked_and_foreseen(ice, index)
+        assert len(asked) == len(foreseen) == len([0 for one, _ in ice.foreseen if one == index])
+        assert all(same_question(*both) for both in zip(asked, foreseen, strict=True))
+        counts.append(len(asked))
+    # Witnesses from the third pass on, and a check of the births after three days.
+    assert counts == [0, 0, 1, 2, 1, 1]
+
+
+def test_who_is_refused_changes_what_was_foreseen():
+    settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=2)
+    ice = Torn()
+    ice.followed(whole(0, 1, 2), settings)
+    asked, foreseen = asked_and_foreseen(ice, 2)
+    assert [len(one.xy) for one in asked] == [24, 23]
+    assert {len(one.xy) for one in foreseen} == {24}
+
+
+@pytest.mark.parametrize(("hidden", "foreseen"), [(False, [24]), (True, [])])
+def test_a_reference_of_which_a_parcel_is_missing_is_not_foreseen(hidden, foreseen):
+    settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=2, confirm_doubt=100)
+    ice = Torn(wrong_within=0.0)
+    parcels = ice.followed(whole(0, 1), settings)[1].parcels
+    if hidden:
+        ice.hidden = ((19_500.0, 9_500.0, 20_500.0, 10_500.0),)
+    ice.fold(parcels, 2, See(2, WHOLE), [stream()], settings, 1000)
+    assert [len(one.xy) for _, one in ice.foreseen] == foreseen
+    checked = [one for index, one in ice.asked if index == 2][-1]
+    assert (checked.source_pass, len(checked.xy)) == (0, 23 if hidden else 24)

@@ -1,6 +1,6 @@
 """Edges of the rules by which a pass is folded: where each of them begins and ends."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,17 +17,6 @@ from lagrangian_ice.settings import ParcelSettings
 SETTINGS = ParcelSettings(birth_margin=0, reseed=False)
 RESEED = ParcelSettings(birth_margin=0, reseed=True)
 STREAMS = [stream()]
-
-
-@dataclass
-class Recording(Ice):
-    """Ice that notes what it is asked: source pass, correlation and number of points."""
-
-    asked: list = field(default_factory=list)
-
-    def answer(self, one, target):
-        self.asked.append((one.source_pass, one.correlation, len(one.xy)))
-        return super().answer(one, target)
 
 
 def test_parcels_that_wait_for_a_later_seeding_hold_no_cell():
@@ -118,13 +107,14 @@ def test_who_is_not_to_be_found_in_a_pass_is_not_looked_for_once_more():
     rest = Ice(velocity=(0.0, 0.0))
     parcels = rest.born(See(0, WHOLE), SETTINGS).parcels
     parcels = rest.fold(parcels, 1, See(1, WHOLE), STREAMS, SETTINGS, 1000).parcels
-    ice = Recording((-0.3, 0.0), hidden=((-1e5, -1e5, 1e5, 1e5),), passes=rest.passes)
+    ice = Ice((-0.3, 0.0), hidden=((-1e5, -1e5, 1e5, 1e5),), passes=rest.passes)
     beside = See(2, (-30_000.0, -1_000.0, 5_000.0, 31_000.0))
     fold = ice.fold(parcels, 2, beside, STREAMS, SETTINGS, 1000)
     assert len(fold.missed) == 4
     # All are looked for; once more, with less correlation, only those that ought to be there.
-    assert ice.asked[0] == (1, 1.0, 24)
-    assert {count for _, correlation, count in ice.asked if correlation < 1} == {4}
+    first, *others = [one for _, one in ice.asked]
+    assert (first.source_pass, first.correlation, len(first.xy)) == (1, 1.0, 24)
+    assert {len(one.xy) for one in others if one.correlation < 1} == {4}
 
 
 def test_nobody_is_looked_for_farther_from_a_pass_than_the_largest_margin():

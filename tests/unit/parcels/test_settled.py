@@ -1,9 +1,7 @@
 """What is told of later passes comes true, whatever those before them show."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
-from drifting_ice import WHOLE, Ice, See, planted, stream
+from drifting_ice import WHOLE, Ice, See, planted, same_question, stream
 from hypothesis import given
 from hypothesis import strategies as st
 from shapely import box
@@ -24,17 +22,6 @@ STREAMS = [stream()]
 FASTEST = 0.6
 
 
-@dataclass
-class Asked(Ice):
-    """Notes what is asked for."""
-
-    wanted: list = field(default_factory=list)
-
-    def answer(self, one, target):
-        self.wanted.append((f"pass_{self.passes[target].day:g}", one))
-        return super().answer(one, target)
-
-
 def coming(see):
     outline = Outline(f"pass_{see.day:g}", see.start, see.start, box(*see.bounds))
     return Coming(outline, see.image().grid)
@@ -44,16 +31,8 @@ def told(parcels, sees):
     return list(settled(parcels, [coming(see) for see in sees], STREAMS, SETTINGS, FASTEST))
 
 
-def same(one, other):
-    return (one.source_pass, one.max_speed, one.correlation) == (
-        other.source_pass,
-        other.max_speed,
-        other.correlation,
-    ) and np.array_equal(one.xy, other.xy)
-
-
 def test_who_is_not_looked_for_before_is_known():
-    ice = Asked(velocity=(0.0, 0.0))
+    ice = Ice(velocity=(0.0, 0.0))
     seen = ice.born(See(0, WEST), SETTINGS).parcels
     near, far = planted(WHOLE, 100), planted(FAR_EAST, 200)
     parcels = t.joined(t.joined(seen, near.take(near.xy[:, 0] > 2.5e4)), far)
@@ -64,8 +43,8 @@ def test_who_is_not_looked_for_before_is_known():
     assert wanted.source_pass == 0
     for index, see in enumerate(sees, start=1):
         parcels = ice.fold(parcels, index, see, STREAMS, SETTINGS, 1000).parcels
-    (asked,) = [one for name, one in ice.wanted if name == target]
-    assert same(asked, wanted)
+    (asked,) = [one for index, one in ice.asked if ice.passes[index] is sees[1]]
+    assert same_question(asked, wanted)
 
 
 def test_who_is_looked_for_before_is_not_told_of():
@@ -97,7 +76,7 @@ STEPS = st.tuples(st.floats(0.05, 0.9), st.sampled_from([WEST, EAST, WHOLE, FAR_
 )
 def test_what_is_told_is_what_is_asked(steps, velocity):
     hidden = ((9_000.0, 9_000.0, 12_000.0, 11_000.0),)
-    ice = Asked(velocity, hidden)
+    ice = Ice(velocity, hidden)
     days = np.cumsum([step for step, _ in steps]).tolist()
     sees = [See(day, bounds) for day, (_, bounds) in zip(days, steps, strict=True)]
     parcels, expected = planted((-1_000.0, -1_000.0, 151_000.0, 31_000.0)), []
@@ -105,7 +84,7 @@ def test_what_is_told_is_what_is_asked(steps, velocity):
         expected += told(parcels, sees[index : index + 4])
         parcels = ice.fold(parcels, index, see, STREAMS, SETTINGS, 1000).parcels
     for target, wanted in expected:
-        asked = [one for name, one in ice.wanted if name == target]
+        asked = [one for index, one in ice.asked if f"pass_{sees[index].day:g}" == target]
         here = [one for one in asked if one.source_pass == wanted.source_pass]
         # Who stands on the rim of a pass may not be on its pixels: then none is asked for.
-        assert all(same(one, wanted) for one in here)
+        assert all(same_question(one, wanted) for one in here)

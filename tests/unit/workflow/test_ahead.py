@@ -187,7 +187,15 @@ def test_a_pair_serves_no_other_question(work):
         ahead = made(pool)
         ahead.match(pair_of(count=3, few=True))
         assert ahead.matched(pair_of(count=2, few=True)) is None
-        assert ahead.matched(pair_of(count=3, few=True)) is None
+        # It waits for who asks exactly this, in a later step.
+        assert ahead.matched(pair_of(count=3, few=True)).result() == "x-y"
+
+
+def test_one_worker_matches_no_pair_before_it_is_asked_for(work):
+    ahead = made(Tasks(SerialExecutor, 1))
+    ahead.match(pair_of(few=True))
+    assert ahead.matched(pair_of(few=True)) is None
+    assert work.begun == []
 
 
 def test_a_pair_whose_field_is_awaited_is_left_to_who_asks(work):
@@ -207,6 +215,7 @@ def test_pairs_that_a_pass_did_not_ask_for_are_dropped(work):
     with ThreadPoolExecutor(1) as threads:
         pool = Tasks(lambda: threads, 1)
         ahead = made(pool)
+        ahead.depth = 3
         work.hold["x-y"] = threading.Event()
         ahead.match(pair_of("x", "y", few=True))
         ahead.match(pair_of("v", "y", few=True))
