@@ -326,7 +326,7 @@ class Run:
                 view,
                 lambda wanted: self._match(index, wanted, ahead, told),
                 self.store.next_parcel_id(),
-                lambda wanted: self._expect(index, wanted, ahead),
+                (lambda wanted: self._expect(index, wanted, ahead)) if ahead.depth else None,
             )
         with watch.stage("write"):
             record = replace(
@@ -376,7 +376,7 @@ class Run:
 
     def _expect(self, target: int, wanted: Sequence[Wanted], ahead: Ahead) -> None:
         """Begin pairs that the fold will probably ask for, while it asks for others."""
-        for one in wanted if ahead.depth else ():
+        for one in wanted:
             ahead.match(self._pair(one, self.names[target], self.tasks[target]))
 
     def _handed_in(
