@@ -93,6 +93,7 @@ class Job(Generic[A, T]):
         self.item = item
         self.rank = rank
         self.deaths = 0
+        self.wanted = True
         self.future: Future[T] = Future()
 
     def result(self) -> T:
@@ -156,8 +157,9 @@ class Tasks:
                 self._waiting[job.rank].append(job)
 
     def drop(self, job: Job[Any, Any]) -> None:
-        """Forget a job whose result nobody wants, if it waits still."""
+        """Forget a job whose result nobody wants; if it runs, it is not done again."""
         with self.lock, suppress(ValueError):
+            job.wanted = False
             self._waiting[job.rank].remove(job)
 
     def close(self) -> None:
@@ -218,10 +220,10 @@ class Tasks:
                 return
             self._restart(used)
             job.deaths += 1
-            if job.deaths < _MOST_DEATHS:
-                self._waiting[job.rank].appendleft(job)
-            else:
+            if job.deaths >= _MOST_DEATHS:
                 job.future.set_exception(error)
+            elif job.wanted:
+                self._waiting[job.rank].appendleft(job)
             self._feed()
 
     def _restart(self, used: Executor) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lagrangian_ice.grid import Grid
-from lagrangian_ice.parcels.fold import looked_for, lost_until
+from lagrangian_ice.parcels.fold import looked_for
 from lagrangian_ice.parcels.plan import Outline, covered
 from lagrangian_ice.parcels.population import Parcels
-from lagrangian_ice.parcels.view import Stream, Wanted
+from lagrangian_ice.parcels.view import Wanted
 from lagrangian_ice.settings import ParcelSettings
 
 
@@ -28,11 +28,7 @@ class Coming:
 
 
 def settled(
-    parcels: Parcels,
-    coming: Sequence[Coming],
-    streams: Sequence[Stream],
-    settings: ParcelSettings,
-    max_speed: float,
+    parcels: Parcels, coming: Sequence[Coming], settings: ParcelSettings, max_speed: float
 ) -> Iterator[tuple[str, Wanted]]:
     """Tell the requests that are settled already.
 
@@ -47,8 +43,6 @@ def settled(
         The living, in order of id.
     coming : sequence of Coming
         In the order of the fold; the first is the one that is folded next.
-    streams : sequence of Stream
-        All seedings.
     settings : ParcelSettings
         Intervals.
     max_speed : float
@@ -64,8 +58,7 @@ def settled(
     before = np.zeros(len(parcels), dtype=np.bool_)
     for number, one in enumerate(coming):
         start = one.outline.start
-        left, _ = lost_until(parcels, start, settings, streams)
-        wanted = looked_for(left, one.grid, start, settings, max_speed)
+        wanted = looked_for(parcels, one.grid, start, settings, max_speed)
         shown = wanted.copy()
         shown[wanted] = covered(one.outline, parcels.xy[wanted])
         open_ = parcels.pass_index[wanted & before]

@@ -117,7 +117,8 @@ def _tabulate(path: Path, dataset: xr.Dataset) -> pd.DataFrame:
     if _fixes_first(dataset, found["lat"], found["time"]):
         fixes, buoys = found["lat"].dims
         found = {
-            what: one.transpose(buoys, fixes, missing_dims="ignore") for what, one in found.items()
+            what: one.transpose(buoys, fixes, ..., missing_dims="ignore")
+            for what, one in found.items()
         }
     shape = found["lat"].shape
     time = found["time"].to_numpy()

@@ -112,9 +112,10 @@ class Ahead:
         return (_seconds(jobs[pair], pair in pairs[:number]) for number, pair in enumerate(pairs))
 
     def match(self, pair: PairTask) -> None:
-        """Begin a pair of which is known what will be asked, as soon as its field is there.
+        """Begin a pair of which is told what will be asked, as soon as its field is there.
 
-        One worker alone does nothing in vain.
+        One worker alone does nothing in vain. Where there is no field to be had, the pair is left
+        to who asks for it.
         """
         with self.pool.lock:
             if not self.depth or self._begun(pair) is not None:
@@ -128,7 +129,7 @@ class Ahead:
             if field is None:
                 self._begin_match(early)
             else:
-                field.future.add_done_callback(lambda _: self._begin_match(early))
+                field.future.add_done_callback(partial(self._field_is_there, early))
 
     def matched(self, pair: PairTask) -> Job[PairTask, Matched] | None:
         """Hand out the job of a pair that was begun, if exactly this was asked then."""
@@ -142,16 +143,23 @@ class Ahead:
             return early.job
 
     def forget(self, target: str) -> None:
-        """Drop the pairs that a pass has not asked for."""
+        """Drop the pairs and fields that a pass has not asked for."""
         with self.pool.lock:
             for early in self._pairs.pop(target, []):
                 if early.job is not None:
                     self.pool.drop(early.job)
+            for pair in [pair for pair in self._fields if pair[1] == target]:
+                self.pool.drop(self._fields.pop(pair))
+            self._expected = [pair for pair in self._expected if pair[1] != target]
 
     def _begun(self, pair: PairTask) -> _Early | None:
         """Find a pair among those that were begun."""
         same = (one for one in self._pairs.get(pair.names[1], []) if pair.same_as(one.task))
         return next(same, None)
+
+    def _field_is_there(self, early: _Early, done: Future[float]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._begin_match(early)
 
     def _begin_match(self, early: _Early) -> None:
         with self.pool.lock:

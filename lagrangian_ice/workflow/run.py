@@ -261,9 +261,11 @@ class Run:
             if task is None or grid is None:
                 break
             ready[one.id] = task
-            coming[one.id] = Coming(Outline.of(one.id, task.scenes), grid)
+            outline = Outline.of(one.id, task.scenes)
+            # Rules count from the start of all its frames, also of those that cannot be read.
+            coming[one.id] = Coming(replace(outline, start=to_seconds(one.start)), grid)
         rules, fastest = self.settings.parcels, self.settings.first_guess.max_speed
-        asked = settled(self.parcels, list(coming.values()), self.streams, rules, fastest)
+        asked = settled(self.parcels, list(coming.values()), rules, fastest)
         for name, wanted in asked:
             ahead.match(self._pair(wanted, name, ready[name]))
 

@@ -240,6 +240,27 @@ def test_a_task_that_waits_can_be_dropped():
     assert not jobs[1].future.done()
 
 
+def notes_and_dies(path):
+    with path.open("a") as file:
+        file.write("x")
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_dropped_task_whose_worker_dies_is_not_done_again(tmp_path):
+    path = tmp_path / "begun"
+    with tasks(Workers(2)) as pool:
+        job = pool.submit(notes_and_dies, path)
+        deadline = time.monotonic() + 20
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        pool.drop(job)
+        while pool._running and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert pool.submit(double, 2).result() == 4
+    assert path.read_text() == "x"
+
+
 def test_a_job_that_is_done_may_hand_in_more():
     with tasks(Workers(2, "threads")) as pool:
         more = []

@@ -365,3 +365,41 @@ def test_a_reference_of_which_a_parcel_is_missing_is_not_foreseen(hidden, forese
     assert [len(one.xy) for _, one in ice.foreseen] == foreseen
     checked = [one for index, one in ice.asked if index == 2][-1]
     assert (checked.source_pass, len(checked.xy)) == (0, 23 if hidden else 24)
+
+
+@dataclass
+class Unsure(Ice):
+    """Ice at rest where the error of one parcel is too large, when it is set."""
+
+    velocity: tuple[float, float] = (0.0, 0.0)
+    error: float = 0.0
+
+    def match(self, source, target, xy):
+        vectors = super().match(source, target, xy)
+        at = np.hypot(*(xy - PLACE).T) < 100
+        return replace(
+            vectors,
+            covariance=vectors.covariance + self.error**2 * at[:, None, None] * np.eye(2),
+        )
+
+
+@pytest.mark.parametrize(("error", "foreseen"), [(0.0, [24]), (600.0, [])])
+def test_nor_one_of_which_a_parcel_is_seen_but_not_surely(error, foreseen):
+    settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=2)
+    ice = Unsure()
+    parcels = ice.followed(whole(0, 1), settings)[1].parcels
+    ice.error = error
+    ice.fold(parcels, 2, See(2, WHOLE), [stream()], settings, 1000)
+    assert [len(one.xy) for _, one in ice.foreseen] == foreseen
+
+
+def test_parcels_of_several_sources_are_foreseen_in_the_order_in_which_they_are_asked():
+    settings = ParcelSettings(birth_margin=0, reseed=False, closure_days=2.5)
+    ice = Ice(velocity=(0.0, 0.0))
+    east = (16_000.0, *WHOLE[1:])
+    folds = ice.followed([See(0, WHOLE), See(1, WEST), See(2, east), See(3, WHOLE)], settings)
+    assert [pair.source_pass for pair in folds[3].pairs] == [0, 1, 2]
+    asked = [one for index, one in ice.asked if index == 3][-1]
+    ((_, foreseen),) = ice.foreseen
+    assert len(asked.xy) == 24
+    assert same_question(foreseen, asked)

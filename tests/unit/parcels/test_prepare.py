@@ -9,6 +9,7 @@ import pytest
 
 from lagrangian_ice.errors import SceneError
 from lagrangian_ice.parcels import prepare as home
+from lagrangian_ice.parcels.kept import load_arrays
 from lagrangian_ice.parcels.prepare import (
     Recent,
     Task,
@@ -60,11 +61,16 @@ def test_what_is_kept_is_what_was_made(task):
     assert path.stat().st_ino == before
 
 
-def test_the_grid_of_what_is_kept_is_told_without_the_image(task):
+def test_the_grid_of_what_is_kept_is_told_without_the_image(task, monkeypatch):
     assert grid_of(replace(task, key="gone")) is None
     made = load(task)
     (path,) = task.cache.glob("*.npz")
+    read = []
+    monkeypatch.setattr(
+        home, "load_arrays", lambda path, names: read.append(names) or load_arrays(path, names)
+    )
     assert grid_of(replace(task, key=path.stem)) == made[0].grid
+    assert read == [("about",)]
 
 
 def test_a_damaged_file_is_made_again(task):

@@ -28,7 +28,7 @@ def coming(see):
 
 
 def told(parcels, sees):
-    return list(settled(parcels, [coming(see) for see in sees], STREAMS, SETTINGS, FASTEST))
+    return list(settled(parcels, [coming(see) for see in sees], SETTINGS, FASTEST))
 
 
 def test_who_is_not_looked_for_before_is_known():

@@ -261,6 +261,19 @@ class TestReadPositions:
         names = {"B00", "B01"} if named else {"drifter_0", "drifter_1"}
         assert set(self.check(path, table)["buoy"]) == names
 
+    def test_netcdf_with_the_buoys_as_columns_and_times_of_another_dimension(self, table, tmp_path):
+        path = tmp_path / "b.nc"
+        values = {name: table[name].to_numpy().reshape(2, -1).T for name in ("time", "lon", "lat")}
+        units = {"units": "seconds since 1970-01-01 00:00:00"}
+        xr.Dataset(
+            {
+                "id": ("drifter", ["B00", "B01"], {"cf_role": "trajectory_id"}),
+                "time": ("when", values["time"][:, 0], units),
+                **{name: (("obs", "drifter"), values[name]) for name in ("lon", "lat")},
+            }
+        ).to_netcdf(path)
+        assert set(self.check(path, table)["buoy"]) == {"B00", "B01"}
+
     def test_netcdf_of_ragged_rows(self, table, tmp_path):
         path = tmp_path / "b.nc"
         xr.Dataset(

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Recorder:
     def __init__(self, monkeypatch):
         self.begun = []
         self.hold = {}
+        self.broken = ""
         monkeypatch.setattr(home, "prepare", self.image)
         monkeypatch.setattr(home, "match_ahead", self.field)
         monkeypatch.setattr(home, "match_pair", self.pair)
@@ -47,6 +49,8 @@ class Recorder:
         assert task.target.key
         name = task.source.key[-1] + task.target.key[-1]
         self.begun.append(name)
+        if name == self.broken:
+            raise SceneError("no room")
         self.hold.get(name, threading.Event()).wait(5 if name in self.hold else 0)
         return float(len(self.begun))
 
@@ -209,6 +213,61 @@ def test_a_pair_whose_field_is_awaited_is_left_to_who_asks(work):
         work.hold["xy"].set()
         assert list(ahead.fields([("x", "y", 0.6)])) != [0.0]
     assert work.begun == ["xy"]
+
+
+def test_a_pair_that_is_asked_for_comes_first(work):
+    with ThreadPoolExecutor(1) as threads:
+        pool = Tasks(lambda: threads, 1)
+        ahead = made(pool)
+        ahead.depth = 3
+        work.hold["v-y"] = threading.Event()
+        for source in "vwx":
+            ahead.match(pair_of(source, "y", few=True))
+        job = ahead.matched(pair_of("x", "y", few=True))
+        work.hold["v-y"].set()
+        assert job.result() == "x-y"
+        assert ahead.matched(pair_of("w", "y", few=True)).result() == "w-y"
+    assert work.begun == ["v-y", "x-y", "w-y"]
+
+
+def test_a_pair_without_a_field_is_left_to_who_asks(work):
+    with tasks(Workers(2, "threads")) as pool:
+        ahead = made(pool)
+        for name in ("full", "y"):
+            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+        work.broken = "ly"
+        ahead.match(pair_of("full", "y"))
+        with pytest.raises(SceneError, match="no room"):
+            list(ahead.fields([("full", "y", 0.6)]))
+        assert ahead.matched(pair_of("full", "y")) is None
+    assert work.begun == ["ly"]
+
+
+def test_nothing_is_left_of_what_a_pass_did_not_ask_for(work):
+    with ThreadPoolExecutor(1) as threads:
+        pool = Tasks(lambda: threads, 1)
+        ahead = made(pool)
+        ahead.depth = 3
+        for name in ("v", "x", "y", "z"):
+            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+        work.hold["vy"] = threading.Event()
+        pair = pair_of("v", "y")
+        gone = weakref.ref(pair)
+        ahead.match(pair)
+        ahead.match(pair_of("x", "y"))
+        ahead.match(pair_of("x", "z"))
+        ahead.forget("y")
+        work.hold["vy"].set()
+        while (job := ahead.matched(pair_of("x", "z"))) is None:
+            ahead.match(pair_of("x", "z"))
+            time.sleep(0.01)
+        assert job.result() == "x-z"
+        # The field that ran comes to its end, the one that waited never begins.
+        assert work.begun[0] == "vy"
+        assert "xy" not in work.begun
+        assert "v-y" not in work.begun
+        del pair
+        assert gone() is None
 
 
 def test_pairs_that_a_pass_did_not_ask_for_are_dropped(work):
