@@ -158,9 +158,10 @@ class Tasks:
 
     def drop(self, job: Job[Any, Any]) -> None:
         """Forget a job whose result nobody wants; if it runs, it is not done again."""
-        with self.lock, suppress(ValueError):
+        with self.lock:
             job.wanted = False
-            self._waiting[job.rank].remove(job)
+            if job in self._waiting[job.rank]:
+                self._waiting[job.rank].remove(job)
 
     def close(self) -> None:
         """Drop what waits, wait for what runs and end the workers."""

@@ -6,7 +6,7 @@ leads to the same place; where a reference is due, to see how far the templates 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -274,21 +274,28 @@ def foreseen(parcels: Parcels, pairs: list[Pair], view: View) -> list[Wanted]:
         What :func:`confirmed` asks first, then what :func:`closures` does, but of references of
         which a parcel is missing that may be found yet.
     """
-    ids, ends = _ids_and_ends([pair.take(doubtful(pair.vectors, view)) for pair in pairs])
-    before, _ = earlier_sightings(parcels, ids)
-    _, witnesses = _requests(before, np.flatnonzero(before.source != NO_PASS), ends, view)
-    ids, ends = _ids_and_ends(pairs)
-    status = np.concatenate([np.empty(0, np.int8), *(pair.vectors.status for pair in pairs)])
-    source = np.repeat([one.source_pass for one in pairs], [len(one.parcel_id) for one in pairs])
-    order = np.argsort(ids)
-    ids, ends, status, source = ids[order], ends[order], status[order], source[order]
-    reference = _references(parcels, transitions.rows_of(parcels, ids))
+    if not pairs:
+        return []
+    ids, source, vectors = gathered(pairs)
+    rows = transitions.rows_of(parcels, ids)
+    before, reference = _before_last(parcels, rows), _references(parcels, rows)
+    asked = np.flatnonzero(doubtful(vectors, view) & (before.source != NO_PASS))
+    _, witnesses = _requests(before, asked, vectors.xy1, view)
     due = _due(reference, source, view)
     # Who may be found yet would be one more of its reference.
-    open_ = reference.source[due & np.isin(status, (*TOO_FAINT, Status.OUTLIER))]
-    due &= (status == Status.TRACKED) & ~np.isin(reference.source, open_)
-    _, checks = _requests(reference, np.flatnonzero(due), ends, view)
+    open_ = reference.source[due & np.isin(vectors.status, (*TOO_FAINT, Status.OUTLIER))]
+    due &= vectors.tracked & ~np.isin(reference.source, open_)
+    # Sightings are in order of the parcels.
+    in_order = np.argsort(ids)
+    _, checks = _requests(reference, in_order[due[in_order]], vectors.xy1, view)
     return [*witnesses, *checks]
+
+
+def gathered(pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int32], Vectors]:
+    """Parcels (N,) of one pair or more, the passes (N,) that they come from, their vectors."""
+    ids = np.concatenate([pair.parcel_id for pair in pairs])
+    sources = [np.full(len(one.parcel_id), one.source_pass, dtype=np.int32) for one in pairs]
+    return ids, np.concatenate(sources), Vectors.joined([pair.vectors for pair in pairs])
 
 
 def _due(reference: PastSightings, source_pass: NDArray[np.integer], view: View) -> Bool:

@@ -31,7 +31,7 @@ result, however the days are divided.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -261,18 +261,24 @@ def looked_for(
     return wanted
 
 
+def from_last_sightings(
+    parcels: Parcels, wanted: Bool, sources: Sequence[int], max_speed: float
+) -> Iterator[tuple[Ids, Wanted]]:
+    """Who of the wanted parcels (N,) was last seen in each source, and what is asked of it."""
+    for source in sources:
+        rows = wanted & (parcels.pass_index == source)
+        yield parcels.parcel_id[rows], Wanted(source, parcels.xy[rows], max_speed)
+
+
 def _matched(drift: Drift, view: View, match: Match) -> list[Pair]:
     """Match the parcels that are looked for from the passes they were last seen in."""
-    requests, asked = [], []
     parcels = drift.parcels
     wanted = looked_for(parcels, view.image.grid, view.start, view.settings, view.max_speed)
     wanted &= parcels.pass_index != view.pass_index
-    for source in _sources(drift, view, wanted):
-        rows = wanted & (parcels.pass_index == source)
-        requests.append(Wanted(source, parcels.xy[rows], view.max_speed))
-        asked.append(parcels.parcel_id[rows])
-    answers = zip(requests, asked, match(requests), strict=True)
-    return [Pair(request.source_pass, ids, vectors) for request, ids, vectors in answers]
+    sources = _sources(drift, view, wanted)
+    asked = list(from_last_sightings(parcels, wanted, sources, view.max_speed))
+    answers = zip(asked, match([request for _, request in asked]), strict=True)
+    return [Pair(request.source_pass, ids, vectors) for (ids, request), vectors in answers]
 
 
 def _told(pairs: list[Pair], drift: Drift, view: View) -> list[Pair]:

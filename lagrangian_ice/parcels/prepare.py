@@ -49,8 +49,8 @@ FORMAT = 2
 """Of the files; what is kept in an older one is made again."""
 ABOUT = "about"
 """Name of what a file says about its pass, JSON."""
-ARRAYS = ("shown", "data", "land", "node_time", "valid", "scores", "descriptors")
-"""Names of the rest of a file; earlier ones hold incidence angles too."""
+KEPT = (ABOUT, "shown", "data", "land", "node_time", "valid", "scores", "descriptors")
+"""Names in a file; earlier ones hold incidence angles too, that nobody asks for."""
 
 WITHOUT_EFFECT = {"weights", "tile", "device", "rotation"}
 """Settings of the features that change none, or are of `track` alone; weights by their content."""
@@ -404,7 +404,7 @@ def _save(path: Path, image: GeoImage, features: Features) -> None:
 
 def _loaded(path: Path) -> Ready | None:
     """Read what is in the cache; a damaged file counts as none."""
-    arrays = load_arrays(path, (ABOUT, *ARRAYS))
+    arrays = load_arrays(path, KEPT)
     if arrays is None:
         return None
     about = json.loads(str(arrays[ABOUT]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lagrangian_ice.grid import Grid
-from lagrangian_ice.parcels.fold import looked_for
+from lagrangian_ice.parcels.fold import from_last_sightings, looked_for
 from lagrangian_ice.parcels.plan import Outline, covered
 from lagrangian_ice.parcels.population import Parcels
 from lagrangian_ice.parcels.view import Wanted
@@ -55,15 +55,14 @@ def settled(
     wanted : Wanted
         What it will ask for.
     """
-    before = np.zeros(len(parcels), dtype=np.bool_)
-    for number, one in enumerate(coming):
-        start = one.outline.start
-        wanted = looked_for(parcels, one.grid, start, settings, max_speed)
-        shown = wanted.copy()
-        shown[wanted] = covered(one.outline, parcels.xy[wanted])
-        open_ = parcels.pass_index[wanted & before]
-        sources = np.setdiff1d(parcels.pass_index[shown], open_) if number else open_[:0]
-        for source in sources.tolist():
-            rows = wanted & (parcels.pass_index == source)
-            yield one.outline.id, Wanted(source, parcels.xy[rows], max_speed)
-        before |= wanted
+    wanted = [
+        looked_for(parcels, one.grid, one.outline.start, settings, max_speed) for one in coming
+    ]
+    befores = np.logical_or.accumulate(wanted)
+    for one, here, before in zip(coming[1:], wanted[1:], befores, strict=False):
+        shown = here.copy()
+        shown[here] = covered(one.outline, parcels.xy[here])
+        open_ = parcels.pass_index[here & before]
+        sources = np.setdiff1d(parcels.pass_index[shown], open_).tolist()
+        for _, request in from_last_sightings(parcels, here, sources, max_speed):
+            yield one.outline.id, request

@@ -19,6 +19,7 @@ from lagrangian_ice.parcels.earlier import (
     Index,
     PastSightings,
     earlier_sightings,
+    gathered,
     matched_from,
     pixels_apart,
 )
@@ -113,9 +114,7 @@ def _last_leads(missing: list[Pair], view: View, match: Match) -> tuple[Ids, _Le
     These are looked for once more.
     """
     least = view.settings.faint_correlation
-    ids = np.concatenate([pair.parcel_id for pair in missing])
-    sources = [np.full(len(one.parcel_id), one.source_pass, dtype=np.int32) for one in missing]
-    source, vectors = np.concatenate(sources), Vectors.joined([pair.vectors for pair in missing])
+    ids, source, vectors = gathered(missing)
     faint = np.isin(vectors.status, TOO_FAINT)
     asked = np.unique(source[faint]).tolist()
     parts = [np.flatnonzero(faint & (source == one)) for one in asked]

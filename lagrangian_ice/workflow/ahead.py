@@ -122,10 +122,7 @@ class Ahead:
                 return
             early = _Early(pair)
             self._pairs.setdefault(pair.names[1], []).append(early)
-            key = pair_key(pair)
-            if not pair.few:
-                self._begin_field(key)
-            field = None if pair.few else self._fields.get(key)
+            field = None if pair.few else self._begin_field(pair_key(pair))
             if field is None:
                 self._begin_match(early)
             else:
@@ -180,13 +177,14 @@ class Ahead:
         for pair in self._expected:
             self._begin_field(pair)
 
-    def _begin_field(self, pair: PairKey) -> None:
-        """Begin a field unless it is begun, or an image is not there."""
+    def _begin_field(self, pair: PairKey) -> Job[FieldTask, float] | None:
+        """Begin a field unless it is begun, or an image is not there; return its job."""
         source, target = (self._ready.get(name) for name in pair[:2])
         if source is not None and target is not None and pair not in self._fields:
             settings = self._settings.model_copy(update={"max_speed": pair[2]})
             task = FieldTask(source, target, settings)
             self._fields[pair] = self.pool.submit(match_ahead, task, rank=Rank.SOON)
+        return self._fields.get(pair)
 
 
 def pair_key(pair: PairTask) -> PairKey:

@@ -253,8 +253,8 @@ class Run:
 
     def _begin_settled(self, passes: Sequence[Pass], ahead: Ahead) -> None:
         """Begin the pairs of the next passes of which the fold at hand can change nothing."""
-        coming: dict[str, Coming] = {}
         ready: dict[str, Task] = {}
+        coming: list[Coming] = []
         for one in passes:
             task = ahead.ready(one.id)
             grid = None if task is None else grid_of(task)
@@ -263,10 +263,9 @@ class Run:
             ready[one.id] = task
             outline = Outline.of(one.id, task.scenes)
             # Rules count from the start of all its frames, also of those that cannot be read.
-            coming[one.id] = Coming(replace(outline, start=to_seconds(one.start)), grid)
+            coming.append(Coming(replace(outline, start=to_seconds(one.start)), grid))
         rules, fastest = self.settings.parcels, self.settings.first_guess.max_speed
-        asked = settled(self.parcels, list(coming.values()), rules, fastest)
-        for name, wanted in asked:
+        for name, wanted in settled(self.parcels, coming, rules, fastest):
             ahead.match(self._pair(wanted, name, ready[name]))
 
     def _are_few(self, xy: Float, area: float) -> bool:
@@ -390,10 +389,9 @@ class Run:
         order = sorted(range(len(pairs)), key=lambda number: -len(pairs[number].xy))
         whole = [number for number in order if not pairs[number].few]
         fields = ahead.fields([pair_key(pairs[number]) for number in whole])
-        begun = {number: ahead.matched(pairs[number]) for number in order}
 
         def hand_in(number: int) -> None:
-            job = begun[number]
+            job = ahead.matched(pairs[number])
             jobs[number] = job or ahead.pool.submit(match_pair, pairs[number], rank=Rank.NOW)
 
         for number in order:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -199,11 +200,17 @@ class Gate:
         return name
 
 
-def test_the_lowest_rank_gets_the_next_free_worker():
+@contextmanager
+def held_up(*names):
+    """Tasks of one worker, of which the first holds up the others."""
     gate = Gate()
     with ThreadPoolExecutor(1) as threads:
         pool = Tasks(lambda: threads, 1)
-        jobs = [pool.submit(gate.task, name) for name in ("first", "late", "later")]
+        yield gate, pool, [pool.submit(gate.task, name) for name in names]
+
+
+def test_the_lowest_rank_gets_the_next_free_worker():
+    with held_up("first", "late", "later") as (gate, pool, jobs):
         jobs.append(pool.submit(gate.task, "soon", rank=Rank.SOON))
         jobs.append(pool.submit(gate.task, "now", rank=Rank.NOW))
         gate.open.set()
@@ -212,10 +219,7 @@ def test_the_lowest_rank_gets_the_next_free_worker():
 
 
 def test_a_task_that_waits_can_be_hurried():
-    gate = Gate()
-    with ThreadPoolExecutor(1) as threads:
-        pool = Tasks(lambda: threads, 1)
-        jobs = [pool.submit(gate.task, name) for name in ("first", "late", "later")]
+    with held_up("first", "late", "later") as (gate, pool, jobs):
         # What runs already is not started twice.
         pool.hurry(jobs[0])
         pool.hurry(jobs[2])
@@ -226,10 +230,7 @@ def test_a_task_that_waits_can_be_hurried():
 
 
 def test_a_task_that_waits_can_be_dropped():
-    gate = Gate()
-    with ThreadPoolExecutor(1) as threads:
-        pool = Tasks(lambda: threads, 1)
-        jobs = [pool.submit(gate.task, name) for name in ("first", "late", "later")]
+    with held_up("first", "late", "later") as (gate, pool, jobs):
         # What runs already comes to its end.
         pool.drop(jobs[0])
         pool.drop(jobs[1])

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,25 @@ def made(pool, names=NAMES):
     return Ahead(pool, waiting(names), FirstGuessSettings())
 
 
+def done(name):
+    return Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}")
+
+
+def add(ahead, names):
+    """Processed passes, which may be sources."""
+    for name in names:
+        ahead.add(name, done(name))
+
+
+@contextmanager
+def one_at_a_time():
+    """One worker, but told to run ahead."""
+    with ThreadPoolExecutor(1) as threads:
+        ahead = made(Tasks(lambda: threads, 1))
+        ahead.depth = 3
+        yield ahead
+
+
 def test_one_worker_makes_each_image_when_it_is_needed(work):
     ahead = made(Tasks(SerialExecutor, 1))
     ahead.expect([("a", "b", 0.6)])
@@ -99,7 +119,7 @@ def test_more_workers_run_ahead_so_far(work):
 def test_a_field_begins_when_both_images_are_there(work):
     with tasks(Workers(2, "threads")) as pool:
         ahead = made(pool)
-        ahead.add("z", Task(("z",), Settings(), FOLDER, FOLDER, 0, "key_z"))
+        add(ahead, "z")
         work.hold["b"] = threading.Event()
         ahead.expect([("z", "a", 0.6), ("a", "b", 0.6)])
         ahead.image(0)
@@ -116,11 +136,7 @@ def test_a_field_begins_when_both_images_are_there(work):
 
 
 def test_the_fields_that_the_fold_waits_for_come_first(work):
-    with ThreadPoolExecutor(1) as threads:
-        pool = Tasks(lambda: threads, 1)
-        ahead = made(pool)
-        # One worker, but told to run ahead.
-        ahead.depth = 3
+    with one_at_a_time() as ahead:
         work.hold["d"] = threading.Event()
         for number in range(3):
             ahead.image(number)
@@ -153,25 +169,23 @@ def test_who_only_hands_tasks_in_does_not_load_torch():
 def test_a_field_that_two_need_at_once_is_found_once(work):
     with tasks(Workers(2, "threads")) as pool:
         ahead = made(pool)
-        for name in ("x", "y"):
-            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+        add(ahead, "xy")
         found = list(ahead.fields([("x", "y", 0.6), ("x", "y", 0.6), ("y", "x", 0.6)]))
         assert work.begun == ["xy"]
         assert [one > 0 for one in found] == [True, False, False]
 
 
 def pair_of(source="x", target="y", count=3, few=False):
-    one, other = (Task((n,), Settings(), FOLDER, FOLDER, 0, f"key_{n}") for n in (source, target))
     xy = np.arange(2.0 * count).reshape(count, 2)
-    return PairTask((source, target), one, other, xy, Settings(), match_images, few)
+    names = (source, target)
+    return PairTask(names, done(source), done(target), xy, Settings(), match_images, few)
 
 
 @pytest.mark.parametrize("few", [True, False])
 def test_a_pair_is_matched_before_it_is_asked_for(work, few):
     with tasks(Workers(2, "threads")) as pool:
         ahead = made(pool)
-        for name in ("x", "y"):
-            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+        add(ahead, "xy")
         pair = pair_of(few=few)
         ahead.match(pair)
         ahead.match(pair_of(few=few))
@@ -205,8 +219,7 @@ def test_one_worker_matches_no_pair_before_it_is_asked_for(work):
 def test_a_pair_whose_field_is_awaited_is_left_to_who_asks(work):
     with tasks(Workers(2, "threads")) as pool:
         ahead = made(pool)
-        for name in ("x", "y"):
-            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+        add(ahead, "xy")
         work.hold["xy"] = threading.Event()
         ahead.match(pair_of())
         assert ahead.matched(pair_of()) is None
@@ -216,10 +229,7 @@ def test_a_pair_whose_field_is_awaited_is_left_to_who_asks(work):
 
 
 def test_a_pair_that_is_asked_for_comes_first(work):
-    with ThreadPoolExecutor(1) as threads:
-        pool = Tasks(lambda: threads, 1)
-        ahead = made(pool)
-        ahead.depth = 3
+    with one_at_a_time() as ahead:
         work.hold["v-y"] = threading.Event()
         for source in "vwx":
             ahead.match(pair_of(source, "y", few=True))
@@ -233,8 +243,7 @@ def test_a_pair_that_is_asked_for_comes_first(work):
 def test_a_pair_without_a_field_is_left_to_who_asks(work):
     with tasks(Workers(2, "threads")) as pool:
         ahead = made(pool)
-        for name in ("full", "y"):
-            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+        add(ahead, ("full", "y"))
         work.broken = "ly"
         ahead.match(pair_of("full", "y"))
         with pytest.raises(SceneError, match="no room"):
@@ -244,12 +253,8 @@ def test_a_pair_without_a_field_is_left_to_who_asks(work):
 
 
 def test_nothing_is_left_of_what_a_pass_did_not_ask_for(work):
-    with ThreadPoolExecutor(1) as threads:
-        pool = Tasks(lambda: threads, 1)
-        ahead = made(pool)
-        ahead.depth = 3
-        for name in ("v", "x", "y", "z"):
-            ahead.add(name, Task((name,), Settings(), FOLDER, FOLDER, 0, f"key_{name}"))
+    with one_at_a_time() as ahead:
+        add(ahead, "vxyz")
         work.hold["vy"] = threading.Event()
         pair = pair_of("v", "y")
         gone = weakref.ref(pair)
@@ -271,10 +276,7 @@ def test_nothing_is_left_of_what_a_pass_did_not_ask_for(work):
 
 
 def test_pairs_that_a_pass_did_not_ask_for_are_dropped(work):
-    with ThreadPoolExecutor(1) as threads:
-        pool = Tasks(lambda: threads, 1)
-        ahead = made(pool)
-        ahead.depth = 3
+    with one_at_a_time() as ahead:
         work.hold["x-y"] = threading.Event()
         ahead.match(pair_of("x", "y", few=True))
         ahead.match(pair_of("v", "y", few=True))
