@@ -18,7 +18,7 @@ def some_of(rng, ids):
     return rng.permutation(ids)[: rng.integers(0, len(ids) + 1)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(acts=ACTS, seed=SEEDS)
 def test_a_population_behaves_like_one_record_per_id(acts, seed):
     rng = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ def test_a_population_behaves_like_one_record_per_id(acts, seed):
         assert truth[int(i)] == {"xy": tuple(xy), "state": state}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_merging_does_not_depend_on_the_order_of_rows(seed):
     rng = np.random.default_rng(seed)

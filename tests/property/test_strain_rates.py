@@ -19,7 +19,7 @@ ORDERS = [list(order) for order in itertools.permutations(range(3))]
 
 
 @given(xy0=corners, moved=displacements, dt=intervals, order=st.sampled_from(ORDERS))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_order_and_orientation_do_not_matter(xy0, moved, dt, order):
     assume(abs(signed_area(xy0)[0]) > 1e6)
     straight = strain_rates(xy0, xy0 + moved, dt)
@@ -34,7 +34,7 @@ def test_order_and_orientation_do_not_matter(xy0, moved, dt, order):
     shift=st.tuples(st.floats(-3e6, 3e6), st.floats(-3e6, 3e6)),
     drift=st.tuples(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5)),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_place_and_mean_drift_do_not_matter(xy0, moved, dt, shift, drift):
     assume(abs(signed_area(xy0)[0]) > 1e6)
     times = np.full((1, 3), dt)
@@ -45,7 +45,7 @@ def test_place_and_mean_drift_do_not_matter(xy0, moved, dt, shift, drift):
 
 
 @given(xy0=corners, moved=displacements, dt=st.floats(DAY, 3 * DAY), angle=st.floats(0, 6.28))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_invariants_do_not_turn_with_the_map(xy0, moved, dt, angle):
     assume(abs(signed_area(xy0)[0]) > 1e6)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

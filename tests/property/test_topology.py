@@ -56,7 +56,7 @@ def folded(xy0, xy1):
     return turned
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS)
 def test_ice_that_does_not_fold_loses_nobody(seed):
     rng = np.random.default_rng(seed)
@@ -64,7 +64,7 @@ def test_ice_that_does_not_fold_loses_nobody(seed):
     assert not folding(xy, gentle(rng, xy), MAX_SIDE).any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, count=st.integers(1, 6))
 def test_wrong_vectors_that_fold_go_and_only_they(seed, count):
     rng = np.random.default_rng(seed)
@@ -78,7 +78,7 @@ def test_wrong_vectors_that_fold_go_and_only_they(seed, count):
     assert len(folded(xy[~gone], end[~gone])) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, slip=st.floats(-60e3, 60e3), opening=st.floats(0, 20e3))
 def test_rigid_sides_of_a_crack_survive(seed, slip, opening):
     rng = np.random.default_rng(seed)
@@ -93,7 +93,7 @@ def test_rigid_sides_of_a_crack_survive(seed, slip, opening):
     assert not folding(xy, end, MAX_SIDE).any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS, spread=st.floats(0, 15e3))
 @example(seed=226, spread=6241.0)
 def test_whatever_comes_what_is_left_folds_only_between_plates(seed, spread):
@@ -126,7 +126,7 @@ def plate_sizes(xy, end):
     return size
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS)
 def test_the_order_of_the_rows_says_nothing(seed):
     rng = np.random.default_rng(seed)
@@ -157,7 +157,7 @@ def test_switched_off_it_convicts_nobody():
 FARTHEST = 4000.0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, count=st.integers(1, 2))
 def test_wrong_vectors_at_the_rim_are_alone_though_they_fold_nothing(seed, count):
     rng = np.random.default_rng(seed)
@@ -189,7 +189,7 @@ def test_of_few_that_are_near_one_must_move_alike():
     assert not parted(xy, xy + moved, 0, FARTHEST).any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, reach=st.floats(1.5, 6.0))
 def test_who_is_alone_follows_from_the_nearest_wherever_the_cells_lie(seed, reach):
     rng = np.random.default_rng(seed)

@@ -48,7 +48,7 @@ def test_what_is_beside_a_void_need_not_be_looked_at():
     assert topology._uneasy(xy, torn, 2.5 * SPACING)[100]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), side=st.floats(1.2, 3.0))
 def test_only_where_ice_parts_it_is_triangulated_and_nothing_is_missed(seed, side):
     rng = np.random.default_rng(seed)
